@@ -1,0 +1,1 @@
+"""A finished run becomes a bundle; owns the contract between the rooms."""

@@ -1,0 +1,1 @@
+"""What every room agrees on: features, statistics, schema, encoder graph and bundle."""
