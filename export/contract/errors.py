@@ -8,6 +8,9 @@ ContractError
 └─ BundleError      a bundle or run folder: member, what is wrong with it
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 
 class ContractError(Exception):
     """Something handed over does not keep the contract; the message says how to mend it."""
@@ -29,11 +32,27 @@ class BundleError(ContractError):
     """A run or bundle folder cannot be used."""
 
 
-class RecordError(ContractError):
-    """One value of a raw record cannot be used."""
+@dataclass(frozen=True)
+class Fault:
+    """One value that cannot be used."""
 
-    def __init__(self, feature: str, got: object, expected: str) -> None:
-        self.feature = feature
-        self.got = repr(got) if len(repr(got)) <= 80 else repr(got)[:77] + "..."
-        self.expected = expected
-        super().__init__(f"feature {feature!r}: got {self.got}, expected {expected}")
+    feature: str
+    got: str
+    expected: str
+
+    @classmethod
+    def of(cls, feature: str, value: object, expected: str) -> "Fault":
+        """Describe a value, cut to 80 characters."""
+        got = repr(value)
+        return cls(feature, got if len(got) <= 80 else got[:77] + "...", expected)
+
+    def __str__(self) -> str:
+        return f"feature {self.feature!r}: got {self.got}, expected {self.expected}"
+
+
+class RecordError(ContractError):
+    """One or more values of a raw record cannot be used."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(map(str, faults)))

@@ -1,0 +1,1 @@
+"""KuaiRand: real short-video exposures, a sample of which is shipped."""

@@ -1,0 +1,122 @@
+"""Every item through the item tower, into a bundle."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from export.contract.bundle import (
+    BundleLayout,
+    IndexReport,
+    Lineage,
+    Manifest,
+    check_version,
+    checksums,
+    new_folder,
+    write_manifest,
+)
+from export.contract.errors import BundleError
+from export.contract.schema import Record, Schema, SideName
+from export.contract.tables import RecordTable, write_records
+from export.embedder import Embedder, golden_queries
+from export.index.tune import tune
+
+RECALL_K = 100
+GOLDEN_USERS = 8
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a bundle is made of.
+
+    `items` carries the extra columns `popularity` (share in 0..1) and `first_seen` (seconds
+    since 1970, null where unknown); `users` are real records for the golden queries and for
+    tuning the index on vectors that will be searched for.
+    """
+
+    schema: Schema
+    towers: Mapping[SideName, onnx.ModelProto]
+    items: RecordTable
+    users: Sequence[Record]
+    lineage: Lineage
+    parity: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+
+
+def write_bundle(target: Path, parts: Parts, *, target_recall: float = 0.99) -> Manifest:
+    """Write a bundle; it appears whole or not at all.
+
+    Args:
+        target: The folder; its name becomes the version.
+        parts: What goes in.
+        target_recall: Recall@100 against exact search that the index is tuned to.
+
+    Raises:
+        BundleError: The name is no version, the folder exists, or the index misses its target.
+
+    """
+    version = check_version(target.name)
+    with new_folder(target) as folder:
+        layout = BundleLayout(folder)
+        parts.schema.write(layout.schema)
+        for side, model in parts.towers.items():
+            onnx.save(model, layout.tower(side))
+        _write_items(layout, parts)
+        embedder = Embedder.open(layout, parts.schema)
+        vectors = embedder.embed("item", parts.items.records)
+        np.save(layout.vectors, vectors)
+        users = parts.users[:2000]
+        report = _write_index(layout, vectors, embedder.embed("user", users), target_recall)
+        golden = golden_queries(vectors, parts.items.ids, users[:GOLDEN_USERS], embedder)
+        _write_json(layout.golden, golden)
+        _write_json(layout.parity, parts.parity)
+        _write_json(layout.metrics, parts.metrics)
+        manifest = Manifest(
+            version=version,
+            schema_hash=parts.schema.hash,
+            dim=parts.schema.dim,
+            items=len(parts.items),
+            index=report,
+            lineage=parts.lineage,
+            checksums=checksums(folder),
+        )
+        write_manifest(folder, manifest)
+    return manifest
+
+
+def _write_items(layout: BundleLayout, parts: Parts) -> None:
+    extras = {name: parts.items.extras.column(name) for name in parts.items.extras.column_names}
+    write_records(
+        layout.items, parts.schema.item, "id", parts.items.ids, parts.items.records, extras
+    )
+
+
+def _write_index(
+    layout: BundleLayout, vectors: np.ndarray[Any, Any], users: Any, target: float
+) -> IndexReport:
+    tuned = tune(vectors, k=RECALL_K, target=target, queries=users if len(users) else None)
+    if not tuned.reached:
+        raise BundleError(
+            f"index: recall@{RECALL_K} {tuned.measured_recall:.4f} misses the target {target}"
+        )
+    if tuned.config.kind != "exact":
+        layout.index.parent.mkdir()
+        tuned.index.save(layout.index)
+    return IndexReport(
+        settings=tuned.config.model_dump(),
+        target_recall=target,
+        measured_recall=tuned.measured_recall,
+        k=RECALL_K,
+        curve=[
+            {**rung.config.model_dump(), "near": rung.near, "given": rung.given}
+            for rung in tuned.curve
+        ],
+    )
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

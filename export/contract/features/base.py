@@ -1,0 +1,151 @@
+"""What each feature kind promises, and the reserved rows and tokens every kind shares."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import model_validator
+
+from export.contract.statistics import Statistic
+from export.contract.strict import Strict
+
+if TYPE_CHECKING:
+    from export.contract.encoder import Graph
+
+MISSING_TOKEN = "\x1f"  # in a string input: the value is not known; refused in client values
+PADDING_TOKEN = ""  # in a string input: no value here
+
+PADDING_ROW, MISSING_ROW, UNKNOWN_ROW, FIRST_WORD_ROW = 0, 1, 2, 3
+"""Rows every embedding table reserves; the word at vocabulary position i has row i + 3."""
+
+Raw = str | float | list[str] | dict[str, float] | None
+"""A value after `parse`: a word, a number, a list of words, weighted words, or missing."""
+
+Form = Literal["id", "value", "bag"]
+"""How a feature leaves the encoder: one table row, one float, or several table rows."""
+
+Array = NDArray[Any]
+Tables = Mapping[str, Sequence[str]]
+
+
+class Mismatch(ValueError):
+    """A value that a kind cannot read; the text says what would be right."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of a tower file; `shape` holds a name for each dimension that varies."""
+
+    name: str
+    dtype: Literal["string", "float32", "bool"]
+    shape: tuple[str | int, ...]
+
+
+class FeatureKind(Strict):
+    """A column's meaning. What is learned is an option left blank, which `fit` fills in.
+
+    A declared preference statistic may be written flat beside the kind's own options
+    (`{kind: number, aggregate: count, window: 7d}`) or nested under `statistic`.
+    """
+
+    statistic: Statistic | None = None
+
+    gives: ClassVar[frozenset[str]] = frozenset()
+    """The results of statistics that this kind can hold: `number`, `sequence`, `tags`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nest_statistic(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or "aggregate" not in data:
+            return data
+        own = {key: value for key, value in data.items() if key in cls.model_fields}
+        nested = {key: value for key, value in data.items() if key not in cls.model_fields}
+        return {**own, "statistic": nested}
+
+    @model_validator(mode="after")
+    def _statistic_fits(self) -> Self:
+        if self.statistic is not None and self.statistic.gives not in self.gives:
+            raise ValueError(
+                f"aggregate {self.statistic.aggregate!r} gives a {self.statistic.gives}, "
+                f"which this kind cannot hold"
+            )
+        return self
+
+    @property
+    @abstractmethod
+    def form(self) -> Form:
+        """How the feature leaves the encoder."""
+
+    @abstractmethod
+    def parse(self, value: object) -> Raw:
+        """Read one value of a record; None stays None.
+
+        Raises:
+            Mismatch: the value is not of this kind; the text says what would be right.
+
+        """
+
+    def cell(self, value: object) -> Raw:
+        """Read one cell of a table, where text may hold what JSON would hold apart."""
+        return self.parse(value)
+
+    def text(self, value: str) -> Raw:
+        """Read one value that came as text because its carrier has nothing else (a URL)."""
+        return self.parse(value)
+
+    def fit(self, values: Iterable[Raw]) -> Self:
+        """Return the same feature with what is learned filled in; words are learned apart."""
+        del values
+        return self
+
+    def words(self, value: Raw) -> Iterable[str]:
+        """Return the vocabulary words of one value; none for kinds without a vocabulary."""
+        del value
+        return ()
+
+    def own_rows(self) -> int | None:
+        """Return the rows of the feature's own table, or None where a vocabulary decides."""
+        return None
+
+    @classmethod
+    @abstractmethod
+    def inputs(cls, features: Mapping[str, Self]) -> list[Input]:
+        """Return the tower inputs of all features of this kind on one side."""
+
+    @classmethod
+    @abstractmethod
+    def pack(
+        cls, features: Mapping[str, Self], records: Sequence[Mapping[str, Raw]]
+    ) -> dict[str, Array]:
+        """Turn parsed records into the arrays of `inputs`, a missing key meaning missing."""
+
+    @classmethod
+    @abstractmethod
+    def graph(
+        cls, features: Mapping[str, Self], tables: Mapping[str, Sequence[str]], graph: "Graph"
+    ) -> None:
+        """Add the nodes of all features of this kind; emit each by `graph.emit_*`.
+
+        `tables` maps the feature's name to the words of its table, in row order.
+        """
+
+
+def check_word(value: object, expected: str) -> str:
+    """Return a word as text; whole numbers and booleans are written out.
+
+    Raises:
+        Mismatch: not a word, empty, or holding the reserved character U+001F.
+
+    """
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, int | np.integer):
+        return str(int(value))
+    if not isinstance(value, str) or value == PADDING_TOKEN:
+        raise Mismatch(expected)
+    if MISSING_TOKEN in value:
+        raise Mismatch(f"{expected}, without the reserved character U+001F")
+    return value

@@ -1,0 +1,59 @@
+"""The run folder: what training leaves for evaluation and export."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunLayout:
+    """Where the members of a run lie."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        """What was asked, resolved: every default written out."""
+        return self.folder / "config.yaml"
+
+    @property
+    def schema(self) -> Path:
+        """What was learned about raw values."""
+        return self.folder / "schema.json"
+
+    def encoder(self, side: str) -> Path:
+        """Return the encoder graph of one side (ONNX)."""
+        return self.folder / f"encoder_{side}.onnx"
+
+    def tower(self, side: str) -> Path:
+        """Return the tower program of one side (`torch.export`)."""
+        return self.folder / f"{side}_tower.pt2"
+
+    @property
+    def items(self) -> Path:
+        """Item records with preference as of the end of training, popularity, first seen."""
+        return self.folder / "items.parquet"
+
+    @property
+    def users(self) -> Path:
+        """User records with preference as of the end of training."""
+        return self.folder / "users.parquet"
+
+    @property
+    def weights(self) -> Path:
+        """The selected weights."""
+        return self.folder / "weights.pt"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Everything `--resume` needs."""
+        return self.folder / "checkpoint.pt"
+
+    @property
+    def metrics(self) -> Path:
+        """Validation and test metrics, and what was dropped and counted."""
+        return self.folder / "metrics.json"
+
+    @property
+    def log(self) -> Path:
+        """TensorBoard scalars."""
+        return self.folder / "tensorboard"

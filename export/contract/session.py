@@ -1,0 +1,22 @@
+"""onnxruntime sessions, opened the same way everywhere."""
+
+from pathlib import Path
+
+import onnxruntime as ort
+
+
+def open_session(model: bytes | Path) -> ort.InferenceSession:
+    """Open a model with one thread, no spinning and no growing arena.
+
+    Concurrency comes from processes and batches; default thread pools would fight over the
+    cores, and spin while idle.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    source = str(model) if isinstance(model, Path) else model
+    return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,41 @@
+"""Declared preference statistics. To add one: write its file, then add its line here."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from export.contract.statistics.base import (
+    Aggregate,
+    Gives,
+    Recent,
+    Side,
+    Value,
+    Windowed,
+    matches,
+    seconds,
+)
+from export.contract.statistics.count import Count
+from export.contract.statistics.events import Events, Lookup
+from export.contract.statistics.last import Last
+from export.contract.statistics.profile import Profile
+from export.contract.statistics.rate import Rate
+
+Statistic = Annotated[Count | Rate | Last | Profile, Field(discriminator="aggregate")]
+
+__all__ = [
+    "Aggregate",
+    "Count",
+    "Events",
+    "Gives",
+    "Last",
+    "Lookup",
+    "Profile",
+    "Rate",
+    "Recent",
+    "Side",
+    "Statistic",
+    "Value",
+    "Windowed",
+    "matches",
+    "seconds",
+]

@@ -1,0 +1,136 @@
+"""The index that walks a graph of neighbours (HNSW): fast, and almost always right."""
+
+import logging
+import struct
+from pathlib import Path
+from typing import Literal
+
+import hnswlib
+import numpy as np
+from pydantic import Field
+
+from export.contract.errors import BundleError
+from export.index.base import IndexSettings, Labels, Scores, VectorIndex, Vectors, core_count
+from export.index.exact import nearest
+
+logger = logging.getLogger(__name__)
+
+BULK = 256  # more queries than this in one call are worth starting threads for
+GET_AT_ONCE = 1024  # reading vectors out of a graph holds the GIL, about 3 ms for so many
+# How hnswlib 0.8 begins a file: offset of level 0, capacity, count, bytes of an element, where in
+# it the label and the vector begin, highest level, entry point, links a node above, at 0, M.
+HEADER = struct.Struct("<6QiI3Q")
+
+
+class HnswConfig(IndexSettings):
+    """A graph in which each vector is linked to some of its neighbours.
+
+    Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using
+    Hierarchical Navigable Small World graphs", arXiv 1603.09320.
+    """
+
+    kind: Literal["hnsw"] = "hnsw"
+    # Links a vector keeps; memory grows by 8 M bytes an item.
+    M: int = Field(default=16, ge=2, le=128)
+    # Candidates weighed when a vector is linked.
+    ef_construction: int = Field(default=100, ge=8, le=4096)
+    # Candidates kept during a search; k of them where k is greater.
+    ef: int = Field(default=200, ge=1, le=65536)
+    seed: int = Field(default=1, ge=0, le=2**32 - 1)
+
+    def _build(self, vectors: Vectors, threads: int) -> "HnswIndex":
+        graph = hnswlib.Index(space="ip", dim=vectors.shape[1])
+        graph.init_index(
+            max_elements=max(len(vectors), 1),
+            M=self.M,
+            ef_construction=self.ef_construction,
+            random_seed=self.seed,
+        )
+        if len(vectors):
+            graph.add_items(vectors, np.arange(len(vectors)), num_threads=threads)
+        return HnswIndex(graph, dim=vectors.shape[1], count=len(vectors), ef=self.ef)
+
+    def _read(self, path: Path, dim: int, count: int) -> "HnswIndex":
+        got = _shape_of(path)
+        expected = {"count": count, "dim": dim, "M": self.M}
+        if got != expected:
+            raise BundleError(f"index file {path}: holds {got}, expected {expected}")
+        graph = hnswlib.Index(space="ip", dim=dim)
+        graph.load_index(str(path))
+        return HnswIndex(graph, dim=dim, count=count, ef=self.ef)
+
+
+class HnswIndex(VectorIndex):
+    """An hnswlib graph that nothing is added to or removed from.
+
+    `exact_answers` counts the queries that the graph could not answer and exact search did.
+    """
+
+    def __init__(self, graph: hnswlib.Index, *, dim: int, count: int, ef: int) -> None:
+        super().__init__(dim=dim, count=count)
+        self._graph = graph
+        self._graph.set_ef(ef)  # a file does not hold it
+        self._vectors: Vectors | None = None
+        self.exact_answers = 0
+
+    def with_ef(self, ef: int) -> "HnswIndex":
+        """Return an index that takes this one's graph over and searches it with another `ef`.
+
+        This one must not be searched any more, so nobody else may hold it yet.
+        """
+        return HnswIndex(self._graph, dim=self.dim, count=len(self), ef=ef)
+
+    def _nearest(self, queries: Vectors, k: int) -> tuple[Labels, Scores]:
+        threads = core_count() if len(queries) > BULK else 1
+        try:
+            labels, distances = self._graph.knn_query(queries, k=k, num_threads=threads)
+        except RuntimeError as error:
+            if "2D array" not in str(error):
+                raise
+            return self._nearest_despite_islands(queries, k)
+        return labels.astype(np.int64), np.float32(1) - distances
+
+    def _nearest_despite_islands(self, queries: Vectors, k: int) -> tuple[Labels, Scores]:
+        """Search exactly where the walk ended on an island of fewer than k vectors.
+
+        Many equal vectors make islands: they link to each other only. A larger `ef` finds no way
+        off one (a search already keeps max(ef, k) candidates and had fewer), and one such query
+        fails its whole batch, so rows are tried one by one.
+        """
+        if len(queries) > 1:
+            rows = [self._nearest(queries[row : row + 1], k) for row in range(len(queries))]
+            labels, scores = zip(*rows, strict=True)
+            return np.concatenate(labels), np.concatenate(scores)
+        if not self.exact_answers:
+            logger.warning("graph has islands", extra={"items": len(self), "k": k})
+        self.exact_answers += 1
+        return nearest(self._all_vectors(), queries, k)
+
+    def _all_vectors(self) -> Vectors:
+        """Return the vectors [n, dim], read out of the graph at first need and kept."""
+        if self._vectors is None:
+            starts = range(0, len(self), GET_AT_ONCE)
+            labels = np.arange(len(self))
+            self._vectors = np.concatenate(
+                [self._graph.get_items(labels[start : start + GET_AT_ONCE]) for start in starts]
+            )
+        return self._vectors
+
+    def _write(self, part: Path) -> None:
+        self._graph.save_index(str(part))
+        size_bytes, expected = part.stat().st_size, self._graph.index_file_size()
+        if size_bytes != expected:  # hnswlib does not notice a full disk
+            raise OSError(f"{part}: {size_bytes} of {expected} bytes written; is the disk full?")
+
+
+def _shape_of(path: Path) -> dict[str, int]:
+    """Read count, dim and M from a file's head; hnswlib opens a file of another dim and reads on.
+
+    Raises BundleError for a file too short to be an index.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEADER.size)
+    if len(head) < HEADER.size:
+        raise BundleError(f"index file {path}: {len(head)} bytes, too short for an index")
+    _, _, count, _, label_at, vector_at, _, _, _, _, links = HEADER.unpack(head)
+    return {"count": count, "dim": (label_at - vector_at) // 4, "M": links}

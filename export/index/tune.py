@@ -1,0 +1,135 @@
+"""Settings for a catalogue's index, found by measuring recall against exact search."""
+
+import logging
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from export.contract.strict import Strict
+from export.index import IndexConfig
+from export.index.base import Scores, VectorError, VectorIndex, Vectors, check_vectors
+from export.index.clustered import queries_near
+from export.index.exact import ExactConfig
+from export.index.hnsw import HnswConfig, HnswIndex
+
+logger = logging.getLogger(__name__)
+
+EXACT_UP_TO = 2_000  # vectors that exact search goes through no slower than a graph's walk
+GRAPHS = ((16, 100), (24, 200), (48, 400))  # M, ef_construction; the next when one misses
+LADDER = (1, 1.5, 2, 3, 4, 6, 8, 12, 16)  # ef as a multiple of k, below which it has no effect
+SAME_SCORE = 1e-6  # two ways to add up one inner product differ by less
+
+
+class Rung(Strict):
+    """One setting tried; `near` and `given` are its recall on either kind of queries."""
+
+    config: HnswConfig
+    near: float
+    given: float | None = None
+
+    @property
+    def recall(self) -> float:
+        """The lower of the two."""
+        return self.near if self.given is None else min(self.near, self.given)
+
+
+@dataclass(frozen=True)
+class TunedIndex:
+    """An index, the settings it was built with, and what was measured on the way to them.
+
+    `measured_recall` is that of `index` at k, and `reached` says whether it meets the target.
+    `curve` holds what was tried, in that order; it is empty when exact search was chosen outright.
+    """
+
+    config: IndexConfig
+    index: VectorIndex
+    measured_recall: float
+    curve: tuple[Rung, ...]
+    reached: bool
+
+
+@dataclass(frozen=True)
+class _Exam:
+    """Queries [b, dim] and the scores [b, k] of their true nearest vectors."""
+
+    queries: Vectors
+    truth: Scores
+
+    def sit(self, index: VectorIndex) -> float:
+        _, found = index.search(self.queries, self.truth.shape[1])
+        return recall_at_k(found, self.truth)
+
+
+def tune(
+    vectors: Vectors,
+    *,
+    k: int = 100,
+    target: float = 0.99,
+    sample: int = 500,
+    seed: int = 1,
+    queries: Vectors | None = None,
+    threads: int | None = None,
+) -> TunedIndex:
+    """Find the cheapest HNSW whose recall@k meets the target, and build it.
+
+    Recall is measured on `sample` queries made near the vectors and, when real ones are given
+    (float32[q, dim], such as users' vectors), on at most `sample` of those too; both have to meet
+    the target. `ef` climbs a ladder from k to 16 k; where its end misses, or the graph has islands,
+    a denser graph is built, at most twice. Up to 2,000 vectors are searched exactly, recall 1.
+    Raises VectorError for vectors or queries that are not float32 unit vectors of one dim.
+    """
+    check_vectors(vectors, None, "vector")
+    if len(vectors) <= EXACT_UP_TO:
+        return TunedIndex(ExactConfig(), ExactConfig().build(vectors), 1.0, (), reached=True)
+    exams = _exams(vectors, k, sample, seed, queries)
+    curve: list[Rung] = []
+    for links, ef_construction in GRAPHS:
+        config = HnswConfig(M=links, ef_construction=ef_construction, ef=k, seed=seed)
+        index, rungs = _climb(config, vectors, target, exams, threads)
+        curve.extend(rungs)
+        reached = curve[-1].recall >= target
+        if reached and not index.exact_answers:
+            break
+    return TunedIndex(curve[-1].config, index, curve[-1].recall, tuple(curve), reached)
+
+
+def recall_at_k(found: Scores, truth: Scores) -> float:
+    """Share of the k found that are among the k truly nearest; both are scores [b, k].
+
+    Counted by score, not by label: of items that tie at the cut, any is as right as another.
+    """
+    return float(np.mean(found >= truth[:, -1:] - SAME_SCORE))
+
+
+def _exams(
+    vectors: Vectors, k: int, sample: int, seed: int, queries: Vectors | None
+) -> list[_Exam]:
+    """Work out the truth for queries near the vectors and, if there are any, for real ones."""
+    asked = [queries_near(vectors, sample, seed)]
+    if queries is not None:
+        check_vectors(queries, vectors.shape[1], "query")
+        if not len(queries):
+            raise VectorError("query: got none, expected at least one, or leave queries out")
+        drawn = np.random.default_rng(seed).permutation(len(queries))[:sample]
+        asked.append(queries[drawn])
+    truth = ExactConfig().build(vectors)
+    return [_Exam(batch, truth.search(batch, k)[1]) for batch in asked]
+
+
+def _climb(
+    config: HnswConfig, vectors: Vectors, target: float, exams: list[_Exam], threads: int | None
+) -> tuple[HnswIndex, list[Rung]]:
+    """Build one graph and raise its ef until it meets the target or the ladder ends."""
+    index = cast(HnswIndex, config.build(vectors, threads=threads))
+    rungs: list[Rung] = []
+    for factor in LADDER:
+        tried = config.model_copy(update={"ef": round(config.ef * factor)})
+        index = index.with_ef(tried.ef)
+        recalls = [exam.sit(index) for exam in exams]
+        rungs.append(Rung(config=tried, **dict(zip(("near", "given"), recalls, strict=False))))
+        facts = {**tried.model_dump(), "recall": rungs[-1].recall}
+        logger.info("recall measured", extra=facts)
+        if rungs[-1].recall >= target:
+            break
+    return index, rungs

@@ -1,0 +1,223 @@
+"""Owns the listening socket and the embedded Redis, and starts the loaders that serve.
+
+Small on purpose: no torch, hnswlib, onnxruntime, numpy or fastapi. It holds nothing that a load
+or a request could bring down, so the socket and the data outlive both (decision 0001).
+"""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.backoff import Backoff
+from service.embedded_redis import EmbeddedRedis, RedisFailed
+from service.loader_process import LoaderFailed, LoaderProcess, Serving
+
+logger = logging.getLogger(__name__)
+
+BACKLOG = 2048
+LOOK_S = 0.2  # how often the embedded Redis is looked at
+
+
+class StartFailed(Exception):
+    """Serving could not start; the message is the one line for the user, the exit code is 3."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a supervisor needs to know.
+
+    application: a module with `load` and `run_worker` (`loader.Application`).
+    settings_for: Redis URL -> the picklable settings handed to the application.
+    redis: the URL of a Redis of yours; None starts the embedded one in `data_folder`/redis.
+    port: 0 takes a free one.
+    load_timeout_s: a loader that is not ready by then is given up.
+    readiness_off_s: at the end, how long workers serve on with readiness off, so that gateways
+        look elsewhere; linger_s, grace_s: see `control.WorkerControl`.
+    """
+
+    application: str
+    settings_for: Callable[[str], object]
+    host: str
+    port: int
+    workers: int
+    redis: str | None
+    data_folder: Path
+    linger_s: float = 5.0
+    grace_s: float = 30.0
+    readiness_off_s: float = 0.0
+    load_timeout_s: float = 900.0
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Listen; StartFailed if the address cannot be had."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(BACKLOG)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        remedy = "; choose another with --port" if error.errno == errno.EADDRINUSE else ""
+        raise StartFailed(f"cannot listen on {host}:{port}: {error.strerror}{remedy}") from error
+    return listener
+
+
+def serve(plan: Plan) -> None:
+    """Serve until SIGTERM or SIGINT; SIGHUP hands over to a new loader on the same socket.
+
+    Raises StartFailed when serving cannot start. A second SIGTERM or SIGINT kills what drains.
+    """
+    with bind(plan.host, plan.port) as listener, _store(plan) as (url, embedded):
+        asyncio.run(Supervisor(plan, listener, url, embedded).run())
+
+
+@contextlib.contextmanager
+def _store(plan: Plan) -> Iterator[tuple[str, EmbeddedRedis | None]]:
+    if plan.redis is not None:
+        # Only here, since a driver is no part of a small supervisor.
+        from service.redis_policy import RedisRefused, refuse_evicting
+
+        try:
+            refuse_evicting(plan.redis)
+        except RedisRefused as error:
+            raise StartFailed(str(error)) from error
+        yield plan.redis, None
+        return
+    embedded = EmbeddedRedis(plan.data_folder / "redis")
+    try:
+        url = embedded.start()
+    except RedisFailed as error:
+        raise StartFailed(str(error)) from error
+    try:
+        yield url, embedded
+    finally:
+        embedded.stop()
+
+
+class Supervisor:
+    """Keeps one loader serving, and the embedded Redis running, until told to stop."""
+
+    def __init__(
+        self, plan: Plan, listener: socket.socket, url: str, embedded: EmbeddedRedis | None
+    ) -> None:
+        self._plan = plan
+        self._listener = listener
+        self._embedded = embedded
+        self._serving = Serving(
+            plan.application, plan.settings_for(url), plan.workers, plan.linger_s, plan.grace_s
+        )
+        self._loaders: list[LoaderProcess] = []  # the serving one last; before it, who drains
+        self._replace = asyncio.Event()
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Start the first loader and keep things as they should be; StartFailed if it fails."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self._ask, "SIGHUP")
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop_or_force)
+        duties = [
+            asyncio.create_task(duty)
+            for duty in (self._stop.wait(), self._keep_serving(), self._keep_redis())
+        ]
+        done, _ = await asyncio.wait(duties, return_when=asyncio.FIRST_COMPLETED)
+        for duty in duties:
+            duty.cancel()
+        await asyncio.gather(*duties, return_exceptions=True)
+        await self._leave()
+        for duty in done:
+            duty.result()
+
+    def _ask(self, reason: str) -> None:
+        logger.info("handover asked for", extra={"reason": reason})
+        self._replace.set()
+
+    def _stop_or_force(self) -> None:
+        if self._stop.is_set():
+            logger.warning("forced to end")
+            for loader in self._loaders:
+                loader.kill()
+        self._stop.set()
+
+    async def _keep_serving(self) -> None:
+        """Replace the loader when that is asked for, or when it ended; one at a time."""
+        try:
+            await self._start_loader()
+        except LoaderFailed as error:
+            raise StartFailed(str(error)) from error
+        host, port = self._listener.getsockname()[:2]
+        logger.info("ready", extra={"host": host, "port": port})
+        backoff = Backoff(first_s=0.5, most_s=60.0)
+        while True:
+            await self._replace.wait()
+            old = self._loaders[-1]
+            if old.has_ended:  # its workers may serve on, but nobody replaces them
+                logger.error("loader ended", extra={"pid": old.pid})
+                await asyncio.sleep(backoff.wait_s(old.lived_s))
+            self._replace.clear()
+            try:
+                await self._start_loader()
+            except LoaderFailed as error:
+                logger.error("handover failed", extra={"reason": str(error)})
+                await asyncio.sleep(backoff.wait_s(0))
+                if old.has_ended:
+                    self._replace.set()
+                continue
+            await old.drain()
+            self._loaders.remove(old)
+
+    async def _start_loader(self) -> None:
+        """Start a loader and wait until its workers serve."""
+        loader = LoaderProcess(self._serving, self._listener, self._asked_by, self._ended)
+        self._loaders.append(loader)
+        try:
+            pids = await asyncio.wait_for(loader.ready(), self._plan.load_timeout_s)
+        except TimeoutError as error:
+            seconds = self._plan.load_timeout_s
+            raise LoaderFailed(f"the loader was not ready within {seconds:g} s") from error
+        finally:
+            if not loader.is_ready:
+                loader.kill()
+                self._loaders.remove(loader)
+        logger.info("workers serve", extra={"loader": loader.pid, "workers": pids})
+
+    def _asked_by(self, loader: LoaderProcess, reason: str) -> None:
+        if loader is self._loaders[-1]:  # not one that is being replaced already
+            self._ask(reason)
+
+    def _ended(self, loader: LoaderProcess) -> None:
+        if loader.is_ready and loader is self._loaders[-1]:
+            self._replace.set()
+
+    async def _keep_redis(self) -> None:
+        backoff = Backoff(first_s=0.1, most_s=5.0)
+        lived_s = 0.0
+        while True:
+            await asyncio.sleep(LOOK_S)
+            lived_s += LOOK_S
+            if self._embedded is not None and self._embedded.pid is None:
+                logger.error("embedded redis ended, started again")
+                await asyncio.sleep(backoff.wait_s(lived_s))
+                self._embedded.spawn()
+                lived_s = 0.0
+
+    async def _leave(self) -> None:
+        """Readiness off, then the socket, then the workers; Redis is stopped by the caller."""
+        for loader in self._loaders:
+            loader.stop()
+        if self._loaders and self._stop.is_set():
+            await asyncio.sleep(self._plan.readiness_off_s)
+        self._listener.close()  # ours first, so that a late client is refused and not left waiting
+        await asyncio.gather(*(loader.drain() for loader in self._loaders))

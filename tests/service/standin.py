@@ -1,0 +1,89 @@
+"""A tiny application for the process model: real processes, sockets and forks, no vectors.
+
+`python -m tests.service.standin FOLDER PORT WORKERS [REDIS_URL]` serves what `FOLDER/generation` says.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from export.contract.errors import BundleError
+from service.control import WorkerControl
+from service.draining import DrainingServer
+from service.supervisor import Plan, StartFailed, serve
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Scope]]
+Send = Callable[[Scope], Awaitable[None]]
+
+
+def load(settings: dict[str, str]) -> str:
+    logging.basicConfig(level=logging.INFO)
+    generation = Path(settings["folder"], "generation").read_text()
+    if generation == "broken":
+        raise BundleError("bundle broken: vectors.npy: checksum differs")
+    if generation == "slow":
+        time.sleep(60)
+    return generation
+
+
+def run_worker(
+    settings: dict[str, str], generation: str, sock: socket.socket, control: WorkerControl
+) -> None:
+    if generation == "stillborn":
+        raise RuntimeError("no session")
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        status = 200
+        match scope["path"]:
+            case "/slow":
+                await asyncio.sleep(0.5)
+            case "/handover":
+                control.ask_handover("delta")
+            case "/readyz":
+                status = 503 if control.is_leaving else 200
+        facts = {"pid": os.getpid(), "loader": os.getppid(), "generation": generation}
+        body = json.dumps(facts | {"redis": settings["redis"]}).encode()
+        head = [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": head})
+        await send({"type": "http.response.body", "body": body})
+
+    config = uvicorn.Config(app, lifespan="off", access_log=False, log_level="warning")
+    DrainingServer(config, control).run(sockets=[sock])
+
+
+def main(folder: str, port: str, workers: str, redis: str | None = None) -> int:
+    logging.basicConfig(level=logging.INFO)
+    plan = Plan(
+        application="tests.service.standin",
+        settings_for=lambda url: {"folder": folder, "redis": url},
+        host="127.0.0.1",
+        port=int(port),
+        workers=int(workers),
+        redis=redis,
+        data_folder=Path(folder),
+        linger_s=1.0,
+        grace_s=5.0,
+        readiness_off_s=float(os.environ.get("READINESS_OFF_S", "0")),
+    )
+    try:
+        serve(plan)
+    except StartFailed as error:
+        sys.stderr.write(f"firstsight: {error}\n")
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
