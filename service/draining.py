@@ -55,8 +55,14 @@ class DrainingServer(uvicorn.Server):
 
     def _leave(self) -> None:
         asyncio.get_running_loop().remove_reader(self._control.lifeline.fileno())
-        self._control.is_leaving = True
+        self._stop_accepting()  # now: the address must be free if the supervisor was killed
         self.should_exit = True
+
+    def _stop_accepting(self) -> None:
+        self._control.is_leaving = True
+        for server in self.servers:
+            server.close()
+        self._send_close()
 
     def _send_close(self) -> None:
         """Have every answer from now on end its connection."""
@@ -72,12 +78,7 @@ class DrainingServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, linger, then close what is idle and wait for what is in flight."""
-        self._control.is_leaving = True
-        for server in self.servers:
-            server.close()
-        for sock in sockets or []:
-            sock.close()
-        self._send_close()
+        self._stop_accepting()
         for connection in self.server_state.connections:
             if (cycle := getattr(connection, "cycle", None)) and not cycle.response_complete:
                 connection.shutdown()  # in flight: only marks its answer as the last

@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import quote
 
 from service.parent_death import die_with_parent
 
@@ -108,7 +109,7 @@ class EmbeddedRedis:
         except BaseException:
             self.stop()
             raise
-        return f"unix://{self.socket_path}"
+        return f"unix://{quote(str(self.socket_path))}"
 
     def spawn(self) -> None:
         """Start the server process and do not wait; also in place of one that died.

@@ -31,9 +31,9 @@ class Application(Protocol):
     def load(self, settings: Any) -> Any:
         """Return the generation to serve: all that is heavy, checked, before any fork.
 
-        It may configure logging. It must leave no thread running and make no onnxruntime session
-        that a worker uses (decision 0001). What it raises stops the loader: for a ContractError
-        or OSError its text is the line that the user reads.
+        It may configure logging. A thread that it starts does not exist in the workers, so no
+        worker may use an onnxruntime session made here (decision 0001). What it raises stops
+        the loader: for a ContractError or OSError its text is the line that the user reads.
         """
 
     def run_worker(

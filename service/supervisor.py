@@ -10,6 +10,7 @@ import errno
 import logging
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from service.loader_process import LoaderFailed, LoaderProcess, Serving
 logger = logging.getLogger(__name__)
 
 BACKLOG = 2048
+RELEASE_S = 1.0
 LOOK_S = 0.2  # how often the embedded Redis is looked at
 
 
@@ -55,22 +57,37 @@ class Plan:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Listen; StartFailed if the address cannot be had."""
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind)
+    """Listen; StartFailed if the address cannot be had.
+
+    An address in use is tried again for a second: the workers of a supervisor that was killed
+    need a moment to let go of it.
+    """
+    give_up_s = time.monotonic() + RELEASE_S
+    while True:
         try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(BACKLOG)
-        except OSError:
-            listener.close()
-            raise
-    except OSError as error:
-        remedy = "; choose another with --port" if error.errno == errno.EADDRINUSE else ""
-        raise StartFailed(f"cannot listen on {host}:{port}: {error.strerror}{remedy}") from error
+            return _listen(host, port)
+        except OSError as error:
+            is_used = error.errno == errno.EADDRINUSE
+            if is_used and time.monotonic() < give_up_s:
+                time.sleep(0.05)
+                continue
+            remedy = "; choose another with --port" if is_used else ""
+            why = f"cannot listen on {host}:{port}: {error.strerror}{remedy}"
+            raise StartFailed(why) from error
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, kind, _, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 

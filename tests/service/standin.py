@@ -1,11 +1,11 @@
 """A tiny application for the process model: real processes, sockets and forks, no vectors.
 
-`python -m tests.service.standin FOLDER PORT WORKERS [REDIS_URL]` serves what `FOLDER/generation` says.
+`python -m tests.service.standin FOLDER PORT WORKERS [REDIS_URL]` serves what the file
+`FOLDER/generation` says.
 """
 
 import asyncio
 import json
-import logging
 import os
 import socket
 import sys
@@ -27,7 +27,6 @@ Send = Callable[[Scope], Awaitable[None]]
 
 
 def load(settings: dict[str, str]) -> str:
-    logging.basicConfig(level=logging.INFO)
     generation = Path(settings["folder"], "generation").read_text()
     if generation == "broken":
         raise BundleError("bundle broken: vectors.npy: checksum differs")
@@ -49,6 +48,8 @@ def run_worker(
         match scope["path"]:
             case "/slow":
                 await asyncio.sleep(0.5)
+            case "/endless":
+                await asyncio.sleep(60)
             case "/handover":
                 control.ask_handover("delta")
             case "/readyz":
@@ -64,7 +65,6 @@ def run_worker(
 
 
 def main(folder: str, port: str, workers: str, redis: str | None = None) -> int:
-    logging.basicConfig(level=logging.INFO)
     plan = Plan(
         application="tests.service.standin",
         settings_for=lambda url: {"folder": folder, "redis": url},

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from training.baselines import (
 )
 from training.metrics import UserItems, rank_metrics
 
-COLUMNS = {
+COLUMNS: dict[str, list[Any]] = {
     "author": ["a", "a", "b", None, "b"],
     "tags": [["x", "y"], ["x"], ["y"], [], ["z"]],
     "kind": ["video"] * 5,

@@ -119,9 +119,9 @@ def test_metrics_equal_a_plain_sort_when_nothing_ties(seed: int) -> None:
     candidates = np.flatnonzero(rng.random(items) < 0.8)
     measured = rank_metrics(
         table(scores),
-        UserItems.from_pairs(*np.nonzero(is_relevant), users),
+        sets(*(np.flatnonzero(row).tolist() for row in is_relevant)),
         candidates,
-        UserItems.from_pairs(*np.nonzero(is_masked), users),
+        sets(*(np.flatnonzero(row).tolist() for row in is_masked)),
         ks=[k],
     )
     recalls = []

@@ -31,6 +31,8 @@ class Category(FeatureKind):
     table: str | None = None
     min_count: int = Field(2, ge=1)
 
+    gives = frozenset({"category"})
+
     @property
     def form(self) -> Form:
         """One table row."""

@@ -16,17 +16,19 @@ from export.contract.statistics.base import (
 )
 from export.contract.statistics.count import Count
 from export.contract.statistics.events import Events, Lookup
+from export.contract.statistics.identity import Identity
 from export.contract.statistics.last import Last
 from export.contract.statistics.profile import Profile
 from export.contract.statistics.rate import Rate
 
-Statistic = Annotated[Count | Rate | Last | Profile, Field(discriminator="aggregate")]
+Statistic = Annotated[Count | Rate | Last | Profile | Identity, Field(discriminator="aggregate")]
 
 __all__ = [
     "Aggregate",
     "Count",
     "Events",
     "Gives",
+    "Identity",
     "Last",
     "Lookup",
     "Profile",

@@ -16,8 +16,8 @@ from export.contract.statistics.events import Events, Lookup
 from export.contract.strict import Strict
 
 Side = Literal["user", "item"]
-Gives = Literal["number", "sequence", "tags"]
-Value = float | list[str] | dict[str, float] | None
+Gives = Literal["number", "sequence", "tags", "category"]
+Value = float | str | list[str] | dict[str, float] | None
 Scalar = StrictBool | StrictInt | StrictFloat | Text
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

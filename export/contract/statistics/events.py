@@ -17,13 +17,15 @@ class Events:
 
     `other` holds ids (text): items seen from a user, users seen from an item. `label` is 1, or 0
     for shown and not clicked. `time` is in seconds, or the rank of an order; events of one time
-    keep the order they are given in. `columns` holds what else a `where` may ask for.
+    keep the order they are given in. `columns` holds what else a `where` may ask for, `entity` the
+    id of whose events they are, where it is known.
     """
 
     other: NDArray[np.object_]
     label: NDArray[np.float64]
     time: NDArray[np.float64]
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    entity: str | None = None
 
     @classmethod
     def history(cls, ids: Sequence[str]) -> "Events":
@@ -42,7 +44,7 @@ class Events:
     def take(self, which: NDArray[Any]) -> "Events":
         """Return the events at these positions, or where this mask holds."""
         columns = {name: column[which] for name, column in self.columns.items()}
-        return Events(self.other[which], self.label[which], self.time[which], columns)
+        return Events(self.other[which], self.label[which], self.time[which], columns, self.entity)
 
     def before(self, now: float) -> "Events":
         """Return the events strictly before `now`, oldest first."""

@@ -1,0 +1,1 @@
+"""One file per question; each result carries the machine it was measured on."""

@@ -1,0 +1,82 @@
+"""Concurrent requests become one batch."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+logger = logging.getLogger(__name__)
+
+Asked = TypeVar("Asked")
+Answered = TypeVar("Answered")
+
+
+class Batcher(Generic[Asked, Answered]):
+    """Runs one batch at a time; what is asked while it runs forms the next one.
+
+    Nobody waits for company: an idle batcher runs what comes at once, by itself, in the task that
+    asked.
+
+    work: a batch -> its answers in order. A batch that fails is run again one by one, so that
+    what fails by itself takes nobody along.
+    limit: the largest batch.
+    """
+
+    def __init__(
+        self, work: Callable[[Sequence[Asked]], Awaitable[Sequence[Answered]]], limit: int
+    ) -> None:
+        self._work = work
+        self._limit = limit
+        self._waiting: list[tuple[Asked, asyncio.Future[Answered]]] = []
+        self._runs = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def ask(self, asked: Asked) -> Answered:
+        """Return the answer; raises what the work raises for it."""
+        if self._runs:
+            answer: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+            self._waiting.append((asked, answer))
+            return await answer
+        self._runs = True
+        try:
+            return (await self._work([asked]))[0]
+        finally:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Run those who came meanwhile in a task of their own; no client's leaving ends it."""
+        if self._waiting:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+        else:
+            self._runs = False
+
+    async def _run(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
+            batch = [pair for pair in batch if not pair[1].done()]  # who left is not answered
+            await self._answer(batch)
+        self._runs = False
+
+    async def _answer(self, batch: list[tuple[Asked, asyncio.Future[Answered]]]) -> None:
+        if not batch:
+            return
+        try:
+            answers = await self._work([asked for asked, _ in batch])
+        except Exception as error:
+            await self._answer_apart(batch, error)
+            return
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
+
+    async def _answer_apart(
+        self, batch: list[tuple[Asked, asyncio.Future[Answered]]], error: Exception
+    ) -> None:
+        if len(batch) == 1:
+            future = batch[0][1]
+            if not future.done():
+                future.set_exception(error)
+            return
+        logger.warning("batch failed, run one by one", extra={"size": len(batch)})
+        for pair in batch:
+            await self._answer([pair])

@@ -1,0 +1,215 @@
+"""Problems: what the service may answer instead of what was asked, and how each becomes a body.
+
+Problem                      status  type                  extra members
+├─ Malformed                 400     malformed
+├─ UnknownRoute              404     unknown-route
+├─ UnknownItem               404     unknown-item          id
+├─ UnknownUser               404     unknown-user          id
+├─ MethodNotAllowed          405     method-not-allowed    + Allow
+├─ BodyTimeout               408     timeout
+├─ TooLarge                  413     too-large             limit_bytes
+├─ UnsupportedMedia          415     unsupported-media
+├─ InvalidRecord             422     invalid-record        errors: [{feature, got, expected}]
+├─ Overloaded                503     overloaded            + Retry-After
+├─ NotReady                  503     not-ready             waiting_for
+├─ StoreUnavailable          503     store-unavailable     + Retry-After
+├─ DeadlineExceeded          504     deadline-exceeded
+└─ Internal                  500     internal
+
+Every leaf has a section in `docs/errors.md` and on the service's own page, where `type` points.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from export.contract.errors import Fault, RecordError
+from service.request_id import request_id
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(Exception):
+    """A request that cannot be answered as asked; the detail says what would be right."""
+
+    status: ClassVar[int]
+    type: ClassVar[str]
+    title: ClassVar[str]
+
+    def __init__(
+        self, detail: str, *, headers: Mapping[str, str] | None = None, **members: object
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.members = members
+
+    def body(self) -> dict[str, Any]:
+        """Return the members of RFC 9457, then this problem's own."""
+        return {
+            "type": f"/docs#{self.type}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            **self.members,
+        }
+
+
+class Malformed(Problem):
+    """The body is not JSON."""
+
+    status, type, title = 400, "malformed", "The body is not JSON"
+
+
+class UnknownRoute(Problem):
+    """Nothing is served at this path."""
+
+    status, type, title = 404, "unknown-route", "Nothing is served here"
+
+
+class UnknownItem(Problem):
+    """No such item, or it was removed."""
+
+    status, type, title = 404, "unknown-item", "No such item"
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"item {id!r}: never posted, or removed", id=id)
+
+
+class UnknownUser(Problem):
+    """Nothing is stored of this user."""
+
+    status, type, title = 404, "unknown-user", "No such user"
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"user {id!r}: nothing is stored", id=id)
+
+
+class MethodNotAllowed(Problem):
+    """The path exists, the method does not."""
+
+    status, type, title = 405, "method-not-allowed", "Another method is needed"
+
+    def __init__(self, method: str, allowed: Sequence[str]) -> None:
+        allow = ", ".join(allowed)
+        super().__init__(f"got {method}, expected {allow}", headers={"Allow": allow})
+
+
+class BodyTimeout(Problem):
+    """The body did not come in time."""
+
+    status, type, title = 408, "timeout", "The body did not come in time"
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(f"no whole body within {limit_s:g} s", headers={"Connection": "close"})
+
+
+class TooLarge(Problem):
+    """The body is over the limit, counted while it comes."""
+
+    status, type, title = 413, "too-large", "The body is too large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(
+            f"expected at most {limit_bytes} bytes",
+            headers={"Connection": "close"},  # what is left of the body is not worth reading
+            limit_bytes=limit_bytes,
+        )
+
+
+class UnsupportedMedia(Problem):
+    """The body says that it is something else than JSON."""
+
+    status, type, title = 415, "unsupported-media", "The body must be JSON"
+
+    def __init__(self, got: str) -> None:
+        super().__init__(f"Content-Type: got {got!r}, expected 'application/json'")
+
+
+class InvalidRecord(Problem):
+    """One or more values cannot be used; each is named."""
+
+    status, type, title = 422, "invalid-record", "A value cannot be used"
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("; ".join(map(str, faults)), errors=[asdict(fault) for fault in faults])
+
+    @classmethod
+    def of(cls, feature: str, got: object, expected: str) -> "InvalidRecord":
+        """Return the problem of one value."""
+        return cls([Fault.of(feature, got, expected)])
+
+
+class Overloaded(Problem):
+    """More is asked than can be done now."""
+
+    status, type, title = 503, "overloaded", "Too much is asked at once"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"Retry-After": "1"})
+
+
+class NotReady(Problem):
+    """There is nothing to answer from yet."""
+
+    status, type, title = 503, "not-ready", "Not ready"
+
+    def __init__(self, waiting_for: str) -> None:
+        super().__init__(
+            f"waiting for the {waiting_for}", headers={"Retry-After": "1"}, waiting_for=waiting_for
+        )
+
+
+class StoreUnavailable(Problem):
+    """Redis does not answer, and this call cannot do without it."""
+
+    status, type, title = 503, "store-unavailable", "The store does not answer"
+
+    def __init__(self, detail: str = "Redis does not answer") -> None:
+        super().__init__(detail, headers={"Retry-After": "1"})
+
+
+class DeadlineExceeded(Problem):
+    """The answer was not ready within `X-Request-Timeout-Ms`."""
+
+    status, type, title = 504, "deadline-exceeded", "The deadline has passed"
+
+    def __init__(self, timeout_ms: int) -> None:
+        super().__init__(f"no answer within the {timeout_ms} ms that X-Request-Timeout-Ms gave")
+
+
+class Internal(Problem):
+    """A fault of ours; the log has it under the request id."""
+
+    status, type, title = 500, "internal", "A fault of the service"
+
+    def __init__(self) -> None:
+        super().__init__("the service's log has the cause, under this request id")
+
+
+LEAVES: tuple[type[Problem], ...] = tuple(Problem.__subclasses__())
+
+
+def as_problem(error: Exception) -> Problem:
+    """Return the problem that an exception means to a client."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, RecordError):
+        return InvalidRecord(error.faults)
+    return Internal()
+
+
+def answer(problem: Problem) -> Response:
+    """Return the answer that tells of a problem."""
+    body = orjson.dumps(problem.body() | {"request_id": request_id()})
+    return Response(body, problem.status, problem.headers, MEDIA_TYPE)
+
+
+async def answer_error(request: Request, error: Exception) -> Response:
+    """Answer any error with a problem; the one handler of all of them."""
+    del request
+    return answer(as_problem(error))

@@ -1,0 +1,55 @@
+"""The `history` of a request, folded into the preference features that it replaces."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from export.contract.features import Raw
+from export.contract.schema import Side
+from export.contract.statistics import Events, Profile
+
+Words = Mapping[str, float] | Iterable[str]
+
+
+class Catalogue(Protocol):
+    """What a fold asks of the items."""
+
+    def __contains__(self, id: object) -> bool:
+        """Say whether the item is served."""
+
+    def words(self, feature: str, id: str) -> Words | None:
+        """Return the words of one item feature; None for an item that is not served."""
+
+
+def replaced(side: Side) -> frozenset[str]:
+    """Return the features that a history replaces: those that item ids alone can tell."""
+    preference = side.preference.items()
+    return frozenset(
+        name for name, f in preference if f.statistic is not None and f.statistic.takes_history
+    )
+
+
+def fold_history(
+    ids: Sequence[str], side: Side, catalogue: Catalogue
+) -> tuple[dict[str, Raw], int]:
+    """Return the features that a history gives, and how many of its ids are no served items.
+
+    Args:
+        ids: Item ids from oldest to newest, with repeats; unknown ones are dropped.
+        side: The user side of the schema.
+        catalogue: Knows the items and their words.
+
+    """
+    known = [one for one in ids if one in catalogue]
+    events = Events.history(known)
+    folded: dict[str, Raw] = {}
+    for name in replaced(side):
+        statistic = side.preference[name].statistic
+        assert statistic is not None
+        of = statistic.of if isinstance(statistic, Profile) else None
+        value = statistic.fold(
+            events, math.inf, items=None if of is None else lambda id: catalogue.words(of, id)
+        )
+        if value is not None:
+            folded[name] = value
+    return folded, len(ids) - len(known)

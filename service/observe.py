@@ -1,0 +1,68 @@
+"""What is counted and timed, and how Prometheus reads it: the same from every worker."""
+
+import os
+from pathlib import Path
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+__all__ = ["CONTENT_TYPE_LATEST", "exposition"]
+
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+"""Names the folder that workers share; it decides when prometheus_client is imported, so the
+command sets it before any loader starts."""
+
+disable_created_metrics()
+
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+STAGES = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
+
+REQUESTS = Counter("firstsight_requests", "Requests answered.", ["route", "status"])
+REQUEST_SECONDS = Histogram(
+    "firstsight_request_seconds", "From the request's head to the answer's end.", buckets=SECONDS
+)
+RECALLS = Counter("firstsight_recall", "Recalls, by how they were answered.", ["state", "version"])
+STAGE_SECONDS = Histogram(
+    "firstsight_stage_seconds", "The stages of one batch of recalls.", ["stage"], buckets=STAGES
+)
+DEGRADED = Counter("firstsight_degraded", "Recalls answered with less than all.", ["reason"])
+HISTORY_UNKNOWN = Counter("firstsight_history_unknown", "Ids in a `history` that are no items.")
+# Each worker holds an index and a cursor of its own: the gauges tell of the worst of them.
+INDEX_ITEMS = Gauge(
+    "firstsight_index_items", "Items by part.", ["part"], multiprocess_mode="livemax"
+)
+LOG_LAG_ENTRIES = Gauge(
+    "firstsight_log_lag_entries", "Log entries not yet applied.", multiprocess_mode="livemax"
+)
+LOG_LAG_SECONDS = Gauge(
+    "firstsight_log_lag_seconds",
+    "Age of the oldest log entry not yet applied.",
+    multiprocess_mode="livemax",
+)
+
+
+def exposition() -> bytes:
+    """Return all metrics as Prometheus reads them, of all workers where there are several."""
+    folder = os.environ.get(MULTIPROCESS)
+    if not folder:
+        return generate_latest(REGISTRY)
+    _forget_dead(Path(folder))
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+def _forget_dead(folder: Path) -> None:
+    """Drop the gauges of workers that are gone; what they counted stays."""
+    for pid in {path.stem.rpartition("_")[2] for path in folder.glob("gauge_live*.db")}:
+        if pid.isdecimal() and not Path(f"/proc/{pid}").exists():
+            mark_process_dead(int(pid), str(folder))  # type: ignore[no-untyped-call]

@@ -1,0 +1,170 @@
+"""Bodies of requests and answers, as they are on the wire and in the OpenAPI document."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
+
+from export.contract.errors import Fault
+from export.contract.strict import Strict
+from service.errors import InvalidRecord
+
+State = Literal["warm", "cold", "fallback"]
+Features = dict[str, Any]
+"""Flat: feature name to value; null means missing. The schema knows each feature's group."""
+
+
+class RecallBody(Strict):
+    """What `POST /recall` takes; inline features win over stored ones."""
+
+    user_id: StrictStr | None = None
+    user: Features | None = None
+    context: Features = {}
+    history: list[StrictStr] | None = Field(
+        None, description="Item ids from oldest to newest; replaces `last` and `profile` features."
+    )
+    k: StrictInt | None = Field(None, description="1 to 1000; 100 if left out.")
+    exclude: list[StrictStr] = []
+    cold: StrictBool = Field(False, description="Answer as if no preference were known.")
+    after: StrictStr | None = Field(
+        None, description="A `log_id`: wait up to 250 ms until this replica has applied it."
+    )
+
+
+class RecallAnswer(Strict):
+    """Items, best first; `scores` is parallel to `items`."""
+
+    user_id: str | None
+    state: State
+    dropped: list[str] = Field(description="What the answer was made without.")
+    version: str
+    items: list[str]
+    scores: list[float]
+    score: Literal["cosine", "popularity"]
+    degraded: list[Literal["store", "features", "stale"]]
+    exhausted: bool = Field(description="There are fewer than `k` items to give.")
+    request_id: str
+
+
+class ItemRecord(Strict):
+    """An item to post: its id and its features, flat."""
+
+    model_config = ConfigDict(extra="allow")
+    id: str
+
+
+class ItemBatch(Strict):
+    """Several items to post."""
+
+    items: list[ItemRecord]
+
+
+class ItemPosted(Strict):
+    """What became of a posted item."""
+
+    id: str
+    state: Literal["warm", "cold"]
+    dropped: list[str]
+    version: str
+    vector: list[float] | None = Field(None, description="Unit length; absent with vector=false.")
+    searchable: bool
+    durable: bool
+    log_id: str
+
+
+class ProblemBody(Strict):
+    """RFC 9457; a problem's own members come beside these."""
+
+    model_config = ConfigDict(extra="allow")
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str | None = None
+
+
+class ItemPostedInBatch(ItemPosted):
+    """A posted item in a batch, with the status it would have had alone."""
+
+    status: Literal[200, 201]
+
+
+class ItemBatchAnswer(Strict):
+    """One result for each item, in order."""
+
+    results: list[ItemPostedInBatch | ProblemBody]
+    log_id: str | None = Field(description="The last one; pass it as `after`.")
+
+
+class StoredItem(Strict):
+    """An item as it is served: its features stand beside these members."""
+
+    model_config = ConfigDict(extra="allow")
+    id: str
+    state: Literal["warm", "cold"]
+    version: str
+    vector: list[float]
+
+
+class StoredUser(Strict):
+    """What is stored of a user: the features stand beside these members."""
+
+    model_config = ConfigDict(extra="allow")
+    id: str
+    state: State
+
+
+class VersionAnswer(Strict):
+    """What is served, and the features that it understands."""
+
+    version: str
+    code: str
+    schema_hash: str
+    dim: int
+    similarity: Literal["cosine"]
+    lineage: Features
+    features: dict[Literal["user", "item"], dict[str, dict[str, Features]]]
+
+
+class ReadyAnswer(Strict):
+    """How far this replica is."""
+
+    state: Literal["starting", "loading", "replaying", "ready", "degraded", "draining"]
+    version: str | None
+    log_id: str | None
+    lag: Annotated[int | None, Field(description="Entries of the item log not yet applied.")]
+    waiting_for: Literal["bundle", "store", "index"] | None
+
+
+EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+}
+
+
+def read_recall_body(value: object) -> RecallBody:
+    """Read the body of `POST /recall`.
+
+    Raises:
+        InvalidRecord: Names every member at fault.
+
+    """
+    try:
+        return RecallBody.model_validate(value)
+    except ValidationError as error:
+        raise InvalidRecord(_faults(error)) from None
+
+
+def _faults(error: ValidationError) -> list[Fault]:
+    known = f"one of {', '.join(RecallBody.model_fields)}"
+    return [
+        Fault.of(
+            ".".join(str(part) for part in fault["loc"]) or "body",
+            fault["input"],
+            known if fault["type"] == "extra_forbidden" else EXPECTED.get(fault["type"], "another"),
+        )
+        for fault in error.errors(include_url=False)
+    ]

@@ -1,0 +1,117 @@
+"""One recall as asked: a wire body held against the schema and the limits."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from export.contract.errors import Fault
+from export.contract.features import Mismatch, Raw
+from export.contract.schema import Record, Side
+from service.errors import InvalidRecord
+from service.payloads import RecallBody
+from service.query import LOG_ID, checked_id
+from service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class RecallRequest:
+    """What is asked; every value can be used.
+
+    user: inline features that are known. settled: the features that inline values settle, known
+    or null; what is stored of them does not count. history: None if not given.
+    """
+
+    user_id: str | None
+    user: Record
+    settled: frozenset[str]
+    context: Record
+    history: list[str] | None
+    k: int
+    exclude: frozenset[str]
+    cold: bool
+    after: str | None
+
+
+def check_recall(
+    body: RecallBody, side: Side, settings: Settings, *, from_query: bool = False
+) -> RecallRequest:
+    """Hold a body against the schema's user side and the limits.
+
+    Args:
+        body: As it came.
+        side: The user side of the schema.
+        settings: For the limits and the default k.
+        from_query: Whether context values are text that each feature reads in its own way.
+
+    Raises:
+        InvalidRecord: Names every value at fault.
+
+    """
+    limits = settings.limits
+    k = settings.k if body.k is None else body.k
+    faults = [
+        *_out_of_range("k", k, 1, limits.k),
+        *_too_many("exclude", body.exclude, limits.exclude),
+        *_too_many("history", body.history or (), limits.history),
+    ]
+    if body.after is not None and not LOG_ID.fullmatch(body.after):
+        faults.append(Fault.of("after", body.after, "a log_id such as '1732000000000-0'"))
+    if faults:
+        raise InvalidRecord(faults)
+    user, settled = _inline(body.user or {}, side)
+    return RecallRequest(
+        user_id=None if body.user_id is None else checked_id(body.user_id, "user_id"),
+        user=user,
+        settled=settled,
+        context=_context(body.context, side, from_query=from_query) if body.context else {},
+        history=body.history,
+        k=k,
+        exclude=frozenset(body.exclude),
+        cold=body.cold,
+        after=body.after,
+    )
+
+
+def _out_of_range(name: str, value: int, least: int, most: int) -> list[Fault]:
+    if least <= value <= most:
+        return []
+    return [Fault.of(name, value, f"a whole number from {least} to {most}")]
+
+
+def _too_many(name: str, values: Iterable[str], most: int) -> list[Fault]:
+    count = len(list(values))
+    return [Fault(name, f"{count} ids", f"at most {most}")] if count > most else []
+
+
+def _inline(features: Mapping[str, object], side: Side) -> tuple[Record, frozenset[str]]:
+    """Parse inline features; `"preference": null` settles the whole group, as it does in a PUT."""
+    values = dict(features)
+    settled: set[str] = set()
+    if "preference" in values and values["preference"] is None:
+        del values["preference"]
+        settled |= side.preference.keys()
+    for name in side.context.keys() & values.keys():
+        raise InvalidRecord.of(name, values[name], "this feature in `context`: it is never stored")
+    return side.parse(values), frozenset(settled | values.keys())
+
+
+def _context(values: Mapping[str, object], side: Side, *, from_query: bool) -> Record:
+    known: dict[str, Raw] = {}
+    faults: list[Fault] = []
+    for name, value in values.items():
+        feature = side.context.get(name)
+        if feature is None:
+            names = ", ".join(side.context) or "none"
+            faults.append(
+                Fault.of(f"context.{name}", value, f"one of the context features: {names}")
+            )
+            continue
+        try:
+            raw = feature.text(str(value)) if from_query else feature.parse(value)
+        except Mismatch as mismatch:
+            faults.append(Fault.of(f"context.{name}", value, str(mismatch)))
+            continue
+        if raw is not None:
+            known[name] = raw
+    if faults:
+        raise InvalidRecord(faults)
+    return known

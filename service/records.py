@@ -1,0 +1,198 @@
+"""Records of items and users as the store holds them: read leniently, written exactly."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import orjson
+
+from export.contract.errors import Fault, RecordError
+from export.contract.features import Mismatch, Raw
+from export.contract.schema import Record, Side
+from export.contract.tables import id_fault
+
+Op = Literal["put", "delete"]
+State = Literal["warm", "cold", "fallback"]
+
+HIGHEST_REV = 2**48
+"""No writer ever gets here; a Redis script counts exactly up to 2**53 only."""
+
+
+class Unreadable(ValueError):
+    """What the store holds is none of our records; the text says why."""
+
+
+class Groups(NamedTuple):
+    """The features of a record by group; None: the group was not written."""
+
+    content: Record | None
+    preference: Record | None
+    ignored: int = 0
+    """Values that this schema does not know or cannot read; they count as missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRecord:
+    """An item as it was written, or (from `Generation.get`) as it is served.
+
+    A group is None where it was not written; `preference_as_of` is the log id of the write that
+    gave the preference. `rev` is 0 for what only the bundle knows and for what is not written yet.
+    """
+
+    id: str
+    rev: int
+    op: Op
+    content: Record | None = None
+    preference: Record | None = None
+    preference_as_of: str | None = None
+    ignored: int = field(default=0, compare=False)
+
+    @property
+    def record(self) -> dict[str, Raw]:
+        """All features, flat."""
+        return {**(self.content or {}), **(self.preference or {})}
+
+
+@dataclass(frozen=True, slots=True)
+class UserRecord:
+    """What is stored of a user; `preference_as_of` is free text of whoever wrote it."""
+
+    id: str
+    content: Record | None = None
+    preference: Record | None = None
+    preference_as_of: str | None = None
+    ignored: int = field(default=0, compare=False)
+
+    @property
+    def record(self) -> dict[str, Raw]:
+        """All features, flat."""
+        return {**(self.content or {}), **(self.preference or {})}
+
+
+def parse_posted(side: Side, posted: Mapping[str, object]) -> tuple[str, Groups]:
+    """Read a flat record with its id, as a client sent it.
+
+    Content is always given, if only empty. Preference is given where one of its features is, or
+    as nothing by `"preference": null`; else it is not written, and what was known of it stays.
+
+    Raises:
+        RecordError: Names every value at fault, a bad or missing id as `id`.
+
+    """
+    flat = dict(posted)
+    one = flat.pop("id", None)
+    forgets = "preference" in flat and flat["preference"] is None
+    if forgets:
+        del flat["preference"]
+    fault = id_fault(one)
+    faults = [Fault.of("id", one, fault)] if fault else []
+    for name in side.context.keys() & flat.keys():
+        expected = "no context feature: context comes with a recall and is never stored"
+        faults.append(Fault.of(name, flat.pop(name), expected))
+    try:
+        record = side.parse(flat)
+    except RecordError as error:
+        raise RecordError([*faults, *error.faults]) from error
+    if faults:
+        raise RecordError(faults)
+    preference = {name: record[name] for name in side.preference if name in record}
+    content = {name: record[name] for name in side.content if name in record}
+    return str(one), Groups(content, preference if preference or forgets else None)
+
+
+def read_groups(side: Side, stored: Mapping[str, Any]) -> Groups:
+    """Read the groups of a stored record, which another version's schema may have shaped."""
+    content, strange = _readable(side.content, stored.get("content"))
+    preference, stranger = _readable(side.preference, stored.get("preference"))
+    return Groups(content, preference, strange + stranger)
+
+
+def _readable(features: Mapping[str, Any], group: object) -> tuple[Record | None, int]:
+    if group is None:
+        return None, 0
+    if not isinstance(group, Mapping):
+        return None, 1
+    record: dict[str, Raw] = {}
+    ignored = 0
+    for name, value in group.items():
+        try:
+            raw = features[name].parse(value)
+        except (KeyError, Mismatch):
+            ignored += 1
+            continue
+        if raw is not None:
+            record[name] = raw
+    return record, ignored
+
+
+def read_item(side: Side, one: str, value: bytes) -> ItemRecord:
+    """Read what the store holds under an item's key.
+
+    Raises:
+        Unreadable: It is not JSON, of another id, of an unknown op, or its rev is no rev.
+
+    """
+    stored = _document(one, value)
+    op, rev = stored.get("op"), stored.get("rev")
+    if op not in ("put", "delete"):
+        raise Unreadable(f"op is {op!r:.40}")
+    if type(rev) is not int or not 1 <= rev < HIGHEST_REV:
+        raise Unreadable(f"rev is {rev!r:.40}")
+    groups = read_groups(side, stored) if op == "put" else Groups(None, None)
+    as_of = stored.get("preference_as_of")
+    return ItemRecord(one, rev, op, *groups[:2], _text(as_of), groups.ignored)
+
+
+def read_user(side: Side, one: str, value: bytes) -> UserRecord:
+    """Read what the store holds under a user's key.
+
+    Raises:
+        Unreadable: It is not JSON, or of another id.
+
+    """
+    stored = _document(one, value)
+    groups = read_groups(side, stored)
+    return UserRecord(one, *groups[:2], _text(stored.get("preference_as_of")), groups.ignored)
+
+
+def _document(one: str, value: bytes) -> dict[str, Any]:
+    try:
+        stored = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        raise Unreadable(f"not JSON: {error}") from error
+    if not isinstance(stored, dict) or stored.get("id") != one:
+        raise Unreadable("it does not repeat its id")
+    return stored
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def write_json(record: ItemRecord | UserRecord) -> bytes:
+    """Return the stored form; of an item without `rev` and `preference_as_of` (the store's).
+
+    Raises:
+        RecordError: A text is not UTF-8 (half of a surrogate pair).
+
+    """
+    members: dict[str, object] = {"id": record.id}
+    if isinstance(record, ItemRecord):
+        members["op"] = record.op
+    else:
+        members["preference_as_of"] = record.preference_as_of
+    try:
+        return orjson.dumps(
+            members | {"content": record.content, "preference": record.preference}
+        )
+    except orjson.JSONEncodeError as error:
+        raise RecordError([Fault("record", str(error), "text that is valid UTF-8")]) from error
+
+
+def state_of(side: Side, record: Record) -> tuple[State, list[str]]:
+    """Return how a record is embedded, and the groups that are dropped for it."""
+    if side.has_preference(record):
+        return "warm", []
+    if any(name in record for name in side.content):
+        return "cold", ["preference"]
+    return "fallback", ["content", "preference"]

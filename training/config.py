@@ -1,0 +1,181 @@
+"""The configuration of a training run: one YAML, read as the description of the experiment."""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from export.contract.errors import ConfigError
+from export.contract.schema import Side, explain
+from export.contract.strict import Strict
+from training.losses import LossConfig
+from training.negatives import NegativeConfig
+from training.override import override
+from training.split import SplitConfig
+from training.towers import TowerConfig
+
+IDS = {"user_id": "user", "item_id": "item"}
+
+
+class DataConfig(Strict):
+    """Where the three tables lie; `folder` is relative to the YAML's own folder."""
+
+    folder: Path = Path("data")
+    interactions: str = "interactions.parquet"
+    users: str = "users.parquet"
+    items: str = "items.parquet"
+
+
+class DropoutConfig(Strict):
+    """How often training hides what it knows.
+
+    `user` and `item` are exact shares of each batch whose preference group is hidden, natural
+    absence counted in; `column` is the chance of hiding one preference column of a row.
+    """
+
+    user: float = Field(0.3, ge=0, le=1)
+    item: float = Field(0.5, ge=0, le=1)
+    column: float = Field(0.1, ge=0, le=1)
+
+
+class SelectConfig(Strict):
+    """Weights of the validation slices' recall@100 in the figure that selects a checkpoint."""
+
+    warm: float = Field(0.5, ge=0)
+    cold_item: float = Field(0.25, ge=0)
+    cold_user: float = Field(0.25, ge=0)
+
+    @model_validator(mode="after")
+    def _something_counts(self) -> Self:
+        if self.warm + self.cold_item + self.cold_user <= 0:
+            raise ValueError("expected at least one weight above 0")
+        return self
+
+
+class TrainingConfig(Strict):
+    """The optimiser (AdamW), its schedule, and when to stop.
+
+    `warmup` is the share of all steps over which the learning rate rises; `decay` says how it
+    falls afterwards. `patience` is the number of epochs without a better validation figure
+    before training stops. `weight_decay` acts on the networks, `embedding_decay` on the tables.
+    """
+
+    epochs: int = Field(10, ge=1)
+    batch: int = Field(1024, ge=1)
+    seed: int = Field(1, ge=0)
+    learning_rate: float = Field(0.002, gt=0)
+    warmup: float = Field(0.05, ge=0, lt=1)
+    decay: Literal["constant", "cosine"] = "cosine"
+    weight_decay: float = Field(0.0, ge=0)
+    embedding_decay: float = Field(0.0, ge=0)
+    patience: int = Field(3, ge=1)
+    select: SelectConfig = SelectConfig()
+
+
+class TrainConfig(Strict):
+    """A whole run. `tower` speaks for both sides unless a side has its own."""
+
+    data: DataConfig = DataConfig()
+    user: Side
+    item: Side
+    allow_id: bool = False
+    split: SplitConfig
+    similarity: Literal["cosine"] = "cosine"
+    tower: TowerConfig | None = None
+    user_tower: TowerConfig | None = None
+    item_tower: TowerConfig | None = None
+    losses: tuple[LossConfig, ...] = Field(min_length=1)
+    negatives: tuple[NegativeConfig, ...] = Field(min_length=1)
+    dropout: DropoutConfig = DropoutConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    @field_validator("item")
+    @classmethod
+    def _items_have_no_context(cls, item: Side) -> Side:
+        if item.context:
+            raise ValueError("an item has no context; context is what is known of a request")
+        return item
+
+    @model_validator(mode="after")
+    def _towers_fit(self) -> Self:
+        for name, own in (("user_tower", self.user_tower), ("item_tower", self.item_tower)):
+            if own is None and self.tower is None:
+                raise ValueError(f"neither tower nor {name} is given")
+        if self.towers[0].dim != self.towers[1].dim:
+            dims = f"{self.towers[0].dim} and {self.towers[1].dim}"
+            raise ValueError(f"the towers give vectors of {dims} values; they have to be equal")
+        return self
+
+    @model_validator(mode="after")
+    def _statistics_fit(self) -> Self:
+        for side_name, side in (("user", self.user), ("item", self.item)):
+            for name, feature in side.preference.items():
+                statistic = feature.statistic
+                if statistic is not None and side_name not in statistic.sides:
+                    raise ValueError(
+                        f"{side_name}.preference.{name}: {statistic.aggregate!r} is a statistic "
+                        f"of {' and '.join(statistic.sides)} only"
+                    )
+                of = getattr(statistic, "of", None)
+                if of is not None and not hasattr(self.item.features.get(of), "table"):
+                    raise ValueError(
+                        f"{side_name}.preference.{name}.of: got {of!r}, expected an item feature "
+                        "of kind tags or category"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _ids_are_preference(self) -> Self:
+        for side in (self.user, self.item):
+            for name in side.content:
+                if name in IDS and not self.allow_id:
+                    raise ValueError(
+                        f"content.{name}: an id that is never dropped is an untrained vector for "
+                        "a cold entity; move it to preference, or say allow_id: true"
+                    )
+        return self
+
+    @property
+    def towers(self) -> tuple[TowerConfig, TowerConfig]:
+        """The towers of user and item."""
+        user, item = self.user_tower or self.tower, self.item_tower or self.tower
+        assert user is not None
+        assert item is not None
+        return user, item
+
+
+def read_config(path: Path, overrides: list[str] | None = None) -> TrainConfig:
+    """Read a run's YAML, with `--set path=value` overrides.
+
+    Raises:
+        ConfigError: Names the key, what came and what would be right.
+
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: expected keys and values, got {type(raw).__name__}")
+    for one in overrides or []:
+        override(raw, one)
+    return parse_config(raw, path)
+
+
+def parse_config(raw: dict[str, Any], path: Path) -> TrainConfig:
+    """Check a configuration that lies (or would lie) at `path`.
+
+    Raises:
+        ConfigError: Names the key, what came and what would be right.
+
+    """
+    try:
+        config = TrainConfig.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {explain(error)}") from error
+    folder = (path.parent / config.data.folder).resolve()
+    data = config.data.model_copy(update={"folder": folder})
+    return config.model_copy(update={"data": data})

@@ -1,0 +1,80 @@
+"""What a batch hides: exact shares of the four states, and single columns."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.contract.features import MISSING_ROW, PADDING_ROW
+from export.contract.schema import Arrays, Side
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class States:
+    """For each row of a batch, whether its user's and its item's preference stays in sight."""
+
+    user: Flags
+    item: Flags
+
+    def shares(self) -> dict[str, float]:
+        """Return the shares of the four states."""
+        return {
+            "warm": float((self.user & self.item).mean()),
+            "user_cold": float((~self.user & self.item).mean()),
+            "item_cold": float((self.user & ~self.item).mean()),
+            "both_cold": float((~self.user & ~self.item).mean()),
+        }
+
+
+def draw_states(
+    user_present: Flags, item_present: Flags, user: float, item: float, rng: np.random.Generator
+) -> States:
+    """Hide preference until the shares hold: round(user * B) users, and items among each kind.
+
+    Natural absence counts first, so rows are only ever hidden, and where more is absent than a
+    share asks for, the share is exceeded. Among hidden users and among the others the share of
+    hidden items is the same, so all four states have their exact share:
+    (1-p)(1-q), p(1-q), (1-p)q and pq.
+    """
+    shown_user = _hide(user_present, user, rng)
+    shown_item = item_present.copy()
+    for rows in (np.flatnonzero(shown_user), np.flatnonzero(~shown_user)):
+        shown_item[rows] = _hide(item_present[rows], item, rng)
+    return States(shown_user, shown_item)
+
+
+def _hide(present: Flags, share: float, rng: np.random.Generator) -> Flags:
+    """Hide rows at random until round(share * n) are absent."""
+    missing = round(share * len(present)) - int((~present).sum())
+    shown = present.copy()
+    if missing > 0:
+        shown[rng.permutation(np.flatnonzero(present))[:missing]] = False
+    return shown
+
+
+def hide_columns(arrays: Arrays, side: Side, share: float, rng: np.random.Generator) -> None:
+    """Set single preference and context features of some rows to missing, in place.
+
+    So half-given records, and requests without context, are seen in training.
+    """
+    for name in (*side.preference, *side.context):
+        size = len(next(iter(arrays.values())))
+        hidden = rng.random(size) < share
+        if name in side.ids:
+            arrays["ids"][hidden, side.ids.index(name)] = MISSING_ROW
+        elif name in side.values:
+            arrays["values"][hidden, side.values.index(name)] = np.nan
+        else:
+            _hide_bag(arrays, name, hidden)
+
+
+def _hide_bag(arrays: dict[str, NDArray[Any]], name: str, hidden: Flags) -> None:
+    arrays[name][hidden] = PADDING_ROW
+    arrays[name][hidden, 0] = MISSING_ROW
+    weights = arrays.get(f"{name}.weights")
+    if weights is not None:
+        weights[hidden] = 0.0
+        weights[hidden, 0] = 1.0

@@ -1,0 +1,148 @@
+"""Two towers over shared embedding tables: encoded features in, unit vectors out."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from export.contract.features import PADDING_ROW
+from export.contract.schema import Group, Schema, Side, SideName, table_of
+from training.config import TrainConfig
+
+GROUPS: tuple[Group, ...] = ("content", "context", "preference")
+Tables = Mapping[str, nn.Embedding]
+
+
+class FeatureInputs(nn.Module):
+    """The features of one group as one wide vector, [batch, features * embedding].
+
+    One table row as it is; several rows by their (weighted) mean; a number x as x times a
+    learned vector, or another learned vector where it is missing.
+    """
+
+    def __init__(
+        self, schema: Schema, side_name: SideName, group: Group, tables: Tables, embedding: int
+    ) -> None:
+        super().__init__()
+        side: Side = schema.side(side_name)
+        features = getattr(side, group)
+        self.width = len(features) * embedding
+        self.ids = [(n, side.ids.index(n)) for n in features if n in side.ids]
+        self.bags = [name for name in features if name in side.bags]
+        self.columns = [side.values.index(name) for name in features if name in side.values]
+        self.table_of = {name: table_of(side_name, name, f) for name, f in features.items()}
+        used = {self.table_of[n] for n in (*(name for name, _ in self.ids), *self.bags)}
+        self.tables = nn.ModuleDict({_key(name): tables[name] for name in sorted(used)})
+        if self.columns:
+            scale = embedding**-0.5
+            self.slope = nn.Parameter(scale * torch.randn(len(self.columns), embedding))
+            self.missing = nn.Parameter(scale * torch.randn(len(self.columns), embedding))
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Return float[batch, width]."""
+        parts = [self._table(name)(inputs["ids"][:, column]) for name, column in self.ids]
+        if self.columns:
+            parts.append(self._scaled(inputs["values"][:, self.columns]))
+        parts += [self._pooled(name, inputs) for name in self.bags]
+        return torch.cat(parts, dim=1)
+
+    def _table(self, feature: str) -> nn.Module:
+        return self.tables[_key(self.table_of[feature])]
+
+    def _scaled(self, values: Tensor) -> Tensor:
+        unknown = torch.isnan(values).unsqueeze(2)  # [batch, numbers, 1]
+        known = torch.where(unknown, 0.0, values.unsqueeze(2))
+        return torch.where(unknown, self.missing, known * self.slope).flatten(1)
+
+    def _pooled(self, name: str, inputs: Mapping[str, Tensor]) -> Tensor:
+        rows = inputs[name]  # [batch, length]
+        weights = (rows != PADDING_ROW).float()
+        if f"{name}.weights" in inputs:
+            weights = weights * inputs[f"{name}.weights"]
+        share = weights / weights.sum(1, keepdim=True).clamp_min(1e-9)
+        return torch.matmul(share.unsqueeze(1), self._table(name)(rows)).squeeze(1)
+
+
+class SideTower(nn.Module):
+    """One tower: encoded features of its own side in, float[batch, dim] of unit length out.
+
+    It holds nothing of the other side but the tables both share, so a user's vector cannot
+    depend on an item input, by construction.
+    """
+
+    def __init__(
+        self, config: TrainConfig, schema: Schema, side_name: SideName, tables: Tables
+    ) -> None:
+        super().__init__()
+        tower = config.towers[0] if side_name == "user" else config.towers[1]
+        side = schema.side(side_name)
+        groups = [group for group in GROUPS if getattr(side, group)]
+        self.inputs = nn.ModuleDict(
+            {g: FeatureInputs(schema, side_name, g, tables, tower.embedding) for g in groups}
+        )
+        self.has_preference = "preference" in groups
+        self.tower = tower.build({g: self._group(g).width for g in groups})
+
+    def _group(self, group: str) -> FeatureInputs:
+        found = self.inputs[group]
+        assert isinstance(found, FeatureInputs)
+        return found
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Return unit vectors; `inputs` are the arrays that `Side.encoded` names."""
+        groups = {group: module(inputs) for group, module in self.inputs.items()}
+        present = inputs["present"] if self.has_preference else None
+        return functional.normalize(self.tower(groups, present), dim=1)
+
+
+class TwoTower(nn.Module):
+    """Both towers, and the tables they share by name."""
+
+    def __init__(self, config: TrainConfig, schema: Schema) -> None:
+        super().__init__()
+        tables = {
+            name: _table(schema.rows(name), width)
+            for name, width in _tables(config, schema).items()
+        }
+        self.user = SideTower(config, schema, "user", tables)
+        self.item = SideTower(config, schema, "item", tables)
+
+    def side(self, name: SideName) -> SideTower:
+        """Return one tower."""
+        return self.user if name == "user" else self.item
+
+    def tables(self) -> list[nn.Parameter]:
+        """Return the embedding tables, each once."""
+        found = (p for m in self.modules() if isinstance(m, nn.Embedding) for p in m.parameters())
+        return list(dict.fromkeys(found))
+
+    def networks(self) -> list[nn.Parameter]:
+        """Return every parameter that is no table."""
+        tables = set(self.tables())
+        return [parameter for parameter in self.parameters() if parameter not in tables]
+
+
+def _tables(config: TrainConfig, schema: Schema) -> dict[str, int]:
+    """Return every table that a feature looks rows up in, and its width."""
+    sides: tuple[SideName, ...] = ("user", "item")
+    return {
+        table_of(side, name, feature): tower.embedding
+        for side, tower in zip(sides, config.towers, strict=True)
+        for name, feature in schema.side(side).features.items()
+        if feature.form != "value"
+    }
+
+
+def _table(rows: int, width: int) -> nn.Embedding:
+    """Return a table whose reserved rows begin at zero."""
+    table = nn.Embedding(rows, width, padding_idx=PADDING_ROW)
+    nn.init.normal_(table.weight, std=width**-0.5)
+    with torch.no_grad():
+        table.weight[:3] = 0
+    return table
+
+
+def _key(table: str) -> str:
+    """Return a module name for a table; torch takes no dots."""
+    return table.replace(".", "/")
