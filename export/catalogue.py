@@ -45,6 +45,7 @@ class Parts:
     lineage: Lineage
     parity: Mapping[str, Any]
     metrics: Mapping[str, Any]
+    config: str = ""
 
 
 def write_bundle(target: Path, parts: Parts, *, target_recall: float = 0.99) -> Manifest:
@@ -75,6 +76,7 @@ def write_bundle(target: Path, parts: Parts, *, target_recall: float = 0.99) -> 
         _write_json(layout.golden, golden)
         _write_json(layout.parity, parts.parity)
         _write_json(layout.metrics, parts.metrics)
+        layout.config.write_text(parts.config, encoding="utf-8")
         manifest = Manifest(
             version=version,
             schema_hash=parts.schema.hash,

@@ -18,9 +18,9 @@ class Catalogue:
 
     def __init__(self, bundle: Bundle) -> None:
         self._side: Side = bundle.schema.item
-        table = bundle.records.combine_chunks()
-        named = (name for name in self._side.features if name in table.column_names)
-        self._columns = {name: table.column(name) for name in named}
+        self.table = bundle.records.combine_chunks()
+        named = (name for name in self._side.features if name in self.table.column_names)
+        self._columns = {name: self.table.column(name) for name in named}
         self.ids = Ids(bundle.ids)
         self.popularity = np.nan_to_num(bundle.popularity)
         # A stable sort: among equals, the order of the bundle.

@@ -46,7 +46,8 @@ class Delta:
 
     def vector(self, row: int) -> Vectors:
         """Return the vector of a row."""
-        return self._vectors[row]
+        vector: Vectors = self._vectors[row]
+        return vector
 
     def live_rows(self) -> Rows:
         """Return the rows that are not retired, oldest first; for the writer."""
@@ -79,4 +80,3 @@ class Delta:
         """
         self._vectors = np.concatenate([self._vectors, np.empty_like(self._vectors)])
         self._retired = np.concatenate([self._retired, np.zeros_like(self._retired)])
-

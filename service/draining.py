@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import math
+import os
 import socket
+from types import FrameType
 
 import uvicorn
 
@@ -44,6 +46,12 @@ class DrainingServer(uvicorn.Server):
         loop.add_reader(self._control.lifeline.fileno(), self._leave)
         self._control.ready()
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain on a signal too; a worker that does not serve yet has nothing to drain."""
+        if not self.started:
+            os._exit(128 + sig)
+        super().handle_exit(sig, frame)
+
     def _hear(self) -> None:
         for message in self._control.channel.hear():
             if message["event"] == "stop":
@@ -83,8 +91,10 @@ class DrainingServer(uvicorn.Server):
             if (cycle := getattr(connection, "cycle", None)) and not cycle.response_complete:
                 connection.shutdown()  # in flight: only marks its answer as the last
         loop = asyncio.get_running_loop()
-        leave_at_s = loop.time() + self._linger_s
+        began_s = loop.time()
         await asyncio.sleep(0.05)  # what was accepted just now becomes a connection
-        while self.server_state.connections and loop.time() < leave_at_s and not self.force_exit:
+        while self.server_state.connections and not self.force_exit:
+            if loop.time() - began_s >= self._linger_s:  # a late "stop" shortens it
+                break
             await asyncio.sleep(0.05)
         await super().shutdown(sockets)

@@ -29,6 +29,7 @@ from starlette.responses import Response
 
 from export.contract.errors import Fault, RecordError
 from service.request_id import request_id
+from service.store import base as store
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -69,6 +70,9 @@ class UnknownRoute(Problem):
     """Nothing is served at this path."""
 
     status, type, title = 404, "unknown-route", "Nothing is served here"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"nothing is served at {path[:80]!r}; /docs lists what is")
 
 
 class UnknownItem(Problem):
@@ -200,6 +204,8 @@ def as_problem(error: Exception) -> Problem:
         return error
     if isinstance(error, RecordError):
         return InvalidRecord(error.faults)
+    if isinstance(error, store.StoreUnavailable):
+        return StoreUnavailable()
     return Internal()
 
 

@@ -14,10 +14,10 @@ Words = Mapping[str, float] | Iterable[str]
 class Catalogue(Protocol):
     """What a fold asks of the items."""
 
-    def __contains__(self, id: object) -> bool:
+    def __contains__(self, one: object, /) -> bool:
         """Say whether the item is served."""
 
-    def words(self, feature: str, id: str) -> Words | None:
+    def words(self, feature: str, one: str, /) -> Words | None:
         """Return the words of one item feature; None for an item that is not served."""
 
 

@@ -144,7 +144,7 @@ class Loader:
         spoken, _, _ = select.select(ends, [], [], timeout_s)
         for worker in [worker for worker in self._workers if worker.channel in spoken]:
             self._listen_to(worker)
-        if self._supervisor in spoken:
+        if self._supervisor in spoken or self._lifeline in spoken:  # its last word came before
             for message in self._supervisor.hear():
                 self._relay(message)
         if self._lifeline in spoken or self._supervisor.has_ended:

@@ -123,7 +123,11 @@ class LoaderProcess:
 
         Raises LoaderFailed when the loader ends first.
         """
-        pids: list[int] = await self._ready
+        pids: list[int] | None = await self._ready
+        if pids is None:
+            await self.drain()  # one of its workers may serve already
+            why = f"the loader ended before it was ready, exit code {self._process.returncode}"
+            raise LoaderFailed(self._last_words or why)
         return pids
 
     def stop(self) -> None:
@@ -131,26 +135,35 @@ class LoaderProcess:
         self._channel.say("stop")
 
     async def drain(self) -> None:
-        """Have the workers answer what is in flight and end; kill what is left after the grace."""
+        """Have the workers answer what is in flight and end; kill what is left after the grace.
+
+        A loader that is not ready is told by SIGTERM too: it ends in the middle of its load, and
+        of its workers those that do not serve yet end, the others drain.
+        """
         with contextlib.suppress(OSError):  # they may be gone already
             self._lifeline.shutdown(socket.SHUT_WR)
+        if not self.is_ready:
+            self._signal(signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._gone.wait(), self._grace_s + self.OVERSTAY_S)
         self.kill()
 
     def kill(self) -> None:
         """End loader and workers now, and forget them."""
-        # The group's number is theirs as long as the loader is not reaped, which happens here only.
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
-            self._process.wait()
+        self._signal(signal.SIGKILL)
+        self._process.wait()
         loop = asyncio.get_running_loop()
         for end in (self._channel, self._lifeline):
             if end.fileno() >= 0:
                 loop.remove_reader(end.fileno())
                 end.close()
         self._gone.set()
+
+    def _signal(self, number: signal.Signals) -> None:
+        # The group's number is theirs until the loader is reaped, which only `kill` does.
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, number)
 
     def _hear(self) -> None:
         for message in self._channel.hear():
@@ -159,9 +172,7 @@ class LoaderProcess:
             asyncio.get_running_loop().remove_reader(self._channel.fileno())
             self.has_ended = True
             if not self._ready.done():
-                self.kill()
-                why = f"the loader ended before it was ready, exit code {self._process.returncode}"
-                self._ready.set_exception(LoaderFailed(self._last_words or why))
+                self._ready.set_result(None)
             self._on_end(self)
 
     def _act_on(self, message: Message) -> None:

@@ -21,7 +21,7 @@ MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 """Names the folder that workers share; it decides when prometheus_client is imported, so the
 command sets it before any loader starts."""
 
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 STAGES = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)

@@ -58,11 +58,18 @@ class ItemBatch(Strict):
     items: list[ItemRecord]
 
 
+class UserRecord(Strict):
+    """A user's features, flat; the id stands in the path and may be repeated."""
+
+    model_config = ConfigDict(extra="allow")
+    id: str | None = None
+
+
 class ItemPosted(Strict):
     """What became of a posted item."""
 
     id: str
-    state: Literal["warm", "cold"]
+    state: State
     dropped: list[str]
     version: str
     vector: list[float] | None = Field(None, description="Unit length; absent with vector=false.")
@@ -100,7 +107,7 @@ class StoredItem(Strict):
 
     model_config = ConfigDict(extra="allow")
     id: str
-    state: Literal["warm", "cold"]
+    state: State
     version: str
     vector: list[float]
 
@@ -123,6 +130,12 @@ class VersionAnswer(Strict):
     similarity: Literal["cosine"]
     lineage: Features
     features: dict[Literal["user", "item"], dict[str, dict[str, Features]]]
+
+
+class LiveAnswer(Strict):
+    """The process is alive."""
+
+    state: Literal["alive"]
 
 
 class ReadyAnswer(Strict):

@@ -162,7 +162,7 @@ class Recaller:
     def _search(
         self, requests: Sequence[RecallRequest], users: Sequence[User]
     ) -> list[Found]:
-        """Return each request's items: by its vector, or the popular ones where nothing is known."""
+        """Return the nearest items of each user, or the popular ones where nothing is known."""
         begun_s = time.perf_counter()
         rows = [row for row, user in enumerate(users) if user.state != "fallback"]
         vectors = self._embedder.embed("user", [users[row].record for row in rows])

@@ -170,21 +170,18 @@ def _text(value: object) -> str | None:
 
 
 def write_json(record: ItemRecord | UserRecord) -> bytes:
-    """Return the stored form; of an item without `rev` and `preference_as_of` (the store's).
+    """Return the stored form; of an item without `op`, `rev` and `preference_as_of` (the store's).
 
     Raises:
         RecordError: A text is not UTF-8 (half of a surrogate pair).
 
     """
     members: dict[str, object] = {"id": record.id}
-    if isinstance(record, ItemRecord):
-        members["op"] = record.op
-    else:
+    if isinstance(record, UserRecord):
         members["preference_as_of"] = record.preference_as_of
+    members |= {"content": record.content, "preference": record.preference}
     try:
-        return orjson.dumps(
-            members | {"content": record.content, "preference": record.preference}
-        )
+        return orjson.dumps(members)
     except orjson.JSONEncodeError as error:
         raise RecordError([Fault("record", str(error), "text that is valid UTF-8")]) from error
 

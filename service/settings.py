@@ -47,7 +47,7 @@ class Settings(Strict):
     """Where the embedded Redis keeps its data."""
     redis: SecretStr | None = None
     """The URL of a Redis of yours; without it the embedded one is started. `--redis`."""
-    prefix: str = Field("fs", pattern=r"\A[A-Za-z0-9_.-]{1,32}\Z")
+    prefix: str = Field("fs", pattern=r"^[A-Za-z0-9_.-]{1,32}$")
     """In front of every key in Redis."""
     host: str = "127.0.0.1"
     """The address to listen on; `--host`."""
@@ -113,7 +113,8 @@ def read_settings(environ: Mapping[str, str] | None = None, **chosen: object) ->
 
 def injected_names(environ: Mapping[str, str]) -> list[str]:
     """Return the names that Kubernetes injected for a Service called firstsight."""
-    return sorted(n for n, text in environ.items() if n.startswith(PREFIX) and _is_injected(n, text))
+    ours = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
+    return sorted(name for name, text in ours.items() if _is_injected(name, text))
 
 
 def _explain(fault: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 BACKLOG = 2048
 RELEASE_S = 1.0
+LOADER_WAITS_S = (0.5, 60.0)
 LOOK_S = 0.2  # how often the embedded Redis is looked at
 
 
@@ -176,7 +177,7 @@ class Supervisor:
             raise StartFailed(str(error)) from error
         host, port = self._listener.getsockname()[:2]
         logger.info("ready", extra={"host": host, "port": port})
-        backoff = Backoff(first_s=0.5, most_s=60.0)
+        backoff = Backoff(*LOADER_WAITS_S)
         while True:
             await self._replace.wait()
             old = self._loaders[-1]
@@ -192,22 +193,25 @@ class Supervisor:
                 if old.has_ended:
                     self._replace.set()
                 continue
+            if not old.has_ended:
+                backoff = Backoff(*LOADER_WAITS_S)
             await old.drain()
             self._loaders.remove(old)
 
     async def _start_loader(self) -> None:
         """Start a loader and wait until its workers serve."""
-        loader = LoaderProcess(self._serving, self._listener, self._asked_by, self._ended)
+        try:
+            loader = LoaderProcess(self._serving, self._listener, self._asked_by, self._ended)
+        except OSError as error:
+            raise LoaderFailed(f"cannot start a loader: {error}") from error
         self._loaders.append(loader)
         try:
             pids = await asyncio.wait_for(loader.ready(), self._plan.load_timeout_s)
-        except TimeoutError as error:
-            seconds = self._plan.load_timeout_s
-            raise LoaderFailed(f"the loader was not ready within {seconds:g} s") from error
-        finally:
-            if not loader.is_ready:
-                loader.kill()
-                self._loaders.remove(loader)
+        except (LoaderFailed, TimeoutError) as error:
+            await loader.drain()
+            self._loaders.remove(loader)
+            late = f"the loader was not ready within {self._plan.load_timeout_s:g} s"
+            raise LoaderFailed(str(error) or late) from error
         logger.info("workers serve", extra={"loader": loader.pid, "workers": pids})
 
     def _asked_by(self, loader: LoaderProcess, reason: str) -> None:
@@ -227,8 +231,11 @@ class Supervisor:
             if self._embedded is not None and self._embedded.pid is None:
                 logger.error("embedded redis ended, started again")
                 await asyncio.sleep(backoff.wait_s(lived_s))
-                self._embedded.spawn()
                 lived_s = 0.0
+                try:
+                    self._embedded.spawn()
+                except OSError as error:
+                    logger.error("embedded redis not started", extra={"reason": str(error)})
 
     async def _leave(self) -> None:
         """Readiness off, then the socket, then the workers; Redis is stopped by the caller."""

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.contract.features import PADDING_ROW
+from export.contract.features import FIRST_WORD_ROW, PADDING_ROW
 from export.contract.schema import Group, Schema, Side, SideName, table_of
 from training.config import TrainConfig
 
 GROUPS: tuple[Group, ...] = ("content", "context", "preference")
+FAINT = 0.1  # length of a vector that nothing on the other side matches yet
 Tables = Mapping[str, nn.Embedding]
 
 
@@ -35,9 +36,9 @@ class FeatureInputs(nn.Module):
         used = {self.table_of[n] for n in (*(name for name, _ in self.ids), *self.bags)}
         self.tables = nn.ModuleDict({_key(name): tables[name] for name in sorted(used)})
         if self.columns:
-            scale = embedding**-0.5
-            self.slope = nn.Parameter(scale * torch.randn(len(self.columns), embedding))
-            self.missing = nn.Parameter(scale * torch.randn(len(self.columns), embedding))
+            shape, scale = (len(self.columns), embedding), FAINT * embedding**-0.5
+            self.slope = nn.Parameter(scale * torch.randn(shape))
+            self.missing = nn.Parameter(scale * torch.randn(shape))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Return float[batch, width]."""
@@ -101,10 +102,7 @@ class TwoTower(nn.Module):
 
     def __init__(self, config: TrainConfig, schema: Schema) -> None:
         super().__init__()
-        tables = {
-            name: _table(schema.rows(name), width)
-            for name, width in _tables(config, schema).items()
-        }
+        tables = _tables(config, schema)
         self.user = SideTower(config, schema, "user", tables)
         self.item = SideTower(config, schema, "item", tables)
 
@@ -123,23 +121,31 @@ class TwoTower(nn.Module):
         return [parameter for parameter in self.parameters() if parameter not in tables]
 
 
-def _tables(config: TrainConfig, schema: Schema) -> dict[str, int]:
-    """Return every table that a feature looks rows up in, and its width."""
+def _tables(config: TrainConfig, schema: Schema) -> dict[str, nn.Embedding]:
+    """Return every table that a feature looks rows up in.
+
+    What both sides share begins with rows of length 1, so that equal words match from the start;
+    what only one side has begins faint.
+    """
     sides: tuple[SideName, ...] = ("user", "item")
+    used: dict[str, set[SideName]] = {}
+    for side in sides:
+        for name, feature in schema.side(side).features.items():
+            if feature.form != "value":
+                used.setdefault(table_of(side, name, feature), set()).add(side)
+    width = {side: tower.embedding for side, tower in zip(sides, config.towers, strict=True)}
     return {
-        table_of(side, name, feature): tower.embedding
-        for side, tower in zip(sides, config.towers, strict=True)
-        for name, feature in schema.side(side).features.items()
-        if feature.form != "value"
+        name: _table(schema.rows(name), width[min(by)], 1.0 if len(by) > 1 else FAINT)
+        for name, by in used.items()
     }
 
 
-def _table(rows: int, width: int) -> nn.Embedding:
-    """Return a table whose reserved rows begin at zero."""
+def _table(rows: int, width: int, length: float) -> nn.Embedding:
+    """Return a table of rows of about this length; the reserved ones begin at zero."""
     table = nn.Embedding(rows, width, padding_idx=PADDING_ROW)
-    nn.init.normal_(table.weight, std=width**-0.5)
+    nn.init.normal_(table.weight, std=length * width**-0.5)
     with torch.no_grad():
-        table.weight[:3] = 0
+        table.weight[:FIRST_WORD_ROW] = 0
     return table
 
 

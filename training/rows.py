@@ -146,6 +146,22 @@ class RowEncoder:
         raw = _raw_id if name in self.side.ids else _raw_bag
         return [raw(values, row, names) for row in range(len(values))]
 
+    def raw_records(self) -> list[dict[str, Raw]]:
+        """Return every entity's record with preference as of the end of training."""
+        records = [dict(record) for record in self.records]
+        for name, feature in self.side.preference.items():
+            if feature.statistic is not None:
+                values = self.raw_statistic(name)
+            elif name in self.data.interactions.columns:
+                values = last_carried(self, name)
+            else:
+                continue
+            for record, value in zip(records, values, strict=True):
+                record.pop(name, None)
+                if value is not None:
+                    record[name] = value
+        return records
+
     def _side_rows(self, entity: NDArray[np.int32], moving: dict[str, Any]) -> SideRows:
         present = np.zeros(len(entity), dtype=bool)
         for name in self.side.preference:

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from training.loop import Progress, optimiser, train
 from training.model import TwoTower
 from training.prepare import SELECT_K, SIDES, Prepared, log_of, make_batches, prepare, validator
 from training.program import export_tower
-from training.rows import RowEncoder, last_carried
+from training.rows import RowEncoder
 from training.split import TRAIN, VALIDATION
 from training.statistics import Log
 
@@ -126,18 +127,7 @@ def _write_entities(layout: RunLayout, encoder: RowEncoder, log: Log) -> None:
     """Write the records of one side with preference as of the end of training."""
     side, data = encoder.side, encoder.data
     table = data.users if encoder.name == "user" else data.items
-    records = [dict(record) for record in table.records]
-    for name, feature in side.preference.items():
-        if feature.statistic is not None:
-            values = encoder.raw_statistic(name)
-        elif name in data.interactions.columns:
-            values = last_carried(encoder, name)
-        else:
-            continue
-        for record, value in zip(records, values, strict=True):
-            record.pop(name, None)
-            if value is not None:
-                record[name] = value
+    records = encoder.raw_records()
     extras = _item_extras(data, log) if encoder.name == "item" else {}
     path = layout.users if encoder.name == "user" else layout.items
     id_column = "user_id" if encoder.name == "user" else "item_id"
@@ -168,6 +158,8 @@ def _write_metrics(
         "selected": progress.best,
         "epochs": progress.history,
         "seconds": round(seconds, 2),
+        "finished_at": datetime.now(UTC).isoformat(),
+        "data": str(prepared.config.data.folder),
         "rows": prepared.split.counts(),
         "dropped": prepared.data.dropped,
         "rules": prepared.schema.rules,

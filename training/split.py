@@ -20,7 +20,11 @@ Flags = NDArray[np.bool_]
 
 
 class ValidationConfig(Strict):
-    """The shares of train that validation is carved from: pairs, and pseudo-cold ids."""
+    """The shares of train that validation is carved from: pairs, and pseudo-cold ids.
+
+    The pairs are the latest ones, since what is asked of the model is the future; drawn by hash
+    where there is no timestamp or the split does not go by time. Ids are drawn by hash.
+    """
 
     pairs: float = Field(0.1, ge=0, lt=1)
     items: float = Field(0.1, ge=0, lt=1)
@@ -99,7 +103,7 @@ def make_split(config: SplitConfig, data: Any, folder: Path) -> Split:
         DataError: The split needs a column or file that is not there, or leaves nothing to train.
 
     """
-    rows = data.interactions
+    rows, by_time = data.interactions, not isinstance(config, HeldOutIdsSplit)
     if isinstance(config, GivenSplit):
         part, cold_users, cold_items = _given(config, data, folder)
     else:
@@ -112,7 +116,7 @@ def make_split(config: SplitConfig, data: Any, folder: Path) -> Split:
             tests = _chosen(_pairs(data), config.test, f"test {seed}")
         cold = cold_users[rows.user] | cold_items[rows.item]
         part = np.where(tests, TEST, np.where(cold, UNUSED, TRAIN)).astype(np.int8)
-    split = _carve(config.validation, data, part, cold_users, cold_items)
+    split = _carve(config.validation, data, part, cold_users, cold_items, by_time)
     if not (split.part == TRAIN).any():
         raise DataError(f"split: no train row is left ({split.counts()})")
     return split
@@ -147,7 +151,12 @@ def _given(config: GivenSplit, data: Any, folder: Path) -> tuple[NDArray[np.int8
 
 
 def _carve(
-    config: ValidationConfig, data: Any, part: NDArray[np.int8], users: Flags, items: Flags
+    config: ValidationConfig,
+    data: Any,
+    part: NDArray[np.int8],
+    users: Flags,
+    items: Flags,
+    by_time: bool,
 ) -> Split:
     """Move a share of train rows to validation, unless the split gave one."""
     rows = data.interactions
@@ -157,7 +166,10 @@ def _carve(
         train = part == TRAIN
         pseudo_users = _chosen(data.users.ids, config.users, f"pseudo-cold user {salt}")
         pseudo_items = _chosen(data.items.ids, config.items, f"pseudo-cold item {salt}")
-        pairs = _chosen(_pairs(data), config.pairs, f"validation {salt}")
+        if by_time and rows.timestamp is not None:
+            pairs = rows.timestamp > np.quantile(rows.timestamp[train], 1 - config.pairs)
+        else:
+            pairs = _chosen(_pairs(data), config.pairs, f"validation {salt}")
         held = pairs | pseudo_users[rows.user] | pseudo_items[rows.item]
         part = np.where(train & held, VALIDATION, part).astype(np.int8)
     return Split(

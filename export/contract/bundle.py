@@ -65,6 +65,11 @@ class BundleLayout:
         return self.folder / "index" / "main.bin"
 
     @property
+    def config(self) -> Path:
+        """The configuration of the run, which evaluation reads its split from."""
+        return self.folder / "config.yaml"
+
+    @property
     def golden(self) -> Path:
         """Queries with the answers they must give."""
         return self.folder / "golden.json"

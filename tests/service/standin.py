@@ -35,11 +35,22 @@ def load(settings: dict[str, str]) -> str:
     return generation
 
 
+def first_here(mark: Path) -> bool:
+    try:
+        mark.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
 def run_worker(
     settings: dict[str, str], generation: str, sock: socket.socket, control: WorkerControl
 ) -> None:
     if generation == "stillborn":
         raise RuntimeError("no session")
+    if generation == "half" and not first_here(Path(settings["folder"], "half")):
+        time.sleep(0.3)  # while the first one serves
+        raise RuntimeError("no second session")
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -73,8 +84,8 @@ def main(folder: str, port: str, workers: str, redis: str | None = None) -> int:
         workers=int(workers),
         redis=redis,
         data_folder=Path(folder),
-        linger_s=1.0,
-        grace_s=5.0,
+        linger_s=float(os.environ.get("LINGER_S", "1")),
+        grace_s=float(os.environ.get("GRACE_S", "5")),
         readiness_off_s=float(os.environ.get("READINESS_OFF_S", "0")),
     )
     try:

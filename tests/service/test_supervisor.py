@@ -88,7 +88,7 @@ class Service:
         self.process.send_signal(number)
 
     def ended(self) -> tuple[int, list[str]]:
-        """Wait for the end: exit code, and what it said."""
+        """Wait for the end, 30 s at most: exit code, and what it said."""
         _, said = self.process.communicate(timeout=30)
         return self.process.returncode, said.splitlines()
 
@@ -278,6 +278,19 @@ def test_failed_loader_leaves_the_old_one_serving_until_asked_again(service: Ser
     eventually(lambda: service.get("/")["generation"] == "two")
 
 
+@pytest.mark.parametrize("service", [{"workers": 2}], indirect=True)
+def test_loader_that_fails_when_half_its_workers_serve_loses_no_request(service: Service) -> None:
+    service.up()
+    with Clients(service) as clients:
+        service.publish("half")
+        service.send(signal.SIGHUP)
+        eventually(lambda: clients.seen("half"))
+        eventually(lambda: len(psutil.Process(service.process.pid).children()) == 2)
+        time.sleep(0.2)
+    assert clients.failures == []
+    assert service.get("/")["generation"] == "one"
+
+
 def test_killed_loader_is_replaced_while_its_workers_serve_on(service: Service) -> None:
     before = service.up().get("/")
     with Clients(service, count=2) as clients:
@@ -343,6 +356,13 @@ def test_sigterm_during_the_first_load_ends_it(service: Service) -> None:
     assert not any(is_alive(pid) for pid in family)
 
 
+@pytest.mark.parametrize("service", [{"LINGER_S": "50", "GRACE_S": "60"}], indirect=True)
+def test_idle_connection_does_not_hold_the_end_up(service: Service) -> None:
+    ask(service.up().connect(), "/")
+    service.send(signal.SIGTERM)
+    assert service.ended()[0] == 0
+
+
 @pytest.mark.parametrize("service", [{"READINESS_OFF_S": "1.5"}], indirect=True)
 def test_readiness_goes_off_before_the_service_leaves(service: Service) -> None:
     service.up()
@@ -354,26 +374,26 @@ def test_readiness_goes_off_before_the_service_leaves(service: Service) -> None:
         with line.getresponse() as response:
             return response.status == 503
 
-    eventually(is_off, within_s=1)
+    eventually(is_off)
     assert service.get("/")["generation"] == "one"  # and it serves on
     assert service.ended()[0] == 0
 
 
+@pytest.mark.parametrize("service", [{"GRACE_S": "60"}], indirect=True)
 def test_second_signal_ends_at_once(service: Service) -> None:
     service.up()
     family = service.descendants()
     line = service.connect()
     line.request("GET", "/endless")
     time.sleep(0.1)  # in flight
-    began_s = time.monotonic()
     service.send(signal.SIGTERM)
     time.sleep(0.2)
     service.send(signal.SIGTERM)
     assert service.ended()[0] == 0
-    assert time.monotonic() - began_s < 4  # the grace is 5
     assert not any(is_alive(pid) for pid in family)
 
 
+@pytest.mark.parametrize("service", [{"GRACE_S": "1.5"}], indirect=True)
 def test_request_that_outlasts_the_grace_does_not_hold_the_end_up(service: Service) -> None:
     line = service.up().connect()
     line.request("GET", "/endless")

@@ -18,6 +18,7 @@ from export.contract.errors import ConfigError, DataError
 from export.contract.statistics import (
     Count,
     Events,
+    Identity,
     Last,
     Profile,
     Rate,
@@ -51,7 +52,7 @@ HISTORIES: list[Statistic] = [
     Profile(of="tags", n=4, words=3),
     Profile(of="tags", n=50, words=2, where={"place": ["home", "search"]}),
 ]
-ALL = NUMBERS + WINDOWED + HISTORIES
+ALL = [*NUMBERS, *WINDOWED, *HISTORIES, Identity()]
 
 
 def weights_of(seed: int, items: int) -> list[Mapping[str, float] | list[str]]:
@@ -115,6 +116,7 @@ def folded(
         log.label[seen].astype(float),
         times[seen].astype(float),
         {name: column[seen] for name, column in log.columns.items()},
+        str(entity),
     )
     target = None if row is None else str(others[row])
     return statistic.fold(events, float(now), items=lambda i: tags[int(i)], exclude=target)
@@ -134,12 +136,12 @@ def at(values: Values, i: int, words: ItemWords) -> Value:
 
 
 def rounded(value: Value) -> Value:
-    """Round to float32, which is what training holds."""
+    """Round to float32, and hold an id as a list of one, as training does."""
     if isinstance(value, float):
         return float(np.float32(value))
     if isinstance(value, dict):
         return {word: float(np.float32(weight)) for word, weight in value.items()}
-    return value
+    return [value] if isinstance(value, str) else value
 
 
 def same(got: Value, expected: Value) -> bool:
@@ -304,8 +306,9 @@ def propensities(seed: int, *, timed: bool, shuffled: bool) -> Log:
 
 
 def skewed(size: int) -> NDArray[np.float64]:
-    popularity: NDArray[np.float64] = 1 / np.sqrt(np.arange(1, size + 1))
-    return np.divide(popularity, popularity.sum())
+    popularity = np.arange(1, size + 1, dtype=np.float64) ** -0.5
+    shares: NDArray[np.float64] = popularity / popularity.sum()
+    return shares
 
 
 def inputs(log: Log) -> NDArray[np.float32]:
@@ -433,6 +436,20 @@ def test_log_that_does_not_fit_names_column_and_row(change: dict[str, Any], says
     log = Log(user=zeros, item=zeros, label=zeros, is_train=np.ones(3, bool))
     with pytest.raises(DataError, match=says):
         replace(log, **change)
+
+
+@pytest.mark.parametrize(("weights", "expected"), [(None, 1.0), ([0.5, 0.25], 0.75)])
+def test_item_that_repeats_a_word_carries_it_once(
+    weights: list[float] | None, expected: float
+) -> None:
+    log = replace(world(0, 2, clocks=("time",), train=1.0), item=np.zeros(2, np.int32))
+    items = Ragged.of(np.array([2]), np.array([0, 0]))
+    if weights is not None:
+        items = replace(items, weights=np.array(weights, np.float32))
+    words = ItemWords(["x"], items)
+    log = replace(log, user=np.zeros(2, np.int32), label=np.array([1, 0]))
+    bag = as_of_end(Profile(of="tags"), log, "user", np.zeros(1, np.int32), words=words)
+    assert at(bag, 0, words) == {"x": expected}
 
 
 def test_words_out_of_order_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""The additive tower: a network for each group, summed; absence switches a term."""
+"""The additive tower: every feature adds its vector, a network adds what features say together."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -12,48 +12,70 @@ from training.towers.mlp import mlp
 
 
 class AdditiveConfig(Strict):
-    """v = content(x_c) + context(x_x) + (preference(x_p) if present else a learned default).
+    """v = content + context + (preference if present else a learned default).
 
-    `embedding` is the width of one feature's vector, `hidden` the sizes of each network's hidden
-    layers (none: one linear map), `dropout` the neuron dropout between them.
+    A group is the sum of its features' vectors, each scaled by a learned gate, plus a network
+    over all of them that begins at zero (`hidden`: the sizes of its hidden layers, ReLU; none:
+    no network). So two features that share a table match from the first step on, as content
+    neighbours do, and training only has to improve on that. `dropout` is the neuron dropout of
+    the networks.
     """
 
     kind: Literal["additive"] = "additive"
     dim: int = Field(64, ge=1)
-    embedding: int = Field(32, ge=1)
     hidden: tuple[int, ...] = ()
     dropout: float = Field(0.0, ge=0, lt=1)
 
+    @property
+    def embedding(self) -> int:
+        """The width of one feature's vector: that of the tower, since the vectors are summed."""
+        return self.dim
+
     def build(self, widths: Mapping[str, int]) -> "AdditiveTower":
-        """Return a tower over groups of these widths; a group of width 0 has no network."""
+        """Return a tower over groups of these widths."""
         return AdditiveTower(self, widths)
 
 
 class AdditiveTower(nn.Module):
-    """Sums a network of each group; without preference its term is a learned default."""
+    """Sums the groups; without preference its term is a learned default."""
 
     def __init__(self, config: AdditiveConfig, widths: Mapping[str, int]) -> None:
         super().__init__()
-        self.networks = nn.ModuleDict(
-            {
-                group: mlp(width, config.hidden, config.dim, config.dropout)
-                for group, width in widths.items()
-                if width
-            }
-        )
+        self.groups = nn.ModuleDict({g: AdditiveGroup(config, w) for g, w in widths.items()})
+        self.bias = nn.Parameter(torch.zeros(config.dim))
         self.default = nn.Parameter(torch.zeros(config.dim))
 
     def forward(self, groups: Mapping[str, Tensor], present: Tensor | None) -> Tensor:
         """Return float[batch, dim], of any length.
 
         Args:
-            groups: Group name to its wide vector, float[batch, width].
+            groups: Group name to its wide vector, float[batch, features * dim].
             present: bool[batch, 1]; None where the side has no preference features.
-
         """
-        always = [group for group in self.networks if group != "preference"]
-        terms = [self.networks[group](groups[group]) for group in always]
-        if present is not None:
-            preference = self.networks["preference"](groups["preference"])
-            terms.append(torch.where(present, preference, self.default))
-        return torch.stack(terms).sum(0)
+        total = self.bias
+        for group, module in self.groups.items():
+            term = module(groups[group])
+            if group == "preference" and present is not None:
+                term = torch.where(present, term, self.default)
+            total = total + term
+        return total
+
+
+class AdditiveGroup(nn.Module):
+    """The gated sum of one group's features, and a network beside it."""
+
+    def __init__(self, config: AdditiveConfig, width: int) -> None:
+        super().__init__()
+        self.dim = config.dim
+        self.gate = nn.Parameter(torch.ones(width // config.dim, 1))
+        self.network: nn.Sequential | None = None
+        if config.hidden:
+            self.network = mlp(width, config.hidden, config.dim, config.dropout)
+            nn.init.zeros_(self.network[-1].weight)  # type: ignore[arg-type]
+            nn.init.zeros_(self.network[-1].bias)  # type: ignore[arg-type]
+
+    def forward(self, wide: Tensor) -> Tensor:
+        """Return float[batch, dim]."""
+        vectors = wide.unflatten(1, (-1, self.dim))  # [batch, features, dim]
+        total = (vectors * self.gate).sum(1)
+        return total if self.network is None else total + self.network(wide)

@@ -2,7 +2,9 @@
 
 from typing import ClassVar, Literal
 
-from export.contract.statistics.base import Aggregate, Gives
+from pydantic import field_validator
+
+from export.contract.statistics.base import Aggregate, Gives, Where
 from export.contract.statistics.events import Events, Lookup
 
 
@@ -17,6 +19,13 @@ class Identity(Aggregate):
 
     gives: ClassVar[Gives] = "category"
 
+    @field_validator("where")
+    @classmethod
+    def _asks_nothing(cls, where: Where) -> Where:
+        if where:
+            raise ValueError("got a condition, but any event makes the id known: remove it")
+        return where
+
     def fold(
         self,
         events: Events,
@@ -25,9 +34,6 @@ class Identity(Aggregate):
         items: Lookup | None = None,
         exclude: str | None = None,
     ) -> str | None:
-        """The id just before `now`; None if there is no event before it.
-
-        `where` asks nothing of it, and `exclude` is of the other side.
-        """
+        """Return the id just before `now`; None if there is no event before it."""
         del items, exclude
         return events.entity if len(events.before(now)) else None

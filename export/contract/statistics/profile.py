@@ -1,6 +1,6 @@
 """`profile`: what the items of a user's newest events have in common."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -40,16 +40,17 @@ class Profile(Recent):
         newest = self.newest(events, now, items, exclude)
         if newest is None:
             return None
-        bag: dict[str, float] = {}
+        words: list[str] = []
+        weights: list[float] = []
         for item in newest:
-            for word, weight in _weighted(items(item) or ()).items():
-                bag[word] = bag.get(word, 0.0) + weight
+            carried = items(item) or ()
+            if not isinstance(carried, Mapping):
+                carried = dict.fromkeys(carried, 1.0)
+            words += carried.keys()
+            weights += carried.values()
+        bag: dict[str, float] = {}
+        rounded = np.array(weights, dtype=np.float32).tolist()  # what training adds up
+        for word, weight in zip(words, rounded, strict=True):
+            bag[word] = bag.get(word, 0.0) + weight
         heaviest = sorted(bag.items(), key=lambda entry: (-entry[1], entry[0]))
         return dict(heaviest[: self.words])
-
-
-def _weighted(words: Mapping[str, float] | Iterable[str]) -> dict[str, float]:
-    """Word -> weight of one item; rounded to float32, which is what training sums."""
-    if isinstance(words, Mapping):
-        return {word: float(np.float32(weight)) for word, weight in words.items()}
-    return dict.fromkeys(words, 1.0)

@@ -9,7 +9,16 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from export.contract.errors import ConfigError, SchemaError
-from export.contract.statistics import Count, Events, Last, Profile, Rate, Statistic, seconds
+from export.contract.statistics import (
+    Count,
+    Events,
+    Identity,
+    Last,
+    Profile,
+    Rate,
+    Statistic,
+    seconds,
+)
 
 STATISTIC: TypeAdapter[Statistic] = TypeAdapter(Statistic)
 MEMBERS: list[Statistic] = [
@@ -18,6 +27,7 @@ MEMBERS: list[Statistic] = [
     Rate(smoothing=2.0, prior=0.25),
     Last(n=3),
     Profile(of="tags", n=3, words=2),
+    Identity(),
 ]
 TAGS = {"a": ["red", "round"], "b": ["red"], "c": [], "d": ["blue", "round"]}
 
@@ -26,7 +36,8 @@ def events(*rows: tuple[str, int, float], **columns: list[object]) -> Events:
     other = np.array([row[0] for row in rows], dtype=object)
     label = np.array([row[1] for row in rows], dtype=float)
     time = np.array([row[2] for row in rows], dtype=float)
-    return Events(other, label, time, {name: np.array(of) for name, of in columns.items()})
+    facts = {name: np.array(of) for name, of in columns.items()}
+    return Events(other, label, time, facts, "u")
 
 
 @pytest.mark.parametrize("statistic", MEMBERS, ids=lambda s: s.aggregate)
@@ -71,6 +82,7 @@ class TestEveryMember:
         (Last(), [], None),
         (Last(where={"label": 0}), ["a"], None),
         (Profile(of="tags"), {}, None),
+        (Identity(), "u", None),
     ],
 )
 def test_shown_and_never_clicked_is_known_and_never_shown_is_missing(
@@ -194,7 +206,7 @@ def test_history_of_clicks_does_not_stand_in_for_what_it_cannot_tell(statistic: 
 @pytest.mark.parametrize(
     ("declaration", "says"),
     [
-        ({"aggregate": "counts"}, ["'counts'", "'count', 'rate', 'last', 'profile'"]),
+        ({"aggregate": "counts"}, ["'counts'", "'count', 'rate', 'last', 'profile', 'identity'"]),
         ({"where": {"label": 1}}, ["aggregate"]),
         ({"aggregate": "count", "windw": "7d"}, ["count.windw", "Extra inputs"]),
         ({"aggregate": "count", "window": "7 days"}, ["count.window", "'7 days'", "as in 7d"]),
@@ -207,6 +219,7 @@ def test_history_of_clicks_does_not_stand_in_for_what_it_cannot_tell(statistic: 
         ({"aggregate": "rate", "smoothing": -1}, ["rate.smoothing", "greater than or equal to 0"]),
         ({"aggregate": "last", "n": 0}, ["last.n", "greater than or equal to 1"]),
         ({"aggregate": "last", "window": "7d"}, ["last.window", "Extra inputs"]),
+        ({"aggregate": "identity", "where": {"label": 1}}, ["identity.where", "remove it"]),
         ({"aggregate": "profile"}, ["profile.of", "Field required"]),
         ({"aggregate": "profile", "of": "t", "words": 0}, ["profile.words", "equal to 1"]),
     ],

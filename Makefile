@@ -1,0 +1,66 @@
+# The commands of this project; `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+TORCH := torch==2.13.0
+TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
+ONCE ?=
+PORT ?= 8000
+
+.PHONY: help demo test check format openapi docs clean
+.DEFAULT_GOAL := help
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/.demo ## Train on the shipped sample, serve it, print three recalls (ONCE=1: then stop)
+	@$(BIN)/python -m examples.kuairand.demo --port $(PORT) $(if $(ONCE),--once)
+
+test: $(VENV)/.dev ## Run the whole test suite (ARGS="...": arguments of pytest)
+	@$(BIN)/pytest $(ARGS)
+
+check: $(VENV)/.dev ## Formatting, lint, types, import rules, generated docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m service.openapi --check docs/openapi.json
+
+format: $(VENV)/.dev ## Format the code and mend what lint can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+openapi: $(VENV)/.dev ## Write docs/openapi.json again
+	$(BIN)/python -m service.openapi docs/openapi.json
+
+clean: ## Remove what make made, the environment included
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis runs bundles .firstsight
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/.torch
+	@echo "installing firstsight with its extras service, training and export"
+	@$(BIN)/pip install --quiet --editable '.[service,training,export]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/.torch
+	@echo "installing firstsight with all its extras"
+	@$(BIN)/pip install --quiet --editable '.[service,training,export,dev]'
+	@touch $@ $(VENV)/.demo
+
+# On Linux without a GPU the CPU build is enough, and some gigabytes smaller than the default one.
+$(VENV)/.torch: | $(VENV)/bin/pip
+	@if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null && \
+	    $(BIN)/python -c 'import sys, urllib.request as r; r.urlopen(sys.argv[1], timeout=5)' \
+	    $(TORCH_CPU_INDEX)/torch/ 2>/dev/null; then \
+	  echo "downloading $(TORCH), CPU build (about 200 MB), from $(TORCH_CPU_INDEX)"; \
+	  $(BIN)/pip install --quiet --extra-index-url $(TORCH_CPU_INDEX) '$(TORCH)+cpu'; \
+	else \
+	  echo "downloading $(TORCH) from the default package index (a CUDA build takes gigabytes)"; \
+	  $(BIN)/pip install --quiet '$(TORCH)'; \
+	fi
+	@touch $@
+
+$(VENV)/bin/pip:
+	@echo "making the environment $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "firstsight needs Python 3.11 or newer")'
+	@$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,112 @@
+"""From a run to a bundle: both towers as ONNX, proven, and the catalogue embedded."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnx
+import pyarrow as pa
+
+from export.catalogue import Parts, write_bundle
+from export.contract.bundle import Lineage, Manifest
+from export.contract.errors import BundleError
+from export.contract.run import RunLayout
+from export.contract.schema import SideName, read_schema
+from export.contract.tables import RecordTable, read_records
+from export.onnx import convert, prove_parity
+
+SIDES: tuple[SideName, ...] = ("user", "item")
+Catalogue = Literal["all", "trained"]
+
+
+def export_run(
+    run: Path,
+    target: Path,
+    *,
+    catalogue: Catalogue = "all",
+    target_recall: float = 0.99,
+    on_note: Callable[[str], None] = lambda text: None,
+) -> Manifest:
+    """Turn a finished run into a bundle.
+
+    Args:
+        run: A run folder.
+        target: The bundle's folder; its name becomes the version.
+        catalogue: Every item of the items table, or only those with a train row.
+        target_recall: Recall@100 that the index is tuned to.
+        on_note: Told facts worth printing.
+
+    Raises:
+        BundleError: The run is not finished, parity fails, the index misses its target, or the
+            folder exists.
+    """
+    layout = RunLayout(run)
+    if not layout.metrics.is_file():
+        raise BundleError(f"{run}: no finished run here (metrics.json is missing)")
+    schema = read_schema(layout.schema)
+    users = read_records(layout.users, schema.user, "user_id")
+    items = read_records(layout.items, schema.item, "item_id")
+    towers: dict[SideName, onnx.ModelProto] = {}
+    parity = {}
+    for side, table in zip(SIDES, (users, items), strict=True):
+        towers[side] = convert(layout, schema, side)
+        parity[side] = prove_parity(layout, schema, side, towers[side], table.records)
+        rows = sum(parity[side]["rows"].values())
+        worst = parity[side]["max_abs_difference"]
+        on_note(f"{side} tower: torch and onnxruntime differ by {worst:.1e} over {rows} rows")
+    metrics = json.loads(layout.metrics.read_bytes())
+    if catalogue == "trained":
+        items = _trained(items)
+    manifest = write_bundle(
+        target,
+        Parts(
+            schema=schema,
+            towers=towers,
+            items=RecordTable(items.ids, items.records, items.extras.drop_columns(["trained"])),
+            users=users.records,
+            lineage=Lineage(
+                run=run.resolve().name,
+                data=metrics["data"],
+                trained_at=metrics["finished_at"],
+                exported_at=datetime.now(UTC),
+                code=_code(),
+            ),
+            parity=parity,
+            metrics=metrics,
+            config=layout.config.read_text(encoding="utf-8"),
+        ),
+        target_recall=target_recall,
+    )
+    found = manifest.index
+    on_note(
+        f"{manifest.items} items embedded; index {found.settings['kind']}: "
+        f"recall@{found.k} {found.measured_recall:.4f} (target {found.target_recall})"
+    )
+    return manifest
+
+
+def _trained(items: RecordTable) -> RecordTable:
+    """Return the items that have a train row."""
+    rows = np.flatnonzero(items.extras.column("trained").to_numpy(zero_copy_only=False))
+    return RecordTable(
+        [items.ids[row] for row in rows],
+        [items.records[row] for row in rows],
+        items.extras.take(pa.array(rows)),
+    )
+
+
+def _code() -> str:
+    """Return the version of this code, with its commit where it runs from a checkout."""
+    release = version("firstsight")
+    here = Path(__file__).parent
+    asked = ["git", "-C", str(here), "describe", "--always", "--dirty"]
+    try:
+        commit = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=5)
+    except (OSError, subprocess.SubprocessError):
+        return release
+    return f"{release}+{commit.stdout.strip()}"

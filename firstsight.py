@@ -1,0 +1,128 @@
+"""The command `firstsight`: one verb per room, each room imported only when its verb is used."""
+
+import importlib
+import sys
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+
+from export.contract.errors import ContractError
+
+DONE, FAILED, MISTAKE, NOT_SERVING = 0, 1, 2, 3
+
+ROOMS = frozenset({"service", "training", "export"})
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb and where it lives: `module:attribute`, a function or a typer application."""
+
+    name: str
+    target: str
+    extra: str
+    help: str
+
+
+VERBS = (
+    Verb("validate", "training.cli:validate", "training", "Say what is wrong with a config."),
+    Verb("train", "training.cli:train", "training", "Train a run from a config."),
+    Verb("evaluate", "training.cli:evaluate", "training", "Measure a run or a bundle."),
+    Verb("export", "export.cli:export", "export", "Make a bundle of a run."),
+    Verb("embed", "export.cli:embed", "service", "Turn records into vectors, without a service."),
+    Verb("recall", "export.cli:recall", "service", "Recall for many users, without a service."),
+    Verb("serve", "service.cli:serve", "service", "Serve a bundle over HTTP."),
+    Verb("items", "service.cli:items", "service", "Load items into a service, or delete them."),
+    Verb("users", "service.cli:users", "service", "Load users into a service."),
+    Verb("bundle", "service.cli:bundle", "service", "Check a bundle."),
+)
+
+
+class MissingExtra(Exception):
+    """A room's libraries are not installed."""
+
+
+def main() -> None:
+    """Run the command and leave with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; return the exit code, after one line on standard error if not 0.
+
+    0 done, 1 failed, 2 the user's mistake, 3 could not start serving.
+    """
+    debug = "--debug" in arguments
+    arguments = [one for one in arguments if one != "--debug"]
+    try:
+        verb = next((one for one in arguments if not one.startswith("-")), None)
+        app = application(verb)
+        code = app(arguments or ["--help"], prog_name="firstsight", standalone_mode=False)
+        return code if isinstance(code, int) else DONE  # typer.Exit comes back as its code
+    except (Exception, KeyboardInterrupt) as error:
+        if debug:
+            traceback.print_exc()
+        code, line = verdict(error)
+        sys.stderr.write(f"firstsight: {line}\n" if line else "")
+        return code
+
+
+def verdict(error: BaseException) -> tuple[int, str]:
+    """Return the exit code that an error means, and the line that tells of it."""
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        return 130, "interrupted"
+    if isinstance(error, (ContractError, MissingExtra)):
+        return MISTAKE, str(error)
+    if format_message := getattr(error, "format_message", None):  # typer's own: usage
+        return MISTAKE, " ".join(str(format_message()).split())
+    code = getattr(error, "exit_code", FAILED)
+    known = isinstance(error, OSError) or hasattr(error, "exit_code")
+    return code, str(error) if known else f"{type(error).__name__}: {error} (--debug shows where)"
+
+
+def application(asked: str | None) -> typer.Typer:
+    """Return the command with the asked verb loaded; the others are there for the help only."""
+    app = typer.Typer(
+        name="firstsight",
+        help="Two-tower recall that gives new items and new users a good place.",
+        epilog="--debug, anywhere, shows the traceback of an error.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    for verb in VERBS:
+        target = load(verb) if verb.name == asked else _unloaded
+        if isinstance(target, typer.Typer):
+            app.add_typer(target, name=verb.name, help=verb.help)
+        else:
+            app.command(verb.name, help=verb.help if target is _unloaded else None)(target)
+    return app
+
+
+def load(verb: Verb) -> Any:
+    """Import a verb's room and return its command.
+
+    Raises:
+        MissingExtra: A library of the room is not installed.
+
+    """
+    module, _, attribute = verb.target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] in ROOMS:
+            raise
+        raise MissingExtra(
+            f"firstsight {verb.name} needs the extra '{verb.extra}': "
+            f"pip install 'firstsight[{verb.extra}]' (no module {error.name!r})"
+        ) from error
+
+
+def _unloaded() -> None:
+    """Stand in for a verb that was not asked for."""
+
+
+if __name__ == "__main__":
+    main()

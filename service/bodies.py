@@ -1,0 +1,45 @@
+"""Reads request bodies: JSON, whole, in time, and nothing else."""
+
+import asyncio
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+
+from service.errors import BodyTimeout, InvalidRecord, Malformed, UnsupportedMedia
+
+
+async def read_json(request: Request, timeout_s: float) -> Any:
+    """Return the body's value; NaN, Infinity and invalid UTF-8 are no JSON.
+
+    Of a key that stands twice in an object the last value counts.
+
+    Raises:
+        Malformed: No body, or not JSON.
+        UnsupportedMedia: The body says that it is something else.
+        BodyTimeout: It does not come in time.
+
+    """
+    media = request.headers.get("content-type", "application/json")
+    kind = media.partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise UnsupportedMedia(media[:80])
+    try:
+        async with asyncio.timeout(timeout_s):
+            body = await request.body()
+    except TimeoutError:
+        raise BodyTimeout(timeout_s) from None
+    if not body:
+        raise Malformed("the body is empty, expected a JSON object")
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Malformed(f"the body is not JSON: {error}") from None
+
+
+async def read_object(request: Request, timeout_s: float) -> dict[str, Any]:
+    """Return the body's value, which must be an object; raises as `read_json`, and InvalidRecord."""
+    value = await read_json(request, timeout_s)
+    if not isinstance(value, dict):
+        raise InvalidRecord.of("body", value, "an object")
+    return value

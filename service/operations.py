@@ -1,0 +1,368 @@
+"""Every call of the service, described once: what it takes, what it answers, with examples."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from service import errors, payloads
+from service.errors import Problem
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of the query, the path or the head."""
+
+    name: str
+    place: str
+    text: str
+    schema: dict[str, Any]
+    example: object
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One good answer; without models it has no body, or one that is no JSON."""
+
+    text: str
+    models: tuple[type[BaseModel], ...] = ()
+    examples: dict[str, object] = field(default_factory=dict)
+    media: str | None = None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One call."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    text: str
+    answers: dict[int, Answer]
+    problems: tuple[type[Problem], ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    body: tuple[type[BaseModel], ...] = ()
+    bodies: dict[str, object] = field(default_factory=dict)
+    tag: str = "operations"
+
+
+TEXT = {"type": "string"}
+FLAG = {"type": "boolean"}
+ID = {"type": "string", "minLength": 1, "maxLength": 256}
+
+PATH_ID = "Percent-encoded UTF-8; `%2F` is part of the id."
+ITEM_ID = Parameter("id", "path", PATH_ID, ID, "v1", True)
+USER_ID = Parameter("id", "path", PATH_ID, ID, "u42", True)
+DEADLINE = Parameter(
+    "X-Request-Timeout-Ms",
+    "header",
+    "Answer within so many milliseconds, else 504.",
+    {"type": "integer", "minimum": 1, "maximum": 600_000},
+    500,
+)
+REQUEST_ID = Parameter(
+    "X-Request-Id",
+    "header",
+    "Taken over into the answer and the logs; made up if left out.",
+    {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,64}$"},
+    "01JD8X0J7Q6V3M5C9T2R4W8E1Z",
+)
+HEAD = (DEADLINE, REQUEST_ID)
+
+ALWAYS = (errors.Internal,)
+WORK = (errors.InvalidRecord, errors.Overloaded, errors.NotReady, errors.DeadlineExceeded)
+BODY = (errors.Malformed, errors.BodyTimeout, errors.TooLarge, errors.UnsupportedMedia)
+STORE = (errors.StoreUnavailable,)
+
+RECALL_WARM = {
+    "user_id": "u42",
+    "state": "warm",
+    "dropped": [],
+    "version": "kuairand-3",
+    "items": ["v17", "v9"],
+    "scores": [0.83, 0.81],
+    "score": "cosine",
+    "degraded": [],
+    "exhausted": False,
+    "request_id": "01JD8X0J7Q6V3M5C9T2R4W8E1Z",
+}
+RECALL_COLD = RECALL_WARM | {"state": "cold", "dropped": ["preference"]}
+ITEM = {"id": "v900001", "tags": ["cooking", "travel"], "duration": 31.5}
+POSTED = {
+    "id": "v900001",
+    "state": "cold",
+    "dropped": ["preference"],
+    "version": "kuairand-3",
+    "vector": [0.6, 0.8],
+    "searchable": True,
+    "durable": True,
+    "log_id": "1732000000000-0",
+}
+EXAMPLES: dict[type[Problem], Problem] = {
+    type(problem): problem
+    for problem in (
+        errors.Malformed("unexpected end of data: line 1 column 8 (char 7)"),
+        errors.UnknownRoute("/recal"),
+        errors.UnknownItem("v1"),
+        errors.UnknownUser("u42"),
+        errors.MethodNotAllowed("PATCH", ["GET", "POST"]),
+        errors.BodyTimeout(10),
+        errors.TooLarge(1 << 20),
+        errors.UnsupportedMedia("text/plain"),
+        errors.InvalidRecord.of("duration", "long", "a finite number or null"),
+        errors.Overloaded("over 1024 requests are in work here"),
+        errors.NotReady("bundle"),
+        errors.StoreUnavailable(),
+        errors.DeadlineExceeded(500),
+        errors.Internal(),
+    )
+}
+BAD_ITEM = EXAMPLES[errors.InvalidRecord].body()
+POSTED_BATCH = {
+    "results": [{"status": 201, **POSTED}, {"status": 422, **BAD_ITEM}],
+    "log_id": "1732000000000-0",
+}
+STORED_ITEM = {**ITEM, "state": "cold", "version": "kuairand-3", "vector": [0.6, 0.8]}
+USER = {"gender": "f", "age": 31, "taste": {"cooking": 4.0, "travel": 1.0}}
+STORED_USER = {"id": "u42", **USER, "state": "warm"}
+VERSION = {
+    "version": "kuairand-3",
+    "code": "0.1.0",
+    "schema_hash": "9f2c",
+    "dim": 64,
+    "similarity": "cosine",
+    "lineage": {"run": "kuairand", "data": "examples/kuairand", "code": "8a63782"},
+    "features": {
+        "user": {"content": {"gender": {"kind": "category"}}, "context": {}, "preference": {}},
+        "item": {"content": {"tags": {"kind": "tags"}}, "context": {}, "preference": {}},
+    },
+}
+READY = {
+    "state": "ready",
+    "version": "kuairand-3",
+    "log_id": "1732000000000-0",
+    "lag": 0,
+    "waiting_for": None,
+}
+NOT_READY = {
+    "state": "loading",
+    "version": None,
+    "log_id": None,
+    "lag": None,
+    "waiting_for": "bundle",
+}
+
+RECALL_PARAMETERS = (
+    Parameter("user_id", "query", "Known or unknown; an unknown one is no error.", ID, "u42", True),
+    Parameter(
+        "k", "query", "How many items.", {"type": "integer", "minimum": 1, "maximum": 1000}, 100
+    ),
+    Parameter(
+        "context",
+        "query",
+        "What is known of the request itself: one parameter for each context feature, as in "
+        "`context.tab=1`. A missing one is listed in `dropped`.",
+        {
+            "type": "object",
+            "additionalProperties": TEXT,
+            "propertyNames": {"pattern": "^context[.]"},
+        },
+        {"context.tab": "1"},
+    ),
+    Parameter(
+        "exclude",
+        "query",
+        "Ids that are not wanted. May be repeated; a comma separates, `%2C` is a literal one.",
+        TEXT,
+        "v3,v8",
+    ),
+    Parameter("cold", "query", "Answer as if no preference were known.", FLAG, False),
+    Parameter(
+        "after",
+        "query",
+        "A `log_id`: wait up to 250 ms until this replica has applied it.",
+        TEXT,
+        "1732000000000-0",
+    ),
+    *HEAD,
+)
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/recall",
+        "recall",
+        "Recall items for a user",
+        "The user's stored features become a vector now, and the nearest items come back, best "
+        "first. `state` says how: `warm` with preference, `cold` with content only, `fallback` "
+        "with popular and fresh items where nothing is known. When the store fails, `degraded` "
+        "says so and the answer is made of what the request brings.",
+        {200: Answer("Items, best first.", (payloads.RecallAnswer,), {"cold": RECALL_COLD})},
+        WORK,
+        RECALL_PARAMETERS,
+        tag="recall",
+    ),
+    Operation(
+        "POST",
+        "/recall",
+        "recall_with",
+        "Recall items for a user described in the request",
+        "As GET, and more: inline `user` features win over stored ones, and `history` (item ids "
+        "from oldest to newest) replaces the features that are made of it.",
+        {200: Answer("Items, best first.", (payloads.RecallAnswer,), {"warm": RECALL_WARM})},
+        (*BODY, *WORK),
+        HEAD,
+        body=(payloads.RecallBody,),
+        bodies={
+            "stored user": {"user_id": "u42", "k": 100, "context": {"tab": "1"}},
+            "unknown user with a history": {"history": ["v3", "v8"], "exclude": ["v3", "v8"]},
+            "inline features": {"user": {"gender": "f", "age": 31}, "k": 20},
+        },
+        tag="recall",
+    ),
+    Operation(
+        "POST",
+        "/items",
+        "post_items",
+        "Post one item, or several",
+        "The item tower makes the vector (preference dropped when absent). 2xx means written to "
+        "Redis and searchable on the replica that answered. A batch answers 200 with one result "
+        "for each item in order; one bad item loses no good one.",
+        {
+            201: Answer("A new item.", (payloads.ItemPosted,), {"posted": POSTED}),
+            200: Answer(
+                "The item replaced one; or the results of a batch.",
+                (payloads.ItemPosted, payloads.ItemBatchAnswer),
+                {"replaced": POSTED, "batch": POSTED_BATCH},
+            ),
+        },
+        (*BODY, *WORK, *STORE),
+        (
+            Parameter("vector", "query", "`false` leaves vectors out of the answer.", FLAG, True),
+            *HEAD,
+        ),
+        body=(payloads.ItemRecord, payloads.ItemBatch),
+        bodies={"one": ITEM, "several": {"items": [ITEM, {"id": "v900002", "tags": ["music"]}]}},
+        tag="items",
+    ),
+    Operation(
+        "GET",
+        "/items/{id}",
+        "get_item",
+        "Read an item",
+        "Its record as it is served, its state and its vector.",
+        {
+            200: Answer("The item.", (payloads.StoredItem,), {"posted": STORED_ITEM}),
+        },
+        (errors.UnknownItem, *WORK),
+        (ITEM_ID, *HEAD),
+        tag="items",
+    ),
+    Operation(
+        "DELETE",
+        "/items/{id}",
+        "delete_item",
+        "Remove an item",
+        "It is never recalled again, in this version or another, until it is posted again. "
+        "Idempotent.",
+        {204: Answer("Removed, or it was not there.")},
+        (*WORK, *STORE),
+        (ITEM_ID, *HEAD),
+        tag="items",
+    ),
+    Operation(
+        "GET",
+        "/users/{id}",
+        "get_user",
+        "Read a user",
+        "The stored features and the state that they give.",
+        {200: Answer("The user.", (payloads.StoredUser,), {"warm": STORED_USER})},
+        (errors.UnknownUser, *WORK, *STORE),
+        (USER_ID, *HEAD),
+        tag="users",
+    ),
+    Operation(
+        "PUT",
+        "/users/{id}",
+        "put_user",
+        "Store a user's features",
+        "Replaces what is stored. Context features are refused: they come with the request.",
+        {
+            201: Answer("A new user.", (payloads.StoredUser,), {"warm": STORED_USER}),
+            200: Answer("Replaced.", (payloads.StoredUser,), {"warm": STORED_USER}),
+        },
+        (*BODY, *WORK, *STORE),
+        (USER_ID, *HEAD),
+        body=(payloads.UserRecord,),
+        bodies={"warm": USER, "cold": {"gender": "f", "age": 31}},
+        tag="users",
+    ),
+    Operation(
+        "DELETE",
+        "/users/{id}",
+        "delete_user",
+        "Erase a user",
+        "All that is stored of the user is gone. Idempotent.",
+        {204: Answer("Erased, or nothing was stored.")},
+        (*WORK, *STORE),
+        (USER_ID, *HEAD),
+        tag="users",
+    ),
+    Operation(
+        "GET",
+        "/version",
+        "version",
+        "What is served",
+        "The bundle, where it comes from, and the features it understands.",
+        {200: Answer("The version.", (payloads.VersionAnswer,), {"version": VERSION})},
+        (errors.NotReady, errors.Overloaded),
+    ),
+    Operation(
+        "GET",
+        "/livez",
+        "livez",
+        "Is the process alive",
+        "200 as long as the event loop turns.",
+        {200: Answer("Alive.", (payloads.LiveAnswer,), {"alive": {"state": "alive"}})},
+    ),
+    Operation(
+        "GET",
+        "/readyz",
+        "readyz",
+        "Should requests come here",
+        "200 in the states `ready` and `degraded` (the store does not answer; recalls go on), "
+        "503 in all others.",
+        {
+            200: Answer("Yes.", (payloads.ReadyAnswer,), {"ready": READY}),
+            503: Answer("No, or not yet.", (payloads.ReadyAnswer,), {"loading": NOT_READY}),
+        },
+    ),
+    Operation(
+        "GET",
+        "/metrics",
+        "metrics",
+        "Metrics for Prometheus",
+        "The same from every worker.",
+        {200: Answer("Prometheus text.", media="text/plain")},
+    ),
+    Operation(
+        "GET",
+        "/openapi.json",
+        "openapi",
+        "This description",
+        "OpenAPI 3.1.",
+        {200: Answer("The document.", media="application/json")},
+        (errors.Overloaded,),
+    ),
+    Operation(
+        "GET",
+        "/docs",
+        "docs",
+        "This description, to read",
+        "One page without scripts; each problem's `type` points into it.",
+        {200: Answer("The page.", media="text/html")},
+        (errors.Overloaded,),
+    ),
+)

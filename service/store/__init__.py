@@ -1,0 +1,25 @@
+"""Stores: where items and users outlive the process. There is one kind, Redis."""
+
+from service.store.base import (
+    LOG_START,
+    Entry,
+    LogId,
+    LogState,
+    Poison,
+    StoredItem,
+    StoreUnavailable,
+    Written,
+)
+from service.store.redis import Store
+
+__all__ = [
+    "LOG_START",
+    "Entry",
+    "LogId",
+    "LogState",
+    "Poison",
+    "Store",
+    "StoreUnavailable",
+    "StoredItem",
+    "Written",
+]

@@ -1,0 +1,87 @@
+"""What a store answers with, and the one way in which it fails."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from export.embedder import Vectors
+from service.records import ItemRecord, Unreadable
+
+
+class StoreUnavailable(Exception):
+    """The store did not answer, or not in time; a write may have happened or not."""
+
+
+class LogId(NamedTuple):
+    """A place in the item log, `milliseconds-number`; later places are greater."""
+
+    ms: int
+    number: int
+
+    @classmethod
+    def parse(cls, text: str) -> "LogId":
+        """Read a log id.
+
+        Raises:
+            ValueError: It is none.
+
+        """
+        if not re.fullmatch(r"[0-9]{1,20}-[0-9]{1,20}", text):
+            raise ValueError(f"log id: got {text!r:.50}, expected one like '1732000000000-0'")
+        ms, _, number = text.partition("-")
+        return cls(int(ms), int(number))
+
+    def __str__(self) -> str:
+        return f"{self.ms}-{self.number}"
+
+
+LOG_START = LogId(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """The log as it is: its epoch (None: never written), first entry and last id given."""
+
+    epoch: bytes | None
+    first: LogId | None
+    last: LogId
+
+    def continues(self, epoch: bytes | None, cursor: LogId) -> bool:
+        """Say whether all that came after a cursor is still in the log it was read from."""
+        if epoch != self.epoch or cursor > self.last:
+            return False
+        return cursor == self.last or (self.first is not None and self.first <= cursor)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the item log: which item changed, and to which rev."""
+
+    at: LogId
+    id: str
+    rev: int
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """An entry of the item log that cannot be read, and why."""
+
+    at: LogId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredItem:
+    """An item's record, or why it is none; and its vector, if one of that rev is kept."""
+
+    record: ItemRecord | Unreadable | None
+    vector: Vectors | None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An acknowledged write: its rev, its place in the log, and what was there before."""
+
+    rev: int
+    log_id: LogId
+    before: Literal["nothing", "put", "delete"]

@@ -1,0 +1,42 @@
+"""The Lua scripts: what must happen in Redis all at once or not at all."""
+
+from typing import Final
+
+WRITE_ITEM: Final = b"""
+-- Gives an item its next rev, writes record, vector and log entry, and answers rev, log id and
+-- what was there before.
+-- KEYS: item, items, rev, log, epoch, vec.
+-- ARGV: id, op, highest rev the writer has seen, the record's JSON after '{', '1' if it gives a
+-- preference, the vector's bytes or '', how long a vector is kept (s), about how many log entries
+-- are kept, a random epoch in case there is no log yet.
+local head = redis.call('GETRANGE', KEYS[1], 0, 14)
+local before = head == '' and 'nothing' or head == '{"op":"delete",' and 'delete' or 'put'
+redis.call('SET', KEYS[5], ARGV[9], 'NX')
+local rev = redis.call('INCR', KEYS[3])
+if rev <= tonumber(ARGV[3]) then
+  rev = tonumber(ARGV[3]) + 1
+  redis.call('SET', KEYS[3], string.format('%.0f', rev))
+end
+local text = string.format('%.0f', rev)
+local log_id = redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[8], '*',
+  'format', '1', 'id', ARGV[1], 'rev', text, 'op', ARGV[2])
+local as_of = ARGV[5] == '1' and '"' .. log_id .. '"' or 'null'
+redis.call('SET', KEYS[1], '{"op":"' .. ARGV[2] .. '","rev":' .. text ..
+  ',"preference_as_of":' .. as_of .. ',' .. ARGV[4])
+redis.call('ZADD', KEYS[2], text, ARGV[1])
+if ARGV[6] == '' then
+  redis.call('DEL', KEYS[6])
+else
+  redis.call('SET', KEYS[6], ARGV[1] .. '\\n' .. text .. '\\n' .. ARGV[6], 'EX', ARGV[7])
+end
+return {text, log_id, before}
+"""
+
+KEEP_VECTOR: Final = b"""
+-- Keeps a vector that a reader computed, if the item has not changed meanwhile.
+-- KEYS: items, vec. ARGV: id, rev, the vector's bytes, how long it is kept (s).
+local rev = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if not rev or tonumber(rev) ~= tonumber(ARGV[2]) then return 0 end
+redis.call('SET', KEYS[2], ARGV[1] .. '\\n' .. ARGV[2] .. '\\n' .. ARGV[3], 'EX', ARGV[4])
+return 1
+"""

@@ -1,0 +1,73 @@
+"""The user use case: what is stored of a user, written whole, read and erased."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from export.contract.schema import Schema
+from service.records import State, UserRecord, parse_posted, state_of
+from service.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A stored user, and how a recall for them is answered."""
+
+    stored: UserRecord
+    state: State
+    dropped: list[str]
+
+    @property
+    def id(self) -> str:
+        """The user's id."""
+        return self.stored.id
+
+
+class Users:
+    """Users in the store, read and written with the schema of one bundle version."""
+
+    def __init__(self, schema: Schema, store: Store) -> None:
+        self._side = schema.user
+        self._store = store
+
+    async def get(self, one: str) -> User | None:
+        """Return what is stored of a user; None if that is nothing.
+
+        Raises:
+            StoreUnavailable: The store does not answer.
+
+        """
+        [stored] = await self._store.get_users([one])
+        return None if stored is None else self._user(stored)
+
+    async def put(
+        self, posted: Mapping[str, object], *, preference_as_of: str | None = None
+    ) -> tuple[User, bool]:
+        """Store a user in place of what was stored; also say whether that was nothing.
+
+        Args:
+            posted: A flat record as JSON has it, with its `id`.
+            preference_as_of: Up to when its preference tells of behaviour, in the writer's words.
+
+        Raises:
+            RecordError: Names every value at fault.
+            StoreUnavailable: The store does not answer; it may be stored or not.
+
+        """
+        one, groups = parse_posted(self._side, posted)
+        as_of = None if groups.preference is None else preference_as_of
+        user = UserRecord(one, groups.content, groups.preference, as_of)
+        created = await self._store.put_user(user)
+        return self._user(user), created
+
+    async def delete(self, one: str) -> bool:
+        """Erase all that is stored of a user; say whether there was anything.
+
+        Raises:
+            StoreUnavailable: The store does not answer; it may be erased or not.
+
+        """
+        return await self._store.delete_user(one)
+
+    def _user(self, stored: UserRecord) -> User:
+        state, dropped = state_of(self._side, stored.record)
+        return User(stored, state, dropped)

@@ -1,0 +1,105 @@
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from service.batcher import Batcher
+
+
+class Doubler:
+    """Doubles numbers, keeps the batches it was given, and waits where it is told to."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self, batch: Sequence[int]) -> list[int]:
+        self.batches.append(list(batch))
+        await self.gate.wait()
+        if 13 in batch:
+            raise ValueError("thirteen")
+        return [2 * number for number in batch]
+
+
+async def ticks(count: int = 5) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def test_a_single_request_is_a_batch_of_one() -> None:
+    async def scene() -> None:
+        work = Doubler()
+        assert await Batcher(work, limit=4).ask(21) == 42
+        assert work.batches == [[21]]
+
+    asyncio.run(scene())
+
+
+def test_what_comes_while_a_batch_runs_forms_the_next_ones() -> None:
+    async def scene() -> None:
+        work = Doubler()
+        work.gate.clear()
+        batcher = Batcher(work, limit=4)
+        asked = [asyncio.create_task(batcher.ask(number)) for number in range(8)]
+        await ticks()
+        assert work.batches == [[0]]
+        work.gate.set()
+        assert await asyncio.gather(*asked) == [2 * number for number in range(8)]
+        assert work.batches == [[0], [1, 2, 3, 4], [5, 6, 7]]
+        assert await batcher.ask(5) == 10
+        assert work.batches[-1] == [5]
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("position", range(5))
+def test_a_request_that_fails_takes_nobody_along(position: int) -> None:
+    async def scene() -> None:
+        work = Doubler()
+        batcher = Batcher(work, limit=10)
+        numbers = [1, 2, 3, 4]
+        numbers.insert(position, 13)
+        answers = await asyncio.gather(*map(batcher.ask, numbers), return_exceptions=True)
+        assert isinstance(answers[position], ValueError)
+        del answers[position]
+        assert answers == [2, 4, 6, 8]
+        assert await batcher.ask(5) == 10
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("leaver", range(4))
+def test_a_client_that_leaves_holds_nobody_up(leaver: int) -> None:
+    async def scene() -> None:
+        work = Doubler()
+        work.gate.clear()
+        batcher = Batcher(work, limit=10)
+        asked = [asyncio.create_task(batcher.ask(number)) for number in range(4)]
+        await ticks()
+        asked[leaver].cancel()
+        await ticks()
+        work.gate.set()
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert isinstance(answers.pop(leaver), asyncio.CancelledError)
+        assert answers == [2 * number for number in range(4) if number != leaver]
+        assert await batcher.ask(5) == 10
+
+    asyncio.run(scene())
+
+
+def test_nobody_waits_for_ever_when_all_who_waited_have_left() -> None:
+    async def scene() -> None:
+        work = Doubler()
+        work.gate.clear()
+        batcher = Batcher(work, limit=10)
+        asked = [asyncio.create_task(batcher.ask(number)) for number in range(3)]
+        await ticks()
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+        work.gate.set()
+        await ticks()
+        assert await asyncio.wait_for(batcher.ask(5), 1) == 10
+
+    asyncio.run(scene())
