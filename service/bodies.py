@@ -7,9 +7,10 @@ import orjson
 from starlette.requests import Request
 
 from service.errors import BodyTimeout, InvalidRecord, Malformed, UnsupportedMedia
+from service.settings import Limits
 
 
-async def read_json(request: Request, timeout_s: float) -> Any:
+async def read_json(request: Request, limits: Limits) -> Any:
     """Return the body's value; NaN, Infinity and invalid UTF-8 are no JSON.
 
     Of a key that stands twice in an object the last value counts.
@@ -25,10 +26,10 @@ async def read_json(request: Request, timeout_s: float) -> Any:
     if kind != "application/json" and not kind.endswith("+json"):
         raise UnsupportedMedia(media[:80])
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(limits.body_timeout_s):
             body = await request.body()
     except TimeoutError:
-        raise BodyTimeout(timeout_s) from None
+        raise BodyTimeout(limits.body_timeout_s) from None
     if not body:
         raise Malformed("the body is empty, expected a JSON object")
     try:
@@ -37,9 +38,9 @@ async def read_json(request: Request, timeout_s: float) -> Any:
         raise Malformed(f"the body is not JSON: {error}") from None
 
 
-async def read_object(request: Request, timeout_s: float) -> dict[str, Any]:
+async def read_object(request: Request, limits: Limits) -> dict[str, Any]:
     """Return the body's value, which must be an object; raises as `read_json`, and InvalidRecord."""
-    value = await read_json(request, timeout_s)
+    value = await read_json(request, limits)
     if not isinstance(value, dict):
         raise InvalidRecord.of("body", value, "an object")
     return value

@@ -116,7 +116,7 @@ class Items:
     ) -> Posted | StoreUnavailable:
         if isinstance(written, StoreUnavailable):
             return written
-        is_known = item.id in self._generation
+        in_bundle = item.id in self._generation.catalogue.ids
         self._generation.apply(_numbered(item, written), vector)
         state, dropped = state_of(self._side, record)
         return Posted(
@@ -126,7 +126,7 @@ class Items:
             dropped=dropped,
             version=self._generation.version,
             vector=vector,
-            created=written.before == "delete" or (written.before == "nothing" and not is_known),
+            created=written.before == "delete" or (written.before == "nothing" and not in_bundle),
             log_id=str(written.log_id),
         )
 

@@ -35,6 +35,12 @@ STAGE_SECONDS = Histogram(
     "firstsight_stage_seconds", "The stages of one batch of recalls.", ["stage"], buckets=STAGES
 )
 DEGRADED = Counter("firstsight_degraded", "Recalls answered with less than all.", ["reason"])
+PUBLISH_TO_SEARCHABLE = Histogram(
+    "firstsight_publish_to_searchable_seconds",
+    "From an item's log entry to its being found here, by the clocks of two machines.",
+    buckets=SECONDS,
+)
+LOG_SKIPPED = Counter("firstsight_log_skipped", "Log entries and items that cannot be read.")
 HISTORY_UNKNOWN = Counter("firstsight_history_unknown", "Ids in a `history` that are no items.")
 # Each worker holds an index and a cursor of its own: the gauges tell of the worst of them.
 INDEX_ITEMS = Gauge(

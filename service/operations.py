@@ -124,9 +124,16 @@ POSTED_BATCH = {
     "results": [{"status": 201, **POSTED}, {"status": 422, **BAD_ITEM}],
     "log_id": "1732000000000-0",
 }
-STORED_ITEM = {**ITEM, "state": "cold", "version": "kuairand-3", "vector": [0.6, 0.8]}
+STORED_ITEM = {
+    "id": "v900001",
+    "record": ITEM,
+    "state": "cold",
+    "dropped": ["preference"],
+    "version": "kuairand-3",
+    "vector": [0.6, 0.8],
+}
 USER = {"gender": "f", "age": 31, "taste": {"cooking": 4.0, "travel": 1.0}}
-STORED_USER = {"id": "u42", **USER, "state": "warm"}
+STORED_USER = {"id": "u42", "record": {"id": "u42", **USER}, "state": "warm", "dropped": []}
 VERSION = {
     "version": "kuairand-3",
     "code": "0.1.0",

@@ -103,21 +103,23 @@ class ItemBatchAnswer(Strict):
 
 
 class StoredItem(Strict):
-    """An item as it is served: its features stand beside these members."""
+    """An item as it is served; `record` is flat and can be posted again as it is."""
 
-    model_config = ConfigDict(extra="allow")
     id: str
+    record: Features
     state: State
+    dropped: list[str]
     version: str
     vector: list[float]
 
 
 class StoredUser(Strict):
-    """What is stored of a user: the features stand beside these members."""
+    """What is stored of a user; `record` is flat and can be put again as it is."""
 
-    model_config = ConfigDict(extra="allow")
     id: str
+    record: Features
     state: State
+    dropped: list[str] = Field(description="What a recall for this user is made without.")
 
 
 class VersionAnswer(Strict):
@@ -169,6 +171,23 @@ def read_recall_body(value: object) -> RecallBody:
         return RecallBody.model_validate(value)
     except ValidationError as error:
         raise InvalidRecord(_faults(error)) from None
+
+
+def read_batch(body: Features, most: int) -> list[object]:
+    """Return the items of a batch, none of them looked at yet.
+
+    Raises:
+        InvalidRecord: It is no list, too long, or something stands beside it.
+
+    """
+    items = body["items"]
+    if not isinstance(items, list):
+        raise InvalidRecord.of("items", items, "a list")
+    if len(items) > most:
+        raise InvalidRecord([Fault("items", f"{len(items)} items", f"at most {most}")])
+    if beside := sorted(body.keys() - {"items"}):
+        raise InvalidRecord.of(beside[0], body[beside[0]], "nothing beside 'items'")
+    return items
 
 
 def _faults(error: ValidationError) -> list[Fault]:

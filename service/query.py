@@ -97,6 +97,23 @@ def read_recall_query(query: bytes, limits: Limits) -> RecallBody:
     )
 
 
+def read_switch(query: bytes, name: str, *, default: bool) -> bool:
+    """Read a query string that may hold one true-or-false parameter and nothing else.
+
+    Raises:
+        InvalidRecord: Names what else it holds.
+
+    """
+    value = default
+    for part in filter(None, query.decode("latin-1").split("&")):
+        raw_name, _, raw = part.partition("=")
+        got = decode(raw_name, "query string")
+        if got != name:
+            raise InvalidRecord.of(got, decode(raw, got), f"no parameter but {name}")
+        value = _truth(decode(raw, name), name)
+    return value
+
+
 def _whole(text: str, name: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise InvalidRecord.of(name, text, "a whole number")

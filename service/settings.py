@@ -1,6 +1,7 @@
 """All that the service reads from the environment, once, when the command starts."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +12,9 @@ from export.contract.errors import ConfigError
 from export.contract.strict import Strict
 
 PREFIX = "FIRSTSIGHT_"
+
+INJECTED = re.compile(r"FIRSTSIGHT_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
+"""What Kubernetes sets in every pod for a Service called firstsight."""
 
 
 class Limits(Strict):
@@ -128,7 +132,7 @@ def _explain(fault: Mapping[str, Any]) -> str:
 def _is_injected(name: str, text: str) -> bool:
     if name == f"{PREFIX}PORT":
         return text.startswith("tcp://")
-    return name.startswith((f"{PREFIX}SERVICE_", f"{PREFIX}PORT_"))
+    return INJECTED.fullmatch(name) is not None
 
 
 def _place(values: dict[str, Any], name: str, text: str) -> None:

@@ -1,0 +1,117 @@
+"""Answers on the wire: what use cases return, written once, to bytes."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from export.contract.schema import Side
+from service.errors import MEDIA_TYPE, Overloaded, Problem, as_problem
+from service.generation import Generation
+from service.items import DeltaFull, Item, Outcome, Posted
+from service.request_id import request_id
+from service.users import User
+
+JSON = "application/json"
+
+
+def json_answer(body: dict[str, Any], status: int = 200) -> Response:
+    """Return a JSON answer; numpy vectors are written as float32."""
+    content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Response(content, status, media_type=JSON if status < 400 else MEDIA_TYPE)
+
+
+def posted_answer(outcome: Outcome, *, with_vector: bool) -> Response:
+    """Answer for one posted item."""
+    body = _posted(outcome, with_vector=with_vector)
+    status = body.pop("status")
+    if isinstance(outcome, Posted):
+        return json_answer(body, status)
+    raise _problem(outcome)
+
+
+def batch_answer(outcomes: Sequence[Outcome], *, with_vector: bool) -> Response:
+    """Answer for a batch: 200, one result for each item in order, each with its own status."""
+    results = [_posted(outcome, with_vector=with_vector) for outcome in outcomes]
+    log_ids = [outcome.log_id for outcome in outcomes if isinstance(outcome, Posted)]
+    return json_answer({"results": results, "log_id": log_ids[-1] if log_ids else None})
+
+
+def _posted(outcome: Outcome, *, with_vector: bool) -> dict[str, Any]:
+    if not isinstance(outcome, Posted):
+        return _problem(outcome).body()
+    body: dict[str, Any] = {
+        "status": 201 if outcome.created else 200,
+        "id": outcome.id,
+        "state": outcome.state,
+        "dropped": outcome.dropped,
+        "version": outcome.version,
+        "vector": outcome.vector,
+        "searchable": outcome.searchable,
+        "durable": outcome.durable,
+        "log_id": outcome.log_id,
+    }
+    if not with_vector:
+        del body["vector"]
+    return body
+
+
+def _problem(outcome: Exception) -> Problem:
+    return Overloaded(str(outcome)) if isinstance(outcome, DeltaFull) else as_problem(outcome)
+
+
+def item_answer(item: Item) -> Response:
+    """Answer with an item."""
+    return json_answer(
+        {
+            "id": item.id,
+            "record": {"id": item.id, **item.record},
+            "state": item.state,
+            "dropped": item.dropped,
+            "version": item.version,
+            "vector": item.vector,
+        }
+    )
+
+
+def user_answer(user: User, status: int = 200) -> Response:
+    """Answer with a user."""
+    body = {
+        "id": user.id,
+        "record": {"id": user.id, **user.stored.record},
+        "state": user.state,
+        "dropped": user.dropped,
+    }
+    return json_answer(body, status)
+
+
+def version_answer(generation: Generation) -> Response:
+    """Answer with what is served: the bundle, its lineage, and the features it understands."""
+    schema = generation.schema
+    return json_answer(
+        {
+            "version": generation.version,
+            "code": code_version(),
+            "schema_hash": schema.hash,
+            "dim": schema.dim,
+            "similarity": schema.similarity,
+            "lineage": generation.bundle.manifest.lineage.model_dump(mode="json"),
+            "features": {"user": _features(schema.user), "item": _features(schema.item)},
+        }
+    )
+
+
+def _features(side: Side) -> dict[str, Any]:
+    """Return the features by group, without vocabularies; `Side` reads it back."""
+    return side.model_dump(mode="json", exclude_none=True)
+
+
+def code_version() -> str:
+    """Return the version of the installed distribution."""
+    try:
+        return version("firstsight")
+    except PackageNotFoundError:  # run from a folder
+        return "unknown"

