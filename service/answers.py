@@ -1,7 +1,6 @@
 """Answers on the wire: what use cases return, written once, to bytes."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -12,7 +11,6 @@ from export.contract.schema import Side
 from service.errors import MEDIA_TYPE, Overloaded, Problem, as_problem
 from service.generation import Generation
 from service.items import DeltaFull, Item, Outcome, Posted
-from service.request_id import request_id
 from service.users import User
 
 JSON = "application/json"

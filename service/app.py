@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
+from export.contract.errors import RecordError
 from export.embedder import Embedder
 from service.control import WorkerControl
 from service.errors import Problem, answer_error
@@ -50,7 +51,7 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        follower = parts.use_cases and parts.use_cases.follower
+        follower = None if parts.use_cases is None else parts.use_cases.follower
         if follower is not None and store is not None:
             follower.start()
             await _catch_up(follower, store, settings.catch_up_s)
@@ -70,6 +71,8 @@ def create_app(
         lifespan=lifespan,
         exception_handlers={
             Problem: answer_error,
+            RecordError: answer_error,
+            StoreUnavailable: answer_error,
             HTTPException: answer_unrouted,
             Exception: answer_error,
         },

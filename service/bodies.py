@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from service.errors import BodyTimeout, InvalidRecord, Malformed, UnsupportedMedia
 from service.settings import Limits
@@ -30,6 +30,8 @@ async def read_json(request: Request, limits: Limits) -> Any:
             body = await request.body()
     except TimeoutError:
         raise BodyTimeout(limits.body_timeout_s) from None
+    except ClientDisconnect:
+        raise Malformed("the body ended before its end") from None
     if not body:
         raise Malformed("the body is empty, expected a JSON object")
     try:

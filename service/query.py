@@ -1,6 +1,5 @@
 """The raw request target: a recall's query string, and ids in paths, decoded once and strictly."""
 
-import re
 from urllib.parse import unquote_to_bytes
 
 from export.contract.errors import Fault
@@ -11,7 +10,6 @@ from service.settings import Limits
 
 CONTEXT = "context."
 SINGLE = ("user_id", "k", "cold", "after")
-LOG_ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
 KNOWN = "one of user_id, k, exclude, cold, after, context.<feature>"
 

@@ -8,29 +8,25 @@ from typing import Literal
 
 import orjson
 
+from export.contract.errors import Fault, SchemaError
 from export.contract.schema import Record
-from export.embedder import Embedder
+from export.embedder import Embedder, Vectors
 from service.batcher import Batcher
+from service.errors import InvalidRecord
 from service.generation import Found, Generation
-from service.history import fold_history, replaced
-from service.observe import DEGRADED, HISTORY_UNKNOWN, RECALLS, STAGE_SECONDS
+from service.known_user import KnownUser, UserReader
+from service.observe import DEGRADED, RECALLS, STAGE_SECONDS
 from service.recall_request import RecallRequest
-from service.records import State, UserRecord, state_of
+from service.records import State, UserRecord
 from service.refresh import Follower
 from service.settings import Settings
 from service.store import Store, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """A user as far as this request knows one."""
-
-    record: Record
-    state: State
-    dropped: list[str]
-    degraded: list[str]
+STORE_SECONDS = STAGE_SECONDS.labels("store")
+EMBED_SECONDS = STAGE_SECONDS.labels("embed")
+SEARCH_SECONDS = STAGE_SECONDS.labels("search")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +75,8 @@ class Recaller:
         self._store = store
         self._follower = follower
         self._after_wait_s = settings.after_wait_ms / 1000
-        self._side = generation.schema.user
-        self._by_history = replaced(self._side)
+        self._users = UserReader(generation.schema.user, generation)
+        self._store_answers = True
         self._batcher = Batcher(self._recall, settings.batch_recalls)
 
     async def recall(self, request: RecallRequest) -> Recalled:
@@ -103,22 +99,20 @@ class Recaller:
     async def _recall(self, requests: Sequence[RecallRequest]) -> list[Recalled]:
         begun_s = time.perf_counter()
         stored = await self._read([one.user_id for one in requests if one.user_id is not None])
-        read_s = time.perf_counter()
-        STAGE_SECONDS.labels("store").observe(read_s - begun_s)
-        users = [self._user(one, stored) for one in requests]
+        STORE_SECONDS.observe(time.perf_counter() - begun_s)
+        users = [self._users.read(one, stored) for one in requests]
         found = self._search(requests, users)
-        version, lists = self._generation.version, zip(requests, users, found, strict=True)
         return [
             Recalled(
                 user_id=one.user_id,
                 state=user.state,
                 dropped=user.dropped,
-                version=version,
+                version=self._generation.version,
                 found=items,
                 score="popularity" if user.state == "fallback" else "cosine",
                 degraded=user.degraded,
             )
-            for one, user, items in lists
+            for one, user, items in zip(requests, users, found, strict=True)
         ]
 
     async def _read(self, ids: Sequence[str]) -> dict[str, UserRecord | None] | None:
@@ -127,53 +121,37 @@ class Recaller:
             return {}
         distinct = list(dict.fromkeys(ids))
         try:
-            return dict(zip(distinct, await self._store.get_users(distinct), strict=True))
+            users = await self._store.get_users(distinct)
         except StoreUnavailable as error:
-            logger.warning("users not read", extra={"reason": str(error)})
+            if self._store_answers:  # once an outage, not once a request
+                logger.warning("users are not read", extra={"reason": str(error)})
+            self._store_answers = False
             return None
+        if not self._store_answers:
+            logger.warning("users are read again")
+        self._store_answers = True
+        return dict(zip(distinct, users, strict=True))
 
-    def _user(
-        self, request: RecallRequest, stored: dict[str, UserRecord | None] | None
-    ) -> User:
-        """Join stored, inline and folded features, and say what is missing."""
-        degraded: list[str] = []
-        known = None
-        if request.user_id is not None:
-            if stored is None:
-                degraded.append("store")
-            else:
-                known = stored[request.user_id]
-        if known is not None and known.ignored:
-            degraded.append("features")
-        record = dict(known.record) if known is not None else {}
-        if request.history is not None:
-            folded, unknown = fold_history(request.history, self._side, self._generation)
-            HISTORY_UNKNOWN.inc(unknown)
-            record = {n: v for n, v in record.items() if n not in self._by_history} | folded
-        if request.settled:
-            kept = {name: v for name, v in record.items() if name not in request.settled}
-            record = kept | request.user
-        if request.cold:
-            record = {name: v for name, v in record.items() if name not in self._side.preference}
-        state, dropped = state_of(self._side, record)
-        missing = [f"context.{n}" for n in self._side.context if n not in request.context]
-        return User({**record, **request.context}, state, dropped + missing, degraded)
-
-    def _search(
-        self, requests: Sequence[RecallRequest], users: Sequence[User]
-    ) -> list[Found]:
+    def _search(self, requests: Sequence[RecallRequest], users: Sequence[KnownUser]) -> list[Found]:
         """Return the nearest items of each user, or the popular ones where nothing is known."""
         begun_s = time.perf_counter()
         rows = [row for row, user in enumerate(users) if user.state != "fallback"]
-        vectors = self._embedder.embed("user", [users[row].record for row in rows])
+        vectors = self._embed([users[row].record for row in rows])
         embedded_s = time.perf_counter()
-        STAGE_SECONDS.labels("embed").observe(embedded_s - begun_s)
+        EMBED_SECONDS.observe(embedded_s - begun_s)
         near = self._generation.search(
             vectors, [requests[row].k for row in rows], [requests[row].exclude for row in rows]
         )
-        STAGE_SECONDS.labels("search").observe(time.perf_counter() - embedded_s)
+        SEARCH_SECONDS.observe(time.perf_counter() - embedded_s)
         found = dict(zip(rows, near, strict=True))
         return [
             found[row] if row in found else self._generation.popular(one.k, one.exclude)
             for row, one in enumerate(requests)
         ]
+
+    def _embed(self, records: Sequence[Record]) -> Vectors:
+        try:
+            return self._embedder.embed("user", records)
+        except SchemaError as error:  # finite values, but so large that the tower overflows
+            expected = "features of a size that the tower was trained on"
+            raise InvalidRecord([Fault("user", "features without a vector", expected)]) from error

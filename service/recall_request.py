@@ -1,6 +1,6 @@
 """One recall as asked: a wire body held against the schema and the limits."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 
 from export.contract.errors import Fault
@@ -8,8 +8,9 @@ from export.contract.features import Mismatch, Raw
 from export.contract.schema import Record, Side
 from service.errors import InvalidRecord
 from service.payloads import RecallBody
-from service.query import LOG_ID, checked_id
+from service.query import checked_id
 from service.settings import Settings
+from service.store import LogId
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,8 @@ def check_recall(
         *_out_of_range("k", k, 1, limits.k),
         *_too_many("exclude", body.exclude, limits.exclude),
         *_too_many("history", body.history or (), limits.history),
+        *_no_log_id(body.after),
     ]
-    if body.after is not None and not LOG_ID.fullmatch(body.after):
-        faults.append(Fault.of("after", body.after, "a log_id such as '1732000000000-0'"))
     if faults:
         raise InvalidRecord(faults)
     user, settled = _inline(body.user or {}, side)
@@ -77,8 +77,16 @@ def _out_of_range(name: str, value: int, least: int, most: int) -> list[Fault]:
     return [Fault.of(name, value, f"a whole number from {least} to {most}")]
 
 
-def _too_many(name: str, values: Iterable[str], most: int) -> list[Fault]:
-    count = len(list(values))
+def _no_log_id(after: str | None) -> list[Fault]:
+    try:
+        LogId.parse(after or "0-0")
+    except ValueError:
+        return [Fault.of("after", after, "a log_id such as '1732000000000-0'")]
+    return []
+
+
+def _too_many(name: str, values: Sized, most: int) -> list[Fault]:
+    count = len(values)
     return [Fault(name, f"{count} ids", f"at most {most}")] if count > most else []
 
 

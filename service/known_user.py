@@ -1,0 +1,69 @@
+"""A user as far as one request knows them: stored, folded from history, and given inline."""
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+
+from export.contract.features import Raw
+from export.contract.schema import Record, Side
+from service.history import Catalogue, fold_history, replaced
+from service.observe import HISTORY_UNKNOWN
+from service.recall_request import RecallRequest
+from service.records import State, UserRecord, state_of
+
+
+@dataclass(frozen=True, slots=True)
+class KnownUser:
+    """What the tower is given, and how the answer is made of it."""
+
+    record: Record
+    state: State
+    dropped: list[str]
+    degraded: list[str]
+
+
+class UserReader:
+    """Joins what is known of users, by one schema and catalogue."""
+
+    def __init__(self, side: Side, catalogue: Catalogue) -> None:
+        self._side = side
+        self._catalogue = catalogue
+        self._by_history = replaced(side)
+
+    def read(
+        self, request: RecallRequest, stored: Mapping[str, UserRecord | None] | None
+    ) -> KnownUser:
+        """Return the user of a request; a mapping that is None is a store that did not answer.
+
+        Inline features win over folded ones, and these over stored ones.
+        """
+        record, degraded = self._stored(request.user_id, stored)
+        if request.history is not None:
+            record = _without(record, self._by_history) | self._folded(request.history)
+        if request.settled:
+            record = {**_without(record, request.settled), **request.user}
+        if request.cold:
+            record = _without(record, self._side.preference)
+        state, dropped = state_of(self._side, record)
+        missing = [f"context.{one}" for one in self._side.context if one not in request.context]
+        return KnownUser({**record, **request.context}, state, [*dropped, *missing], degraded)
+
+    def _stored(
+        self, one: str | None, stored: Mapping[str, UserRecord | None] | None
+    ) -> tuple[Record, list[str]]:
+        if one is None:
+            return {}, []
+        if stored is None:
+            return {}, ["store"]
+        user = stored[one]
+        if user is None:
+            return {}, []
+        return user.record, ["features"] if user.ignored else []
+
+    def _folded(self, history: list[str]) -> dict[str, Raw]:
+        folded, unknown = fold_history(history, self._side, self._catalogue)
+        HISTORY_UNKNOWN.inc(unknown)
+        return folded
+
+
+def _without(record: Record, names: Container[str]) -> dict[str, Raw]:
+    return {name: value for name, value in record.items() if name not in names}
