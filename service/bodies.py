@@ -41,7 +41,12 @@ async def read_json(request: Request, limits: Limits) -> Any:
 
 
 async def read_object(request: Request, limits: Limits) -> dict[str, Any]:
-    """Return the body's value, which must be an object; raises as `read_json`, and InvalidRecord."""
+    """Return the body's value, which must be an object.
+
+    Raises:
+        InvalidRecord: It is another value; and what `read_json` raises.
+
+    """
     value = await read_json(request, limits)
     if not isinstance(value, dict):
         raise InvalidRecord.of("body", value, "an object")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 from export.contract.features import Raw
@@ -46,10 +47,10 @@ def fold_history(
     for name in replaced(side):
         statistic = side.preference[name].statistic
         assert statistic is not None
-        of = statistic.of if isinstance(statistic, Profile) else None
-        value = statistic.fold(
-            events, math.inf, items=None if of is None else lambda id: catalogue.words(of, id)
-        )
+        words = None
+        if isinstance(statistic, Profile):
+            words = partial(catalogue.words, statistic.of)
+        value = statistic.fold(events, math.inf, items=words)
         if value is not None:
             folded[name] = value
     return folded, len(ids) - len(known)

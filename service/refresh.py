@@ -90,10 +90,10 @@ class Follower:
 
     async def stop(self) -> None:
         """Stop following; no change is half applied."""
-        if self._task is not None:
+        while self._task is not None and not self._task.done():
+            # More than once: `wait_for` of Python 3.11, under redis-py, can swallow a cancellation.
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task], timeout=0.1)
 
     async def loaded(self, timeout_s: float) -> bool:
         """Wait until all items of the store have been taken over once; False if not in time."""
@@ -253,7 +253,8 @@ class Follower:
 
 async def _within(timeout_s: float, event: Awaitable[object]) -> bool:
     try:
-        await asyncio.wait_for(event, timeout_s)
+        async with asyncio.timeout(timeout_s):
+            await event
     except TimeoutError:
         return False
     return True

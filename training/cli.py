@@ -7,13 +7,14 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from export.contract.errors import ConfigError, DataError
 from training.config import read_config
-from training.data import read_data
 from training.evaluate import evaluate as measure
-from training.evaluate import open_subject
+from training.prepare import prepare
 from training.report import reporting, tables
 from training.run import run_training
-from training.split import make_split
+from training.split import TRAIN
+from training.subject import open_subject
 
 Config = Annotated[Path, typer.Argument(help="The YAML of a run.")]
 Overrides = Annotated[
@@ -24,14 +25,16 @@ Overrides = Annotated[
 
 def validate(config: Config, overrides: Overrides = None) -> None:
     """Say what is wrong with a config and its data, without training."""
-    checked = read_config(config, overrides)
-    data = read_data(checked.data, checked.user, checked.item)
-    split = make_split(checked.split, data, checked.data.folder)
-    size = (
-        f"{len(data.interactions)} interactions, {len(data.users)} users, {len(data.items)} items"
-    )
-    left_out = {reason: rows for reason, rows in data.dropped.items() if rows}
-    typer.echo(f"{config}: good. {size}; rows by part {split.counts()}; left out {left_out or 0}")
+    prepared = prepare(read_config(config, overrides))
+    data, split = prepared.data, prepared.split
+    if not ((split.part == TRAIN) & (data.interactions.label > 0)).any():
+        raise DataError("no train row has label 1; nothing to learn from")
+    rows, users, items = len(data.interactions), len(data.users), len(data.items)
+    left_out = {reason: count for reason, count in data.dropped.items() if count}
+    typer.echo(f"{rows} interactions, {users} users, {items} items; left out: {left_out or 'none'}")
+    typer.echo(f"rows: {split.counts()}")
+    typer.echo(f"statistics: {'; '.join(prepared.schema.rules.values())}")
+    typer.echo(f"{config}: good")
 
 
 def train(
@@ -55,22 +58,27 @@ def evaluate(
         Path | None, typer.Option(help="The data folder, if it is not the one of training.")
     ] = None,
     baseline: Annotated[
-        list[Path] | None, typer.Option(help="Another run to set beside it, may be repeated.")
+        list[Path] | None,
+        typer.Option(help="Another run, measured on the same rows; may be repeated."),
     ] = None,
     as_json: Annotated[
         Path | None, typer.Option("--json", help="Write the figures to this file.")
     ] = None,
 ) -> None:
     """Measure a run or a bundle on its test rows, beside untrained baselines."""
-    found = measure(open_subject(run, data))
-    others = {str(one): measure(open_subject(one, data)) for one in baseline or []}
+    if as_json is not None and not as_json.parent.is_dir():
+        raise ConfigError(f"--json {as_json}: no such folder")
+    subject = open_subject(run, data)
+    rivals = {str(one): open_subject(one, data).on_rows_of(subject) for one in baseline or []}
+    found = measure(subject)
+    others = {name: measure(rival) for name, rival in rivals.items()}
     console = Console(width=120)
     for table in tables(_beside(found, others), name=str(run)):
         console.print(table)
     console.print(f"popularity: counts of {found['popularity']}, chosen on validation")
     if as_json is not None:
         document = {**found, "baselines": others} if others else found
-        as_json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        as_json.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _beside(found: dict[str, Any], others: dict[str, dict[str, Any]]) -> dict[str, Any]:

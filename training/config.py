@@ -4,18 +4,18 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from export.contract.errors import ConfigError
-from export.contract.schema import Side, explain
+from export.contract.features import Category, Tags
+from export.contract.schema import Side
 from export.contract.strict import Strict
+from training.document import parse_yaml
 from training.losses import LossConfig
 from training.negatives import NegativeConfig
 from training.override import override
 from training.split import SplitConfig
 from training.towers import TowerConfig
-
-IDS = {"user_id": "user", "item_id": "item"}
 
 
 class DataConfig(Strict):
@@ -42,6 +42,8 @@ class DropoutConfig(Strict):
 class SelectConfig(Strict):
     """Weights of the validation slices' recall@100 in the figure that selects a checkpoint."""
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     warm: float = Field(0.5, ge=0)
     cold_item: float = Field(0.25, ge=0)
     cold_user: float = Field(0.25, ge=0)
@@ -61,6 +63,8 @@ class TrainingConfig(Strict):
     before training stops. `weight_decay` acts on the networks, `embedding_decay` on the tables.
     """
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     epochs: int = Field(10, ge=1)
     batch: int = Field(1024, ge=1)
     seed: int = Field(1, ge=0)
@@ -74,7 +78,11 @@ class TrainingConfig(Strict):
 
 
 class TrainConfig(Strict):
-    """A whole run. `tower` speaks for both sides unless a side has its own."""
+    """A whole run. `tower` speaks for both sides unless a side has its own.
+
+    `allow_id` lets a content feature hold the entity's own id, which is looked for when the
+    schema is fitted.
+    """
 
     data: DataConfig = DataConfig()
     user: Side
@@ -107,6 +115,14 @@ class TrainConfig(Strict):
             raise ValueError(f"the towers give vectors of {dims} values; they have to be equal")
         return self
 
+    @field_validator("negatives")
+    @classmethod
+    def _negatives_differ(cls, negatives: tuple[NegativeConfig, ...]) -> tuple[Any, ...]:
+        kinds = [one.kind for one in negatives]
+        if twice := [kind for kind in kinds if kinds.count(kind) > 1]:
+            raise ValueError(f"{twice[0]!r} stands twice; a second one draws the same items")
+        return negatives
+
     @model_validator(mode="after")
     def _statistics_fit(self) -> Self:
         for side_name, side in (("user", self.user), ("item", self.item)):
@@ -118,23 +134,16 @@ class TrainConfig(Strict):
                         f"of {' and '.join(statistic.sides)} only"
                     )
                 of = getattr(statistic, "of", None)
-                if of is not None and not hasattr(self.item.features.get(of), "table"):
+                if of is not None and not self._has_words(of):
                     raise ValueError(
                         f"{side_name}.preference.{name}.of: got {of!r}, expected an item feature "
-                        "of kind tags or category"
+                        "of kind tags or category that is no statistic"
                     )
         return self
 
-    @model_validator(mode="after")
-    def _ids_are_preference(self) -> Self:
-        for side in (self.user, self.item):
-            for name in side.content:
-                if name in IDS and not self.allow_id:
-                    raise ValueError(
-                        f"content.{name}: an id that is never dropped is an untrained vector for "
-                        "a cold entity; move it to preference, or say allow_id: true"
-                    )
-        return self
+    def _has_words(self, of: str) -> bool:
+        feature = self.item.features.get(of)
+        return isinstance(feature, Category | Tags) and feature.statistic is None
 
     @property
     def towers(self) -> tuple[TowerConfig, TowerConfig]:
@@ -153,9 +162,11 @@ def read_config(path: Path, overrides: list[str] | None = None) -> TrainConfig:
 
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text: {error.reason}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
@@ -175,7 +186,27 @@ def parse_config(raw: dict[str, Any], path: Path) -> TrainConfig:
     try:
         config = TrainConfig.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {explain(error)}") from error
+        raise ConfigError(f"{path}: {_explain(error)}") from error
     folder = (path.parent / config.data.folder).resolve()
     data = config.data.model_copy(update={"folder": folder})
     return config.model_copy(update={"data": data})
+
+
+def _explain(error: ValidationError) -> str:
+    """Say in one line which keys are at fault, what came and what would be right."""
+    faults = error.errors(include_url=False)
+    lines = []
+    for fault in faults:
+        place = fault["loc"]
+        if any(len(o["loc"]) > len(place) and o["loc"][: len(place)] == place for o in faults):
+            continue  # a list whose members are at fault is called too short as well
+        where = ".".join(map(str, place))
+        text = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            text = "unknown key; docs/training.md names those there are"
+        if fault["type"] == "union_tag_not_found":
+            text = "expected a kind; docs/training.md names those there are"
+        got = fault["input"]
+        plain = isinstance(got, str | int | float) and fault["type"] != "extra_forbidden"
+        lines.append(f"{where}: " * bool(where) + text + f", got {got!r}" * plain)
+    return "; ".join(lines[:5])

@@ -1,22 +1,14 @@
 """Evaluation: a run or a bundle against the test rows, beside untrained baselines."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import torch
-import yaml
 from numpy.typing import NDArray
-from torch.export import load
 
-from export.contract.bundle import BundleLayout, read_manifest
-from export.contract.errors import ConfigError
+from export.contract.errors import DataError
 from export.contract.features import Category, Raw, Tags
-from export.contract.run import RunLayout
-from export.contract.schema import Record, Schema, SideName, read_schema
-from export.contract.session import open_session
+from export.contract.schema import Record, Schema
 from training.baselines import (
     ItemWords,
     best_of,
@@ -25,101 +17,17 @@ from training.baselines import (
     popularity_scores,
     random_scores,
 )
-from training.batches import tensors
-from training.config import TrainConfig, parse_config
 from training.data import Data, read_data
-from training.fit import parse_column
 from training.metrics import Scores, UserItems, auc, dot_scores, gauc
-from training.prepare import log_of
-from training.rows import Encoder, RowEncoder
+from training.prepare import SIDES, log_of
+from training.rows import RowEncoder
 from training.slices import Slices
 from training.split import TEST, TRAIN, VALIDATION, Split, make_split
+from training.subject import Subject, Towers, Vectors, embed_all
 
 KS = (10, 100)
-CHUNK = 2048
 WINDOWS_DAYS = (1, 2, 4, 7)
 DAY_S = 86_400.0
-
-Vectors = NDArray[np.float32]
-
-
-class Towers(Protocol):
-    """Raw records in, unit vectors out: of a run or of a bundle."""
-
-    schema: Schema
-
-    def embed(self, side: SideName, records: Sequence[Record]) -> Vectors:
-        """Return float32[records, dim]; preference counts wherever it is known."""
-
-
-class RunTowers:
-    """The encoder graphs and tower programs of a run."""
-
-    def __init__(self, layout: RunLayout) -> None:
-        self.schema = read_schema(layout.schema)
-        sides: tuple[SideName, ...] = ("user", "item")
-        self._encoders = {side: Encoder(self.schema, side) for side in sides}
-        self._programs = {side: load(layout.tower(side)).module() for side in sides}
-
-    @torch.no_grad()
-    def embed(self, side: SideName, records: Sequence[Record]) -> Vectors:
-        """Encode, then run the program."""
-        features = self.schema.side(side)
-        arrays = self._encoders[side].encode(records)
-        if features.preference:
-            present = [[features.has_preference(record)] for record in records]
-            arrays["present"] = np.array(present)
-        inputs = tensors({name: arrays[name] for name in features.encoded})
-        vectors: Vectors = self._programs[side](inputs).numpy()
-        return vectors
-
-
-class BundleTowers:
-    """The tower files of a bundle."""
-
-    def __init__(self, layout: BundleLayout) -> None:
-        read_manifest(layout.folder)
-        self.schema = read_schema(layout.schema)
-        sides: tuple[SideName, ...] = ("user", "item")
-        self._sessions = {side: open_session(layout.tower(side)) for side in sides}
-
-    def embed(self, side: SideName, records: Sequence[Record]) -> Vectors:
-        """Run the tower file."""
-        features = self.schema.side(side)
-        present = [features.has_preference(record) for record in records]
-        vectors: Vectors = self._sessions[side].run(["vector"], features.pack(records, present))[0]
-        return vectors
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is evaluated: towers, and the configuration that says on which rows."""
-
-    towers: Towers
-    config: TrainConfig
-
-
-def open_subject(folder: Path, data: Path | None) -> Subject:
-    """Open a run or a bundle; `data` replaces the data folder that training read.
-
-    Raises:
-        ConfigError: The folder is neither.
-    """
-    run, bundle = RunLayout(folder), BundleLayout(folder)
-    if not run.config.is_file():
-        raise ConfigError(f"{folder}: neither a run nor a bundle (config.yaml is missing)")
-    raw = yaml.safe_load(run.config.read_text(encoding="utf-8"))
-    if data is not None:
-        raw["data"]["folder"] = str(data.resolve())
-    config = parse_config(raw, run.config)
-    is_bundle = bundle.manifest.is_file()
-    return Subject(BundleTowers(bundle) if is_bundle else RunTowers(run), config)
-
-
-def embed_all(towers: Towers, side: SideName, records: Sequence[Record]) -> Vectors:
-    """Return the vectors of many records, in chunks."""
-    starts = range(0, len(records), CHUNK)
-    return np.concatenate([towers.embed(side, records[s : s + CHUNK]) for s in starts])
 
 
 def evaluate(subject: Subject) -> dict[str, Any]:
@@ -127,21 +35,25 @@ def evaluate(subject: Subject) -> dict[str, Any]:
 
     Returns:
         `slices`: scorer -> slice -> {recall@k, ndcg@k, users, pairs}; `rows`: scorer -> slice ->
-        {auc, gauc, users}; `popularity`: which window was chosen on validation.
+        {auc, gauc, users, rows}, None where rows of one label leave nothing to order;
+        `popularity`: which window was chosen on validation.
+
+    Raises:
+        DataError: The data cannot be used, or the split leaves nothing to test.
     """
     config, towers = subject.config, subject.towers
     data = read_data(config.data, config.user, config.item)
     split = make_split(config.split, data, config.data.folder)
+    tests = split.rows(TEST)
+    if not len(tests):
+        raise DataError(f"nothing to evaluate: the split has no test row ({split.counts()})")
     log = log_of(data, split, (TRAIN, VALIDATION))
-    records = {
-        side: RowEncoder(towers.schema, side, data, log).raw_records() for side in ("user", "item")
-    }
+    records = {side: RowEncoder(towers.schema, side, data, log).raw_records() for side in SIDES}
     users = embed_all(towers, "user", records["user"])
     items = embed_all(towers, "item", records["item"])
     baselines, window = make_baselines(data, split, towers.schema)
     scorers = {"model": dot_scores(users, items), **baselines}
     slices = Slices.of(data, split, TEST)
-    tests = split.rows(TEST)
     row_scores = {name: _row_scores(scores, data, tests) for name, scores in baselines.items()}
     row_scores["model"] = _model_row_scores(towers, data, tests, records["user"], items)
     return {
@@ -171,7 +83,8 @@ def make_baselines(data: Data, split: Split, schema: Schema) -> tuple[dict[str, 
 
     def measure(scores: Scores) -> float:
         found = validation.measure(scores, (100,))
-        return found["warm"].recall[100] if "warm" in found else found["all"].recall[100]
+        decisive = found.get("warm") or found.get("all")
+        return decisive.recall[100] if decisive else 0.0
 
     window = best_of(popularity((TRAIN,)), measure)
     popular = popularity((TRAIN, VALIDATION))[window]
@@ -226,29 +139,27 @@ def _model_row_scores(
     items: Vectors,
 ) -> NDArray[np.float32]:
     """Score rows with the context each was shown in; each user and context is embedded once."""
-    context = {
-        name: parse_column(data.interactions.columns[name][rows], feature)
-        for name, feature in towers.schema.user.context.items()
-        if name in data.interactions.columns
-    }
-    user = data.interactions.user[rows]
-    keys = list(zip(user.tolist(), *context.values(), strict=True))
-    distinct = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    records = [
-        {**users[key[0]], **{n: v for n, v in zip(context, key[1:], strict=True) if v is not None}}
-        for key in distinct
-    ]
+    carried = data.interactions.carried["user"]
+    context = {name: carried[name] for name in towers.schema.user.context}
+    keys = np.stack([data.interactions.user[rows], *(c.code[rows] for c in context.values())])
+    distinct, place = np.unique(keys, axis=1, return_inverse=True)
+    records = []
+    for user, *codes in distinct.T.tolist():
+        record = dict(users[user])
+        for (name, column), code in zip(context.items(), codes, strict=True):
+            if column.values[code] is not None:
+                record[name] = column.values[code]
+        records.append(record)
     vectors = embed_all(towers, "user", records)
-    place = np.array([distinct[key] for key in keys])
     found: NDArray[np.float32] = np.einsum(
-        "rd,rd->r", vectors[place], items[data.interactions.item[rows]]
+        "rd,rd->r", vectors[place.reshape(-1)], items[data.interactions.item[rows]]
     )
     return found
 
 
 def _order(
     data: Data, split: Split, rows: NDArray[np.int64], scores: NDArray[np.float32]
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, float | None]]:
     """Return AUC and GAUC of the exposed rows of each slice."""
     user, item = data.interactions.user[rows], data.interactions.item[rows]
     label = data.interactions.label[rows]
@@ -260,14 +171,19 @@ def _order(
         "cold_both": cold_user & cold_item,
         "all": np.ones(len(rows), dtype=bool),
     }
-    found = {}
+    found: dict[str, dict[str, float | None]] = {}
     for name, mask in masks.items():
         if mask.any():
             grouped = gauc(user[mask], scores[mask], label[mask])
             found[name] = {
-                "auc": auc(scores[mask], label[mask]),
-                "gauc": grouped.value,
+                "auc": _figure(auc(scores[mask], label[mask])),
+                "gauc": _figure(grouped.value),
                 "users": grouped.users,
                 "rows": int(mask.sum()),
             }
     return found
+
+
+def _figure(value: float) -> float | None:
+    """Return a figure that JSON can hold: none for nan."""
+    return None if np.isnan(value) else value

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from export.contract.errors import ConfigError
 from export.contract.features import Feature, FeatureKind, Raw
 from export.contract.schema import Schema, Side, SideName, shared_tables
 from export.contract.statistics import Identity, Last, Profile, matches
@@ -32,27 +33,18 @@ class TrainView:
         table = self.data.users if side == "user" else self.data.items
         return [table.records[position] for position in self.entities(side)]
 
-    def column(self, name: str, feature: FeatureKind) -> list[Raw]:
-        """Return a feature that the interactions carry, parsed, for every train row."""
-        raw = self.data.interactions.columns[name][self.log.is_train]
-        return parse_column(raw, feature)
-
-
-def parse_column(values: Iterable[Any], feature: FeatureKind) -> list[Raw]:
-    """Parse the cells of one column, each distinct one once."""
-    seen: dict[Any, Raw] = {}
-    parsed = []
-    for value in values.tolist() if isinstance(values, np.ndarray) else values:
-        key = tuple(value) if isinstance(value, list) else value
-        if key not in seen:
-            seen[key] = feature.cell(value)
-        parsed.append(seen[key])
-    return parsed
-
 
 def fit_schema(config: TrainConfig, data: Data, log: Log) -> Schema:
-    """Learn what raw values mean, from the log's train rows and the entities in them."""
+    """Learn what raw values mean, from the log's train rows and the entities in them.
+
+    Raises:
+        ConfigError: A content feature holds the entity's own id, and `allow_id` does not say so.
+
+    """
     view = TrainView(data, log)
+    if not config.allow_id:
+        for name, side in _sides(config):
+            _refuse_ids(view, name, side)
     sides = {name: _fit_side(view, name, side) for name, side in _sides(config)}
     tables = {
         table: _vocabulary(view, sides, uses)
@@ -70,6 +62,21 @@ def fit_schema(config: TrainConfig, data: Data, log: Log) -> Schema:
 
 def _sides(config: TrainConfig) -> list[tuple[SideName, Side]]:
     return [("user", config.user), ("item", config.item)]
+
+
+def _refuse_ids(view: TrainView, side_name: SideName, side: Side) -> None:
+    entities = view.entities(side_name).tolist()
+    table = view.data.users if side_name == "user" else view.data.items
+    for name, feature in side.content.items():
+        words = (feature.words(table.records[one].get(name)) for one in entities)
+        if entities and all(
+            list(found) == [table.ids[one]] for one, found in zip(entities, words, strict=True)
+        ):
+            raise ConfigError(
+                f"{side_name}.content.{name}: holds the {side_name}'s own id, which is never "
+                "dropped and so is an untrained vector for a cold one; make it a preference "
+                "({kind: category, aggregate: identity}), or say allow_id: true"
+            )
 
 
 def _fit_side(view: TrainView, side_name: SideName, side: Side) -> Side:
@@ -97,8 +104,9 @@ def _fit_feature(view: TrainView, side: SideName, name: str, feature: Feature) -
 
 def _known(view: TrainView, side: SideName, name: str, feature: Feature) -> list[Raw]:
     """Return a feature's values: as the interactions carry them, else of the entities."""
-    if name in view.data.interactions.columns:
-        return view.column(name, feature)
+    carried = view.data.interactions.carried[side].get(name)
+    if carried is not None:
+        return carried.at(view.log.is_train)
     return [record.get(name) for record in view.records(side)]
 
 

@@ -5,15 +5,18 @@ from typing import Any
 import yaml
 
 from export.contract.errors import ConfigError
+from training.document import parse_yaml
 
 
 def override(config: dict[str, Any], assignment: str) -> None:
     """Change one value in place; a list's member is named by its index or its `kind`.
 
-    `losses.in_batch_softmax.temperature=.05` and `losses.0.temperature=.05` mean the same.
+    `losses.in_batch_softmax.temperature=.05` and `losses.0.temperature=.05` mean the same. The
+    value is YAML, so quotes keep a number text.
 
     Raises:
-        ConfigError: No '=', a list without such a member, or a path through a plain value.
+        ConfigError: No '=', a list that holds no such member or several, or a path through a
+            plain value.
 
     """
     path, equals, text = assignment.partition("=")
@@ -21,28 +24,20 @@ def override(config: dict[str, Any], assignment: str) -> None:
     if not equals or not all(keys):
         raise ConfigError(f"--set {assignment}: expected path=value")
     try:
-        value = yaml.safe_load(text)
+        value = parse_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {assignment}: the value is not YAML") from error
-    if isinstance(value, str):
-        value = _number(value)
     place: Any = config
     for key in keys[:-1]:
         place = _step(place, key, assignment)
     _assign(place, keys[-1], value, assignment)
 
 
-def _number(text: str) -> str | float:
-    """Read `1e-3`, which YAML 1.1 takes for text."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
 def _step(place: Any, key: str, assignment: str) -> Any:
     if isinstance(place, dict):
-        return place.setdefault(key, {})
+        if place.get(key) is None:
+            place[key] = {}
+        return place[key]
     return place[_position(place, key, assignment)]
 
 
@@ -56,8 +51,11 @@ def _assign(place: Any, key: str, value: Any, assignment: str) -> None:
 def _position(place: Any, key: str, assignment: str) -> int:
     if not isinstance(place, list):
         raise ConfigError(f"--set {assignment}: {key!r} stands below a plain value")
-    for position, member in enumerate(place):
-        if key == str(position) or (isinstance(member, dict) and member.get("kind") == key):
-            return position
-    kinds = [member.get("kind") for member in place if isinstance(member, dict)]
-    raise ConfigError(f"--set {assignment}: no {key!r} in the list; it holds {kinds}")
+    kinds = [member.get("kind") if isinstance(member, dict) else None for member in place]
+    if key in map(str, range(len(place))):
+        return int(key)
+    if kinds.count(key) > 1:
+        raise ConfigError(f"--set {assignment}: {key!r} stands there twice; name it by its index")
+    if key not in kinds:
+        raise ConfigError(f"--set {assignment}: no {key!r} in the list; it holds {kinds}")
+    return kinds.index(key)

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from training.run import Reporter
 from training.slices import SLICES
@@ -22,11 +23,12 @@ def reporting(console: Console) -> Iterator[Reporter]:
             f"epoch {figures['epoch']}: loss {figures['loss']:.4f}; validation recall@100: "
             f"{recall}; selected {figures['selected']:.4f}",
             highlight=False,
+            markup=False,
             soft_wrap=True,
         )
 
     def note(text: str) -> None:
-        console.print(text, highlight=False, soft_wrap=True)
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     if not console.is_terminal:
         yield Reporter(note=note, epoch=epoch)
@@ -42,23 +44,28 @@ def reporting(console: Console) -> Iterator[Reporter]:
 
 
 def tables(found: dict[str, Any], name: str = "model") -> Iterator[Table]:
-    """Give the tables of one evaluation: recall and ndcg by slice, then AUC and GAUC."""
-    shown = {("model" if scorer == "model" else scorer): scorer for scorer in found["slices"]}
-    yield _table("recall@100 / ndcg@100", found["slices"], shown, ("recall@100", "ndcg@100"), name)
-    yield _table("AUC / GAUC of exposed rows", found["rows"], shown, ("auc", "gauc"), name)
+    """Give the tables of one evaluation: recall and ndcg by slice, then AUC and GAUC.
+
+    `name` stands for the scorer `model`.
+    """
+    yield _table("recall@100 / ndcg@100", found["slices"], ("recall@100", "ndcg@100"), name)
+    yield _table("AUC / GAUC of exposed rows", found["rows"], ("auc", "gauc"), name)
 
 
 def _table(
     title: str,
-    figures: dict[str, dict[str, dict[str, float]]],
-    shown: dict[str, str],
+    figures: dict[str, dict[str, dict[str, float | None]]],
     pair: tuple[str, str],
     name: str,
 ) -> Table:
     slices = [one for one in SLICES if any(one in by for by in figures.values())]
     table = Table("", *slices, title=title)
-    for label, scorer in shown.items():
-        cells = [figures[scorer].get(one) for one in slices]
-        texts = ["" if c is None else f"{c[pair[0]]:.4f} / {c[pair[1]]:.4f}" for c in cells]
-        table.add_row(name if label == "model" else label, *texts)
+    for scorer, by_slice in figures.items():
+        cells = (by_slice.get(one, {}) for one in slices)
+        texts = (" / ".join(_text(cell[key]) for key in pair) if cell else "" for cell in cells)
+        table.add_row(Text(name if scorer == "model" else scorer), *texts)
     return table
+
+
+def _text(figure: float | None) -> str:
+    return "-" if figure is None else f"{figure:.4f}"

@@ -1,59 +1,35 @@
 """Encoded features of many rows of one side, from which batches are cut."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
-from export.contract.encoder import ENCODED, build_encoder
 from export.contract.features import MISSING_ROW, PADDING_ROW, Raw, SequenceFeature
-from export.contract.schema import Arrays, Record, Schema, Side, SideName
-from export.contract.session import open_session
+from export.contract.schema import Arrays, Schema, Side, SideName
 from export.contract.statistics import Identity, Profile
 from training.data import Data
-from training.fit import parse_column
+from training.encoder import Encoder
 from training.ragged import Ragged
-from training.statistics import ItemWords, Log, Values, as_of_end, compute
+from training.statistics import ItemWords, Log, Values, as_of_end, compute, rule_for
 
-CHUNK = 8192
-
-
-class Encoder:
-    """The encoder graph of one side, run by onnxruntime: the same graph export and service run."""
-
-    def __init__(self, schema: Schema, side_name: SideName) -> None:
-        self.side: Side = schema.side(side_name)
-        self.model = build_encoder(schema, side_name).SerializeToString()
-        self._session: ort.InferenceSession = open_session(self.model)
-        self._inputs = [one.name for one in self._session.get_inputs()]
-        self._outputs = [one.name for one in self._session.get_outputs()]
-
-    def encode(self, records: Sequence[Record]) -> Arrays:
-        """Return the encoded arrays of some records, by their names in `Side.encoded`."""
-        packed = self.side.pack(records, [False] * len(records))
-        found = self._session.run(self._outputs, {name: packed[name] for name in self._inputs})
-        arrays = {
-            name.removeprefix(ENCODED): array
-            for name, array in zip(self._outputs, found, strict=True)
-        }
-        return arrays | {name: packed[name] for name in packed if name.endswith(".weights")}
+Encoded = NDArray[Any] | Ragged  # one column: table rows or values [n], or bags
 
 
 @dataclass(frozen=True, eq=False)
 class SideRows:
     """Rows of one side: what belongs to the entity is held once, what moves is held by row.
 
-    `entity` [rows] points into `static`, whose columns `ids` [entities, n], `values` and bags
-    hold every feature of the side; `moving` replaces features by values of the row itself.
+    `entity` [rows] points into `static`, whose columns [entities] hold every feature of the side;
+    `moving` replaces features by columns [rows] of the row itself.
     """
 
     side: Side
     entity: NDArray[np.int32]
-    static: dict[str, Any]
-    moving: dict[str, Any]
+    static: dict[str, Encoded]
+    moving: dict[str, Encoded]
     present: NDArray[np.bool_]  # [rows]
 
     def __len__(self) -> int:
@@ -64,18 +40,20 @@ class SideRows:
         entity = self.entity[rows]
         arrays: Arrays = {}
         for form, names in (("ids", self.side.ids), ("values", self.side.values)):
-            if names:
-                arrays[form] = self.static[form][entity]
-                for column, name in enumerate(names):
-                    if name in self.moving:
-                        arrays[form][:, column] = self.moving[name][rows]
+            columns = [self._column(name, rows, entity) for name in names]
+            if columns:
+                arrays[form] = np.stack([column[at] for column, at in columns], axis=1)
         for name in self.side.bags:
-            moves = name in self.moving
-            bag, at = (self.moving[name], rows) if moves else (self.static[name], entity)
-            arrays |= _padded(name, self.side, bag, at)
+            arrays |= _padded(name, self.side, *self._column(name, rows, entity))
         if self.side.preference:
             arrays["present"] = self.present[rows, None]
         return {name: arrays[name] for name in self.side.encoded}
+
+    def _column(
+        self, name: str, rows: NDArray[Any], entity: NDArray[Any]
+    ) -> tuple[Any, NDArray[Any]]:
+        """Return the column that holds a feature, and the places in it of some rows."""
+        return (self.moving[name], rows) if name in self.moving else (self.static[name], entity)
 
 
 def _padded(name: str, side: Side, bag: Ragged, at: NDArray[Any]) -> Arrays:
@@ -100,49 +78,44 @@ class RowEncoder:
     """Encodes one side of the data: rows of the log, or entities as of the end of training."""
 
     def __init__(self, schema: Schema, side_name: SideName, data: Data, log: Log) -> None:
-        self.name, self.data, self.log = side_name, data, log
+        self.schema, self.name, self.data, self.log = schema, side_name, data, log
         self.side = schema.side(side_name)
-        self.item_side = schema.item
         self.encoder = Encoder(schema, side_name)
         self.records = (data.users if side_name == "user" else data.items).records
-        self.static = self._encode_entities()
+        self.carried = data.interactions.carried[side_name]
+        self.static = self.encoder.columns(self.records)
+        self._alone: dict[str, Encoder] = {}
+        self._item_words: dict[str, ItemWords] = {}
 
     def rows(self, rows: NDArray[np.int64]) -> SideRows:
         """Encode rows of the log as they were when they happened."""
-        moving: dict[str, Any] = {}
+        moving: dict[str, Encoded] = {}
         for name, feature in self.side.features.items():
             if feature.statistic is not None:
-                words = self._words(feature.statistic)
+                words = self._words(name)
                 values = compute(feature.statistic, self.log, self.name, rows, words=words)
-                moving[name] = self._encode_values(name, values, words)
-            elif name in self.data.interactions.columns:
-                raw = parse_column(self.data.interactions.columns[name][rows], feature)
-                moving[name] = self._encode_raw(name, raw)
+                moving[name] = self._encode_statistic(name, values)
+            elif name in self.carried:
+                carried = self.carried[name]
+                moving[name] = _take(self._encode(name, carried.values), carried.code[rows])
         return self._side_rows(self.log.ids(self.name)[rows], moving)
 
     def entities(self) -> SideRows:
-        """Encode every entity as of the end of training."""
-        everyone = np.arange(len(self.records), dtype=np.int32)
-        moving: dict[str, Any] = {}
+        """Encode every entity as of the end of training, without context."""
+        moving: dict[str, Encoded] = {}
         for name, feature in self.side.preference.items():
             if feature.statistic is not None:
-                words = self._words(feature.statistic)
-                values = as_of_end(feature.statistic, self.log, self.name, everyone, words=words)
-                moving[name] = self._encode_values(name, values, words)
-            elif name in self.data.interactions.columns:
-                moving[name] = self._encode_raw(name, last_carried(self, name))
-        return self._side_rows(everyone, moving)
+                moving[name] = self._encode_statistic(name, self._at_end(name))
+            elif name in self.carried:
+                moving[name] = self._encode(name, self._last_carried(name))
+        return self._side_rows(np.arange(len(self.records), dtype=np.int32), moving)
 
     def raw_statistic(self, name: str) -> list[Raw]:
         """Return one declared statistic of every entity at the end of training, as raw values."""
-        statistic = self.side.features[name].statistic
-        assert statistic is not None
-        words = self._words(statistic)
-        everyone = np.arange(len(self.records), dtype=np.int32)
-        values = as_of_end(statistic, self.log, self.name, everyone, words=words)
+        values = self._at_end(name)
         if not isinstance(values, Ragged):
             return [None if np.isnan(value) else float(value) for value in values]
-        names = self._names(name, words)
+        names = self._names(name)
         raw = _raw_id if name in self.side.ids else _raw_bag
         return [raw(values, row, names) for row in range(len(values))]
 
@@ -152,8 +125,8 @@ class RowEncoder:
         for name, feature in self.side.preference.items():
             if feature.statistic is not None:
                 values = self.raw_statistic(name)
-            elif name in self.data.interactions.columns:
-                values = last_carried(self, name)
+            elif name in self.carried:
+                values = self._last_carried(name)
             else:
                 continue
             for record, value in zip(records, values, strict=True):
@@ -162,108 +135,85 @@ class RowEncoder:
                     record[name] = value
         return records
 
-    def _side_rows(self, entity: NDArray[np.int32], moving: dict[str, Any]) -> SideRows:
+    def _side_rows(self, entity: NDArray[np.int32], moving: dict[str, Encoded]) -> SideRows:
         present = np.zeros(len(entity), dtype=bool)
         for name in self.side.preference:
             if name in moving:
                 present |= _known(moving[name], self.side, name)
             else:
-                present |= _known(self._static_column(name), self.side, name)[entity]
+                present |= _known(self.static[name], self.side, name)[entity]
         return SideRows(self.side, entity, self.static, moving, present)
 
-    def _static_column(self, name: str) -> Any:
-        if name in self.side.ids:
-            return self.static["ids"][:, self.side.ids.index(name)]
-        if name in self.side.values:
-            return self.static["values"][:, self.side.values.index(name)]
-        return self.static[name]
+    def _at_end(self, name: str) -> Values:
+        statistic = self.side.features[name].statistic
+        assert statistic is not None
+        everyone = np.arange(len(self.records), dtype=np.int32)
+        return as_of_end(statistic, self.log, self.name, everyone, words=self._words(name))
 
-    def _encode_entities(self) -> dict[str, Any]:
-        parts = [
-            self.encoder.encode(self.records[start : start + CHUNK])
-            for start in range(0, len(self.records), CHUNK)
-        ]
-        static: dict[str, Any] = {}
-        for form in ("ids", "values"):
-            if form in parts[0]:
-                static[form] = np.concatenate([part[form] for part in parts])
-        for name in self.side.bags:
-            weighted = f"{name}.weights"
-            static[name] = Ragged.concat(
-                [_as_ragged(part[name], part.get(weighted)) for part in parts]
-            )
-        return static
+    def _last_carried(self, name: str) -> list[Raw]:
+        """Return, for every entity, what its last train row carried; without one, its record's."""
+        rows = np.flatnonzero(self.log.is_train)
+        clock = rule_for(self.log, self.name).clock
+        if clock is not None:
+            rows = rows[np.argsort(self.log.moments(clock)[rows], kind="stable")]
+        last = np.full(len(self.records), -1)
+        last[self.log.ids(self.name)[rows]] = rows  # of equal places, the last is kept
+        values: list[Raw] = [record.get(name) for record in self.records]
+        met = np.flatnonzero(last >= 0)
+        for entity, value in zip(met, self.carried[name].at(last[met]), strict=True):
+            values[entity] = value
+        return values
 
-    def _words(self, statistic: Any) -> ItemWords | None:
+    def _words(self, name: str) -> ItemWords | None:
+        """Return the words that a profile is made of; None for any other statistic."""
+        statistic = self.side.features[name].statistic
         if not isinstance(statistic, Profile):
             return None
-        values: list[Any] = [record.get(statistic.of) for record in self.data.items.records]
-        return ItemWords.of(values)
+        if statistic.of not in self._item_words:
+            values: list[Any] = [record.get(statistic.of) for record in self.data.items.records]
+            self._item_words[statistic.of] = ItemWords.of(values)
+        return self._item_words[statistic.of]
 
-    def _names(self, name: str, words: ItemWords | None) -> Sequence[str]:
+    def _names(self, name: str) -> Sequence[str]:
+        """Return what the numbers in a statistic's rows stand for: words, or ids of one side."""
+        words = self._words(name)
         if words is not None:
             return words.words
         own_side = isinstance(self.side.features[name].statistic, Identity)
         of_items = own_side == (self.name == "item")
         return (self.data.items if of_items else self.data.users).ids
 
-    def _encode_values(self, name: str, values: Values, words: ItemWords | None) -> Any:
-        if isinstance(values, Ragged):
-            names = self._names(name, words)
-            if name in self.side.ids:
-                return self._encode_raw(
-                    name, [_raw_id(values, r, names) for r in range(len(values))]
-                )
-            return self._encode_bag(name, values, names)
-        known = ~np.isnan(values)
-        distinct, inverse = np.unique(values[known], return_inverse=True)
-        encoded = self._encode_raw(name, [None, *map(float, distinct)])
-        row = np.zeros(len(values), dtype=np.int64)
-        row[known] = inverse + 1
-        return encoded[row]
-
-    def _encode_bag(self, name: str, values: Ragged, names: Sequence[str]) -> Ragged:
-        """Replace word numbers by table rows, each distinct word looked up once."""
-        used, inverse = np.unique(values.values, return_inverse=True)
+    def _encode_statistic(self, name: str, values: Values) -> Encoded:
+        if not isinstance(values, Ragged):
+            known = ~np.isnan(values)
+            distinct, place = np.unique(values[known], return_inverse=True)
+            row = np.zeros(len(values), dtype=np.int64)
+            row[known] = place + 1
+            return _take(self._encode(name, [None, *distinct.tolist()]), row)
+        used, place = np.unique(values.values, return_inverse=True)
+        names = self._names(name)
+        words = [names[word] for word in used]
+        if name in self.side.ids:  # a row holds one word or is missing
+            row = np.zeros(len(values), dtype=np.int64)
+            row[~values.missing] = place + 1
+            return _take(self._encode(name, [None, *words]), row)
         weighted = f"{name}.weights" in self.side.encoded
-        records: list[Mapping[str, Raw]] = [
-            {name: {names[word]: 1.0} if weighted else [names[word]]} for word in used
-        ]
-        rows = self._chunked(records, name)[:, 0] if records else np.zeros(0, dtype=np.int64)
-        return Ragged(values.indptr, rows[inverse].astype(np.int32), values.weights, values.missing)
+        bags: list[Raw] = [{word: 1.0} if weighted else [word] for word in words]
+        rows = self._encode(name, bags).values if bags else np.zeros(0, dtype=np.int32)
+        return Ragged(values.indptr, rows[place], values.weights, values.missing)
 
-    def _encode_raw(self, name: str, raw: Sequence[Raw]) -> Any:
-        """Encode one feature's parsed values, each distinct scalar once."""
-        if name in self.side.bags:
-            parts = [
-                _as_ragged(part[name], part.get(f"{name}.weights"))
-                for start in range(0, len(raw), CHUNK)
-                for part in [self.encoder.encode([{name: v} for v in raw[start : start + CHUNK]])]
-            ]
-            return Ragged.concat(parts)
-        distinct = {value: position for position, value in enumerate(dict.fromkeys(raw))}
-        form, columns = ("ids", self.side.ids)
-        if name in self.side.values:
-            form, columns = ("values", self.side.values)
-        records: list[Mapping[str, Raw]] = [{name: value} for value in distinct]
-        encoded = self._chunked(records, form)[:, columns.index(name)]
-        return encoded[[distinct[value] for value in raw]]
-
-    def _chunked(self, records: Sequence[Record], output: str) -> NDArray[Any]:
-        starts = range(0, len(records), CHUNK)
-        return np.concatenate([self.encoder.encode(records[s : s + CHUNK])[output] for s in starts])
+    def _encode(self, name: str, values: Sequence[Raw]) -> Any:
+        """Encode values of one feature (at least one)."""
+        if name not in self._alone:
+            self._alone[name] = Encoder.of_feature(self.schema, self.name, name)
+        return self._alone[name].columns([{name: value} for value in values])[name]
 
 
-def _as_ragged(rows: NDArray[Any], weights: NDArray[Any] | None) -> Ragged:
-    mask = rows != PADDING_ROW
-    missing = rows[:, 0] == MISSING_ROW
-    mask[missing] = False
-    lengths = mask.sum(1)
-    flat = Ragged.of(lengths, rows[mask], missing)
-    return Ragged(flat.indptr, flat.values, None if weights is None else weights[mask], missing)
+def _take(column: Encoded, at: NDArray[Any]) -> Encoded:
+    return column.take(at) if isinstance(column, Ragged) else column[at]
 
 
-def _known(values: Any, side: Side, name: str) -> NDArray[np.bool_]:
+def _known(values: Encoded, side: Side, name: str) -> NDArray[np.bool_]:
     if isinstance(values, Ragged):
         return ~values.missing
     known: NDArray[np.bool_] = values != MISSING_ROW if name in side.ids else ~np.isnan(values)
@@ -282,17 +232,3 @@ def _raw_bag(values: Ragged, row: int, names: Sequence[str]) -> Raw:
     if values.weights is None:
         return words
     return dict(zip(words, map(float, values.weights[span]), strict=True))
-
-
-def last_carried(encoder: RowEncoder, name: str) -> list[Raw]:
-    """Return, for every entity, what its last train row carried of a given preference column."""
-    log, feature = encoder.log, encoder.side.features[name]
-    rows = np.flatnonzero(log.is_train)
-    if log.time is not None:
-        rows = rows[np.argsort(log.time[rows], kind="stable")]
-    values: list[Raw] = [record.get(name) for record in encoder.records]
-    column = encoder.data.interactions.columns[name][rows]
-    entities = log.ids(encoder.name)[rows]
-    for entity, value in zip(entities, parse_column(column, feature), strict=True):
-        values[entity] = value
-    return values

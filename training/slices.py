@@ -64,12 +64,13 @@ class Slices:
         return cls(slices, _pairs(data, np.flatnonzero(clicked & known)))
 
     def measure(self, scores: Scores, ks: Sequence[int] = (100,)) -> dict[str, RankMetrics]:
-        """Return recall and ndcg of every slice that has positives."""
-        return {
+        """Return recall and ndcg of every slice that has positives, unmasked ones."""
+        found = {
             one.name: rank_metrics(scores, one.relevant, one.candidates, self.masked, ks)
             for one in self.slices
             if len(one.relevant.items)
         }
+        return {name: metrics for name, metrics in found.items() if metrics.users}
 
 
 def _seen(data: Data, split: Split, part: int) -> NDArray[np.bool_]:

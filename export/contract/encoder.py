@@ -18,6 +18,9 @@ OPSET, ML_OPSET, IR_VERSION = 20, 4, 10
 ENCODED = "encoded."
 """Prefix of the encoder's outputs, so that they never meet a raw input of the same name."""
 
+OWN = "encoder/"
+"""Prefix of what only the encoder uses; no feature's name holds a slash."""
+
 ELEMENT_TYPES = {
     "string": TensorProto.STRING,
     "float32": TensorProto.FLOAT,
@@ -39,13 +42,13 @@ class Graph:
 
     def constant(self, array: NDArray[Any]) -> str:
         """Add a constant and return its name."""
-        name = f"constant_{len(self.constants)}"
+        name = f"{OWN}constant_{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(array, name))
         return name
 
     def node(self, op: str, inputs: Sequence[str], *, domain: str = "", **attributes: Any) -> str:
         """Add a node with one output and return the output's name."""
-        output = f"{op.lower()}_{len(self.nodes)}"
+        output = f"{OWN}{op.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, inputs, [output], domain=domain, **attributes))
         return output
 

@@ -1,6 +1,7 @@
 """The schema: the features of both sides in their groups, in order; records to raw arrays."""
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -9,12 +10,14 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from export.contract.errors import Fault, RecordError, SchemaError
 from export.contract.features import (
     FIRST_WORD_ROW,
     KINDS,
+    MISSING_TOKEN,
+    PADDING_TOKEN,
     Feature,
     FeatureKind,
     Input,
@@ -24,6 +27,7 @@ from export.contract.features import (
 from export.contract.strict import Strict
 
 SideName = Literal["user", "item"]
+SIDES: tuple[SideName, ...] = ("user", "item")
 Group = Literal["content", "context", "preference"]
 Record = Mapping[str, Raw]
 Arrays = dict[str, NDArray[Any]]
@@ -33,7 +37,7 @@ TAKEN_NAMES = frozenset(
     {"id", "item", "item_id", "items", "user", "user_id", "users"}
     | {"content", "context", "preference", "preference_as_of", "popularity", "first_seen"}
     | {"label", "order", "split", "timestamp", "weight", "history"}
-    | {"numbers", "present", "strings", "vector"}
+    | {"ids", "numbers", "present", "strings", "values", "vector"}
 )
 """Names with a meaning of their own in requests, tables or tower files."""
 
@@ -161,10 +165,29 @@ class Schema(Strict):
     format: Literal[1] = 1
     user: Side
     item: Side
-    dim: int
+    dim: int = Field(ge=1)
     similarity: Literal["cosine"] = "cosine"
     tables: dict[str, tuple[str, ...]] = {}
     rules: dict[SideName, str] = {}
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "Schema":
+        """Check that every side has features and everything they need to be read."""
+        for side in SIDES:
+            if not self.side(side).features:
+                raise ValueError(f"{side}: expected at least one feature")
+            for name, feature in self.side(side).features.items():
+                if not feature.is_fitted:
+                    raise ValueError(f"{side}.{name}: was never fitted to data")
+        for table, uses in shared_tables((side, self.side(side)) for side in SIDES).items():
+            if table not in self.tables:
+                raise ValueError(f"tables: {table!r} is missing, which {'.'.join(uses[0])} needs")
+        for table, words in self.tables.items():
+            distinct = set(words)
+            reserved = any(MISSING_TOKEN in word for word in words)
+            if len(distinct) != len(words) or PADDING_TOKEN in distinct or reserved:
+                raise ValueError(f"tables: {table!r} holds a word twice, or one that is reserved")
+        return self
 
     def side(self, name: SideName) -> Side:
         """Return one side."""
@@ -172,9 +195,8 @@ class Schema(Strict):
 
     def words(self, side: SideName) -> dict[str, tuple[str, ...]]:
         """Return, for each feature of a side with a vocabulary, the words in row order."""
-        named = self.side(side).features
-        tables = {name: table_of(side, name, feature) for name, feature in named.items()}
-        return {name: self.tables[table] for name, table in tables.items() if table in self.tables}
+        uses = shared_tables([(side, self.side(side))]).items()
+        return {name: self.tables[table] for table, users in uses for _, name in users}
 
     def rows(self, table: str) -> int:
         """Return the rows of a table: reserved rows and words, or the buckets of a number."""
@@ -188,12 +210,22 @@ class Schema(Strict):
 
     @cached_property
     def hash(self) -> str:
-        """Return the SHA-256 of the schema's canonical JSON."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """Return the SHA-256 of the schema's canonical JSON, as `hash_of` gives it."""
+        return hash_of(self.model_dump_json(exclude_none=True))
 
     def write(self, path: Path) -> None:
         """Write `schema.json`."""
         path.write_text(self.model_dump_json(indent=1, exclude_none=True) + "\n", encoding="utf-8")
+
+
+def hash_of(text: str | bytes) -> str:
+    """Return the SHA-256 of JSON, whatever its spaces; the order of keys counts.
+
+    Taken of the file and not of what was read from it, so that an option which a later release
+    adds, with its default, does not change the hash of an older schema.
+    """
+    canonical = json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def table_of(side: SideName, name: str, feature: FeatureKind) -> str:

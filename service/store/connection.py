@@ -29,7 +29,7 @@ def connect(url: str, timeout_s: float, connections: int) -> Redis:
         retry=Retry(NoBackoff(), 0),
         protocol=2,
     )
-    return Redis(connection_pool=pool)
+    return Redis.from_pool(pool)  # which `aclose` closes too
 
 
 @contextmanager

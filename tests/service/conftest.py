@@ -47,6 +47,15 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
+def own_redis(tmp_path: Path) -> "Iterator[tuple[subprocess.Popen[bytes], str]]":
+    """A server of this test's own, to be stopped (SIGSTOP) or killed, with its URL."""
+    process, url = start_redis(tmp_path)
+    yield process, url
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
 def redis_url(redis_server: str) -> str:
     """The URL of an empty Redis."""
     with redis.Redis.from_url(redis_server) as client:

@@ -82,7 +82,7 @@ def test_search_finds_what_a_dict_and_numpy_find(
 
 def state(generation: Generation) -> object:
     """Everything that a request can see."""
-    served = [one for one in [*generation.catalogue.ids, *(f"x{n}" for n in range(9))]]
+    served = [*generation.catalogue.ids, *(f"x{n}" for n in range(9))]
     revs = {one: (generation.known_rev(one), generation.get(one)) for one in served}
     vectors = {one: None if (v := generation.vector(one)) is None else v.tolist() for one in served}
     found = generation.search(POOL[:3], [20] * 3, [()] * 3)
@@ -248,7 +248,8 @@ def test_a_bundle_with_a_changed_member_is_refused(tmp_path: Path) -> None:
         Generation.load(folder)
 
 
-def test_loading_leaves_no_thread_and_a_fork_can_serve(bundle_folder: Path) -> None:
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_of_a_loaded_generation_serves_and_changes_for_itself(bundle_folder: Path) -> None:
     generation = Generation.load(bundle_folder)
     read, write = os.pipe()
     pid = os.fork()

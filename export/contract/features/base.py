@@ -3,11 +3,12 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from export.contract.statistics import Statistic
 from export.contract.strict import Strict
@@ -26,6 +27,9 @@ Raw = str | float | list[str] | dict[str, float] | None
 
 Form = Literal["id", "value", "bag"]
 """How a feature leaves the encoder: one table row, one float, or several table rows."""
+
+TableName = Annotated[str, Field(pattern=r"^\w[\w-]{0,63}$")]
+"""A vocabulary that features share; without a dot, so it never meets a feature's own table."""
 
 Array = NDArray[Any]
 Tables = Mapping[str, Sequence[str]]
@@ -61,6 +65,8 @@ class FeatureKind(Strict):
     def _nest_statistic(cls, data: Any) -> Any:
         if not isinstance(data, Mapping) or "aggregate" not in data:
             return data
+        if data.get("statistic") is not None:
+            raise ValueError("aggregate and statistic say the same; give one of them")
         own = {key: value for key, value in data.items() if key in cls.model_fields}
         nested = {key: value for key, value in data.items() if key not in cls.model_fields}
         return {**own, "statistic": nested}
@@ -106,6 +112,24 @@ class FeatureKind(Strict):
         del value
         return ()
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether nothing is left blank that `fit` has to fill in."""
+        return True
+
+    @property
+    @abstractmethod
+    def column_type(self) -> pa.DataType:
+        """The type of a table's column that holds parsed values."""
+
+    def stored(self, value: Raw) -> object:
+        """Return a parsed value as such a column takes it; `cell` reads it back."""
+        return value
+
+    @abstractmethod
+    def invent(self, words: Sequence[str], rng: np.random.Generator) -> Raw:
+        """Make a value up that is like real ones, from the words of the feature's table."""
+
     def own_rows(self) -> int | None:
         """Return the rows of the feature's own table, or None where a vocabulary decides."""
         return None
@@ -148,4 +172,20 @@ def check_word(value: object, expected: str) -> str:
         raise Mismatch(expected)
     if MISSING_TOKEN in value:
         raise Mismatch(f"{expected}, without the reserved character U+001F")
+    if not value.isascii() and not _is_unicode(value):
+        raise Mismatch(f"{expected}, of whole characters (half a surrogate pair is none)")
     return value
+
+
+def some_words(words: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
+    """Draw words, and now and then one that no vocabulary holds."""
+    known = [words[position] for position in rng.integers(len(words), size=count)] if words else []
+    return [word if rng.random() < 0.9 else f"{word}~" for word in known] or ["~"]
+
+
+def _is_unicode(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

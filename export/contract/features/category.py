@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
+import pyarrow as pa
 from pydantic import Field
 
 from export.contract.features.base import (
@@ -16,19 +17,24 @@ from export.contract.features.base import (
     Form,
     Input,
     Raw,
+    TableName,
     Tables,
     check_word,
+    some_words,
 )
 
 if TYPE_CHECKING:
     from export.contract.encoder import Graph
 
 
+EXPECTED = "a non-empty word, a whole number, true, false or null"
+
+
 class Category(FeatureKind):
     """One word; words seen fewer than `min_count` times share the row of unknown words."""
 
     kind: Literal["category"] = "category"
-    table: str | None = None
+    table: TableName | None = None
     min_count: int = Field(2, ge=1)
 
     gives = frozenset({"category"})
@@ -40,7 +46,7 @@ class Category(FeatureKind):
 
     def parse(self, value: object) -> Raw:
         """Read a word, a whole number or a boolean."""
-        return None if value is None else check_word(value, "a non-empty word or null")
+        return None if value is None else check_word(value, EXPECTED)
 
     def cell(self, value: object) -> Raw:
         """Read one cell; an empty one is missing."""
@@ -49,6 +55,15 @@ class Category(FeatureKind):
     def words(self, value: Raw) -> Iterable[str]:
         """Return the word itself."""
         return () if value is None else (str(value),)
+
+    @property
+    def column_type(self) -> pa.DataType:
+        """Text."""
+        return pa.string()
+
+    def invent(self, words: Sequence[str], rng: np.random.Generator) -> Raw:
+        """Draw a word."""
+        return some_words(words, 1, rng)[0]
 
     @classmethod
     def inputs(cls, features: Mapping[str, Self]) -> list[Input]:

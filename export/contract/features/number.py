@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
+import pyarrow as pa
 from pydantic import Field, model_validator
 
 from export.contract.features.base import (
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 EXPECTED = "a finite number or null"
 LIMIT = float(np.finfo(np.float32).max)
+FARTHEST = 1e12
+"""Scaled values are held within this, or one absurd number would overflow a tower to NaN."""
+
+Bounded = Annotated[float, Field(ge=-LIMIT, le=LIMIT, allow_inf_nan=False)]
 
 
 class Number(FeatureKind):
@@ -31,23 +36,24 @@ class Number(FeatureKind):
 
     `log1p` keeps the sign: sign(x) log(1 + |x|). `mean` and `scale` are those of the training
     data unless given. `buckets` is a number of equally filled buckets, learned, or the list of
-    inner edges; a value on an edge belongs to the upper bucket.
+    inner edges; a value on an edge belongs to the upper bucket. Numbers are float32.
     """
 
     kind: Literal["number"] = "number"
-    clip: tuple[float, float] | None = None
+    clip: tuple[Bounded, Bounded] | None = None
     log1p: bool = False
     standardise: bool = True
-    mean: float | None = None
-    scale: float | None = Field(None, gt=0)
-    buckets: int | tuple[float, ...] | None = None
+    mean: Bounded | None = None
+    scale: float | None = Field(None, gt=1e-30, le=LIMIT)
+    buckets: int | tuple[Bounded, ...] | None = None
 
     gives = frozenset({"number"})
 
     @model_validator(mode="after")
     def _options_fit(self) -> Self:
-        if self.buckets is not None and (self.log1p or self.clip or self.mean or self.scale):
-            raise ValueError("buckets stand alone: clip, log1p, mean and scale change nothing")
+        given = [one is not None for one in (self.clip, self.mean, self.scale)]
+        if self.buckets is not None and (any(given) or self.log1p or not self.standardise):
+            raise ValueError("buckets stand alone: the other options change nothing beside them")
         if isinstance(self.buckets, int) and not 2 <= self.buckets <= 1000:
             raise ValueError(f"buckets: got {self.buckets}, expected 2 to 1000, or a list of edges")
         if isinstance(self.buckets, tuple) and list(self.buckets) != sorted(set(self.buckets)):
@@ -97,11 +103,34 @@ class Number(FeatureKind):
         bent = self._bend(known)
         mean = float(bent.mean()) if bent.size else 0.0
         deviation = float(bent.std()) if bent.size else 0.0
+        if deviation <= 1e-6 * np.abs(bent).max(initial=0):
+            deviation = 1.0  # all equal but for rounding; dividing by that would blow others up
         update = {
             "mean": mean if self.mean is None else self.mean,
-            "scale": (deviation or 1.0) if self.scale is None else self.scale,
+            "scale": deviation if self.scale is None else self.scale,
         }
         return self.model_copy(update=update)
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether edges, or mean and scale, are known."""
+        if self.buckets is not None:
+            return isinstance(self.buckets, tuple)
+        return not self.standardise or (self.mean is not None and self.scale is not None)
+
+    @property
+    def column_type(self) -> pa.DataType:
+        """A 64-bit float."""
+        return pa.float64()
+
+    def invent(self, words: Sequence[str], rng: np.random.Generator) -> Raw:
+        """Draw near the mean, or near an edge."""
+        del words
+        edges = self.buckets if isinstance(self.buckets, tuple) else ()
+        middle = edges[rng.integers(len(edges))] if edges else self.mean or 0.0
+        drawn = middle + (self.scale or 1.0) * float(rng.standard_normal())
+        value = math.copysign(math.expm1(min(abs(drawn), 80.0)), drawn) if self.log1p else drawn
+        return max(-LIMIT, min(LIMIT, value))
 
     def _bend(self, values: Array) -> Array:
         if self.clip is not None:
@@ -157,7 +186,8 @@ def _quantile_edges(known: Array, buckets: int) -> tuple[float, ...]:
 def _bucket_graph(features: list[Number], numbers: str, graph: "Graph") -> None:
     """Row = first word row + number of edges at or below the value; NaN has the missing row."""
     edges = [f.buckets if isinstance(f.buckets, tuple) else () for f in features]
-    table = np.full((len(edges), max(1, *map(len, edges))), np.inf, dtype=np.float32)
+    # Nothing is at or above NaN, so what pads a shorter row of edges is never counted.
+    table = np.full((len(edges), max(1, *map(len, edges))), np.nan, dtype=np.float32)
     for padded, inner in zip(table, edges, strict=True):
         padded[: len(inner)] = inner
     wide = graph.node("Unsqueeze", [numbers, graph.constant(np.array([2]))])
@@ -186,5 +216,7 @@ def _scale_graph(features: list[Number], numbers: str, graph: "Graph") -> None:
         value = graph.node("Where", [chosen, bent, value])
     value = graph.node("Sub", [value, column([f.mean or 0.0 for f in features])])
     value = graph.node("Div", [value, column([f.scale or 1.0 for f in features])])
+    value = graph.node("Max", [value, column([-FARTHEST] * len(features))])
+    value = graph.node("Min", [value, column([FARTHEST] * len(features))])
     nan = graph.constant(np.array(np.nan, dtype=np.float32))
     graph.emit_values(graph.node("Where", [graph.node("IsNaN", [numbers]), nan, value]))

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, model_validator
 
 from export.contract.features.base import (
     MISSING_TOKEN,
@@ -13,25 +15,36 @@ from export.contract.features.base import (
     Input,
     Mismatch,
     Raw,
+    TableName,
     Tables,
     check_word,
+    some_words,
 )
-from export.contract.features.tags import bag_graph, pad
+from export.contract.features.tags import bag_graph, long_enough, pad
 
 if TYPE_CHECKING:
     from export.contract.encoder import Graph
 
 
 class SequenceFeature(FeatureKind):
-    """Words in order of time, oldest first; the newest `max_length` are kept."""
+    """Words in order of time, oldest first; the newest `max_length` are kept.
+
+    `max_length` is the `n` of an aggregate `last` unless given. In a table a text cell is split
+    at `separator`, and an empty one is missing.
+    """
 
     kind: Literal["sequence"] = "sequence"
-    table: str | None = None
+    table: TableName | None = None
     min_count: int = Field(2, ge=1)
     max_length: int = Field(50, ge=1)
     separator: str = Field(",", min_length=1)
 
     gives = frozenset({"sequence"})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _holds_its_statistic(cls, data: object) -> object:
+        return long_enough(data, "n")
 
     @property
     def form(self) -> Form:
@@ -47,14 +60,23 @@ class SequenceFeature(FeatureKind):
         return [check_word(word, "a list of non-empty words, oldest first") for word in value]
 
     def cell(self, value: object) -> Raw:
-        """Read one cell: a list, or text to be split."""
+        """Read one cell: a list, or text to be split; empty text is missing."""
         if isinstance(value, str):
-            value = [word.strip() for word in value.split(self.separator) if word.strip()]
+            value = [word.strip() for word in value.split(self.separator) if word.strip()] or None
         return self.parse(value)
 
     def words(self, value: Raw) -> Iterable[str]:
         """Return every word, repeats included."""
         return value if isinstance(value, list) else ()
+
+    @property
+    def column_type(self) -> pa.DataType:
+        """A list of text."""
+        return pa.list_(pa.string())
+
+    def invent(self, words: Sequence[str], rng: np.random.Generator) -> Raw:
+        """Draw up to three words more than fit."""
+        return some_words(words, int(rng.integers(1, self.max_length + 4)), rng)
 
     @classmethod
     def inputs(cls, features: Mapping[str, Self]) -> list[Input]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
+import pyarrow as pa
 from pydantic import Field, model_validator
 
 from export.contract.features.base import (
@@ -20,23 +21,31 @@ from export.contract.features.base import (
     Input,
     Mismatch,
     Raw,
+    TableName,
     Tables,
     check_word,
+    some_words,
 )
 
 if TYPE_CHECKING:
     from export.contract.encoder import Graph
 
 
+WEIGHTED = "a mapping of words to finite weights above 0, or null"
+HEAVIEST = 1e30  # fifty of these still add up in float32
+
+
 class Tags(FeatureKind):
     """A bag of words, pooled by a (weighted) mean of their rows; an empty bag is a known one.
 
     With `weights`, a value is `{word: weight}`; otherwise a list of words. In a table a text
-    cell is split at `separator`, and a weight follows its word after a colon.
+    cell is split at `separator`, a weight follows its word after a colon, and an empty cell is
+    missing. The first `max_length` words are kept; that is the `words` of an aggregate `profile`
+    unless given, and a profile always has weights.
     """
 
     kind: Literal["tags"] = "tags"
-    table: str | None = None
+    table: TableName | None = None
     min_count: int = Field(2, ge=1)
     max_length: int = Field(50, ge=1)
     separator: str = Field(",", min_length=1)
@@ -46,9 +55,11 @@ class Tags(FeatureKind):
 
     @model_validator(mode="before")
     @classmethod
-    def _profile_has_weights(cls, data: object) -> object:
+    def _holds_its_statistic(cls, data: object) -> object:
         if isinstance(data, Mapping) and ("aggregate" in data or data.get("statistic")):
-            return {**data, "weights": True}
+            if data.get("weights") is False:
+                raise ValueError("weights: got false, but an aggregate gives weighted words")
+            return long_enough({**data, "weights": True}, "words")
         return data
 
     @property
@@ -68,22 +79,39 @@ class Tags(FeatureKind):
 
     def cell(self, value: object) -> Raw:
         """Read one cell: a list, pairs of word and weight, or text to be split."""
-        if not isinstance(value, str):
-            if self.weights and isinstance(value, list):
-                value = {pair[0]: pair[1] for pair in value}
-            return self.parse(value)
-        words = [word.strip() for word in value.split(self.separator) if word.strip()]
-        if not self.weights:
-            return self.parse(words)
-        pairs = [word.rpartition(":") for word in words]
+        if isinstance(value, str):
+            parts = [word.strip() for word in value.split(self.separator) if word.strip()]
+            value = None if not parts else self._pairs(parts) if self.weights else parts
+        if self.weights and isinstance(value, list):
+            value = _each_once(value)
+        return self.parse(value)
+
+    def _pairs(self, parts: list[str]) -> list[tuple[str, float]]:
+        pairs = [part.rpartition(":") for part in parts]
         try:
-            return self.parse({word: float(weight) for word, _, weight in pairs})
+            return [(word.strip(), float(weight)) for word, _, weight in pairs]
         except ValueError:
             raise Mismatch(f"words and weights like 'a:2{self.separator}b:1'") from None
 
     def words(self, value: Raw) -> Iterable[str]:
         """Return every word of the bag."""
         return value if isinstance(value, list | dict) else ()
+
+    @property
+    def column_type(self) -> pa.DataType:
+        """A list of text, or a map of text to weights."""
+        return pa.map_(pa.string(), pa.float64()) if self.weights else pa.list_(pa.string())
+
+    def stored(self, value: Raw) -> object:
+        """Return weighted words as pairs."""
+        return list(value.items()) if isinstance(value, dict) else value
+
+    def invent(self, words: Sequence[str], rng: np.random.Generator) -> Raw:
+        """Draw up to three words more than fit."""
+        drawn = dict.fromkeys(some_words(words, int(rng.integers(1, self.max_length + 4)), rng))
+        if not self.weights:
+            return list(drawn)
+        return {word: float(rng.integers(1, 9)) for word in drawn}
 
     @classmethod
     def inputs(cls, features: Mapping[str, Self]) -> list[Input]:
@@ -121,13 +149,34 @@ class Tags(FeatureKind):
             bag_graph(name, tables[name], graph)
 
 
+def long_enough(data: object, option: str) -> object:
+    """Return a feature's options with a `max_length` that holds what its statistic gives."""
+    if not isinstance(data, Mapping) or "max_length" in data:
+        return data
+    statistic = data if "aggregate" in data else data.get("statistic")
+    wanted = statistic.get(option) if isinstance(statistic, Mapping) else None
+    return {**data, "max_length": wanted} if isinstance(wanted, int) and wanted > 0 else data
+
+
+def _each_once(pairs: list[object]) -> dict[object, object]:
+    """Return pairs of word and weight as a mapping."""
+    found: dict[object, object] = {}
+    for pair in pairs:
+        if not isinstance(pair, tuple | list) or len(pair) != 2 or isinstance(pair[0], list | dict):
+            raise Mismatch(WEIGHTED)
+        if pair[0] in found:
+            raise Mismatch(f"{WEIGHTED}, each word once")
+        found[pair[0]] = pair[1]
+    return found
+
+
 def _weighted(value: object) -> dict[str, float]:
-    expected = "a mapping of words to finite weights above 0, or null"
+    expected = WEIGHTED
     if not isinstance(value, Mapping):
         raise Mismatch(expected)
     for weight in value.values():
         good = isinstance(weight, int | float | np.number) and not isinstance(weight, bool)
-        if not good or not math.isfinite(weight) or not 0 < weight < 1e30:
+        if not good or not math.isfinite(weight) or not 0 < weight < HEAVIEST:
             raise Mismatch(expected)
     return {check_word(word, expected): float(weight) for word, weight in value.items()}
 

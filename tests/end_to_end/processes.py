@@ -1,0 +1,102 @@
+"""Real services in processes of their own, over real HTTP and a real Redis."""
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+START_S = 60.0
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+class Served:
+    """`firstsight serve` as a user runs it; ended by process id, whatever happened."""
+
+    def __init__(self, folder: Path, bundle: Path, *options: str) -> None:
+        self.port = free_port()
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("FIRSTSIGHT_")}
+        environ |= {
+            "FIRSTSIGHT_BUNDLES": str(bundle.parent),
+            "FIRSTSIGHT_DATA_FOLDER": str(folder),
+            "FIRSTSIGHT_LINGER_S": "0.2",
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        self.log = folder / "serve.log"
+        words = ["serve", "--bundle", str(bundle), "--port", str(self.port), *options]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "firstsight", *words], stderr=log, stdout=log, env=environ
+            )
+        try:
+            self.wait_ready()
+        except BaseException:
+            self.kill()
+            raise
+
+    def wait_ready(self) -> None:
+        until = time.monotonic() + START_S
+        while time.monotonic() < until:
+            if self.process.poll() is not None:
+                raise AssertionError(f"exit {self.process.returncode}: {self.log.read_text()}")
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if self.ask("GET", "/readyz")[0] == 200:
+                    return
+            time.sleep(0.05)
+        raise AssertionError(f"not ready in time: {self.log.read_text()}")
+
+    def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """Return status and parsed body of one request over a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            headers = {} if body is None else {"Content-Type": "application/json"}
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            text = answer.read()
+            return answer.status, json.loads(text) if text else None
+        finally:
+            connection.close()
+
+    def family(self) -> list[psutil.Process]:
+        """Return the supervisor and everything it started."""
+        try:
+            top = psutil.Process(self.process.pid)
+            return [top, *top.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    def kill(self) -> None:
+        """Kill -9 the supervisor, its Redis, loader and workers, all at once."""
+        family = self.family()
+        for one in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        self.process.wait(timeout=20)
+        psutil.wait_procs(family, timeout=20)
+
+    def stop(self) -> int:
+        """Ask it to leave, and return its exit code."""
+        self.process.terminate()
+        return self.process.wait(timeout=30)
+
+
+def recalled(served: Served, item: str, **options: object) -> bool:
+    """Say whether a recall that is wide enough for the whole catalogue holds an item."""
+    body = {"user": {"taste": {"art": 1.0}}, "k": 1000, **options}
+    status, answer = served.ask("POST", "/recall", body)
+    assert status == 200, answer
+    return item in answer["items"]

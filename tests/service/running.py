@@ -1,0 +1,103 @@
+"""A running application: the real one, its lifespan driven, asked over ASGI from plain tests."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+from starlette.types import ASGIApp
+
+from service.app import create_app
+from service.control import WorkerControl
+from service.generation import Generation
+from service.settings import Settings
+from service.store import Store
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
+    """Drive an application's lifespan as a server does."""
+    to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    from_app: asyncio.Queue[Any] = asyncio.Queue()
+    task = asyncio.create_task(app({"type": "lifespan"}, to_app.get, from_app.put))  # type: ignore[arg-type]
+    for step in ("startup", "shutdown"):
+        await to_app.put({"type": f"lifespan.{step}"})
+        said = await from_app.get()
+        assert said["type"] == f"lifespan.{step}.complete", said
+        if step == "startup":
+            yield
+    await task
+
+
+class Service:
+    """One serving process within the test's own."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        generation: Generation | None,
+        control: WorkerControl | None = None,
+    ) -> None:
+        self.settings = settings
+        self.generation = generation
+        self.control = control or WorkerControl.alone()
+        self._runner = asyncio.Runner()
+        self._stack = contextlib.AsyncExitStack()
+
+    def __enter__(self) -> "Service":
+        self._runner.__enter__()
+        self.do(self._start())
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        async def dbg():
+            t = asyncio.create_task(self._stack.aclose())
+            done, p = await asyncio.wait([t], timeout=3)
+            if p:
+                for x in asyncio.all_tasks():
+                    x.print_stack()
+                raise SystemExit("hang")
+        self.do(dbg())
+        self._runner.close()
+        self.control.close()
+
+    async def _start(self) -> None:
+        store = None
+        if self.generation is not None:
+            assert self.settings.redis is not None
+            store = Store(
+                self.settings.redis.get_secret_value(),
+                self.generation.schema,
+                timeout_s=self.settings.store_timeout_ms / 1000,
+            )
+        app = create_app(self.settings, self.generation, store, self.control)
+        await self._stack.enter_async_context(lifespan(app))
+        transport = httpx.ASGITransport(app)
+        self.client = await self._stack.enter_async_context(
+            httpx.AsyncClient(transport=transport, base_url="http://service")
+        )
+
+    def do(self, work: Any) -> Any:
+        """Run a coroutine on the service's event loop."""
+        return self._runner.run(work)
+
+    def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Send one request."""
+        answer: httpx.Response = self.do(self.client.request(method, path, **options))
+        return answer
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        """Send a GET."""
+        return self.ask("GET", path, **options)
+
+    def post(self, path: str, body: object, **options: Any) -> httpx.Response:
+        """Send a POST with a JSON body."""
+        return self.ask("POST", path, json=body, **options)
+
+
+@contextlib.contextmanager
+def running(settings: Settings, generation: Generation | None) -> Iterator[Service]:
+    """Run a service."""
+    with Service(settings, generation) as service:
+        yield service

@@ -1,0 +1,381 @@
+"""The calls of the service, as clients send them, over the real application and a real Redis."""
+
+from collections.abc import Iterator
+
+import httpx
+import orjson
+import pytest
+
+from service.errors import MEDIA_TYPE
+from service.generation import Generation
+from service.operations import OPERATIONS
+from service.payloads import (
+    ItemBatchAnswer,
+    ItemPosted,
+    ReadyAnswer,
+    RecallAnswer,
+    StoredItem,
+    StoredUser,
+    VersionAnswer,
+)
+from service.routes import ROUTES
+from service.settings import Settings
+from tests.service.running import Service
+
+
+@pytest.fixture
+def service(redis_url: str, generation: Generation) -> Iterator[Service]:
+    with Service(Settings(redis=redis_url), generation) as running:
+        yield running
+
+
+def problem(answer: httpx.Response, status: int, type: str) -> dict[str, object]:
+    """Check that an answer is a problem of this status and type, and return its body."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == MEDIA_TYPE
+    body: dict[str, object] = answer.json()
+    assert body["type"] == f"/docs#{type}"
+    assert body["status"] == status
+    assert body["request_id"] == answer.headers["x-request-id"]
+    return body
+
+
+def named(body: dict[str, object]) -> list[str]:
+    errors = body["errors"]
+    assert isinstance(errors, list)
+    return [error["feature"] for error in errors]
+
+
+def test_a_posted_item_is_read_recalled_and_removed(service: Service) -> None:
+    posted = service.post("/items", {"id": "new", "topics": ["music"]})
+    assert posted.status_code == 201
+    body = ItemPosted.model_validate_json(posted.content)
+    assert (body.state, body.dropped, body.searchable) == ("cold", ["preference"], True)
+    assert body.vector is not None
+    assert sum(value * value for value in body.vector) == pytest.approx(1, abs=1e-5)
+
+    stored = StoredItem.model_validate_json(service.get("/items/new").content)
+    assert stored.record == {"id": "new", "topics": ["music"]}
+    assert stored.vector == body.vector
+
+    likes = {"user": {"taste": {"music": 1}}, "after": body.log_id, "k": 10}
+    assert "new" in service.post("/recall", likes).json()["items"]
+    removed = service.ask("DELETE", "/items/new")
+    assert (removed.status_code, removed.content) == (204, b"")
+    assert service.ask("DELETE", "/items/new").status_code == 204
+    after = removed.headers["x-log-id"]
+    assert "new" not in service.post("/recall", likes | {"after": after}).json()["items"]
+    assert problem(service.get("/items/new"), 404, "unknown-item")["id"] == "new"
+
+
+def test_what_was_posted_can_be_posted_again_as_it_is_read(service: Service) -> None:
+    service.post("/items", {"id": "a", "topics": ["food"], "clicks": 3})
+    again = service.post("/items", service.get("/items/a").json()["record"])
+    assert (again.status_code, again.json()["state"]) == (200, "warm")
+
+
+def test_a_batch_answers_in_order_and_a_bad_item_loses_no_good_one(service: Service) -> None:
+    batch = [
+        {"id": "a", "topics": ["food"]},
+        {"id": "b", "topics": "food"},
+        {"topics": ["food"]},
+        17,
+        {"id": "c", "price": 3},
+        {"id": "a", "topics": ["music"]},
+    ]
+    answer = service.post("/items?vector=false", {"items": batch})
+    assert answer.status_code == 200
+    body = ItemBatchAnswer.model_validate_json(answer.content)
+    assert [result.status for result in body.results] == [201, 422, 422, 422, 422, 200]
+    results = answer.json()["results"]
+    at_fault = [named(result) for result in results if result["status"] == 422]
+    assert at_fault == [["topics"], ["id"], ["item"], ["price"]]
+    assert body.log_id == results[5]["log_id"]
+    assert "vector" not in results[0]
+    assert service.get("/items/a").json()["record"]["topics"] == ["music"]
+
+
+def test_an_empty_batch_is_an_empty_answer(service: Service) -> None:
+    answer = service.post("/items", {"items": []})
+    assert answer.json() == {"results": [], "log_id": None}
+
+
+def test_a_user_is_put_read_replaced_and_erased(service: Service) -> None:
+    user = {"country": "de", "taste": {"art": 2.0}}
+    first = service.ask("PUT", "/users/u1", json=user)
+    assert first.status_code == 201
+    body = StoredUser.model_validate_json(first.content)
+    assert (body.state, body.record) == ("warm", {"id": "u1", **user})
+    assert service.get("/users/u1").json() == first.json()
+    assert service.ask("PUT", "/users/u1", json={"country": "fr"}).status_code == 200
+    assert service.get("/users/u1").json()["state"] == "cold"
+    assert service.ask("DELETE", "/users/u1").status_code == 204
+    assert service.ask("DELETE", "/users/u1").status_code == 204
+    assert problem(service.get("/users/u1"), 404, "unknown-user")["id"] == "u1"
+
+
+def test_a_user_is_not_put_under_another_id_and_context_is_not_stored(service: Service) -> None:
+    other = service.ask("PUT", "/users/u1", json={"id": "u2"})
+    assert named(problem(other, 422, "invalid-record")) == ["id"]
+    context = service.ask("PUT", "/users/u1", json={"tab": "1"})
+    assert named(problem(context, 422, "invalid-record")) == ["tab"]
+
+
+@pytest.mark.parametrize("one", ["a/similar", "../x", "ä ö", "e\u0301", "é", "🎬", "1", "01", "?#%"])
+def test_any_id_keeps_its_form_in_a_path(service: Service, one: str) -> None:
+    path = f"/items/{httpx.QueryParams({'x': one})}".replace("x=", "").replace("+", "%20")
+    assert service.post("/items", {"id": one}).json()["id"] == one
+    assert service.get(path).json()["id"] == one
+    assert service.ask("DELETE", path).status_code == 204
+    assert service.get(path).status_code == 404
+
+
+BAD = [
+    ("POST", "/items", {"json": {"id": "a", "price": 3}}, 422, "price"),
+    ("POST", "/items", {"json": {"id": "a", "topics": "art"}}, 422, "topics"),
+    ("POST", "/items", {"json": {"id": "a", "length": "long"}}, 422, "length"),
+    ("POST", "/items", {"json": {"id": "a", "length": True}}, 422, "length"),
+    ("POST", "/items", {"json": {"id": "a", "topics": ["a\x1fb"]}}, 422, "topics"),
+    ("POST", "/items", {"json": {"id": "a", "topics": [""]}}, 422, "topics"),
+    ("POST", "/items", {"json": {"id": "a", "length": 1e39}}, 422, "length"),
+    ("POST", "/items", {"content": b'{"id": "a", "length": NaN}'}, 400, None),
+    ("POST", "/items", {"content": b'{"id": "a", "length": Infinity}'}, 400, None),
+    ("POST", "/items", {"content": b'{"id": "a", "length": 1e999}'}, 400, None),
+    ("POST", "/items", {"json": {"topics": ["art"]}}, 422, "id"),
+    ("POST", "/items", {"json": {"id": 7}}, 422, "id"),
+    ("POST", "/items", {"json": {"id": "x" * 300}}, 422, "id"),
+    ("POST", "/items", {"json": {"id": "a\nb"}}, 422, "id"),
+    ("POST", "/items", {"json": {"items": {}}}, 422, "items"),
+    ("POST", "/items", {"json": {"items": [], "id": "a"}}, 422, "id"),
+    ("POST", "/items", {"json": {"items": [{}] * 1001}}, 422, "items"),
+    ("POST", "/items", {"json": [1]}, 422, "body"),
+    ("POST", "/items", {"content": b""}, 400, None),
+    ("POST", "/items", {"content": b'{"id": '}, 400, None),
+    ("POST", "/items", {"content": b'{"id": "\xff"}'}, 400, None),
+    ("POST", "/items", {"content": b'{"id": "\\ud800"}'}, 400, None),
+    ("POST", "/items", {"content": b"[" * 100_000}, 400, None),
+    ("POST", "/items", {"content": b"id=a", "headers": {"content-type": "text/csv"}}, 415, None),
+    ("POST", "/items?vector=maybe", {"json": {"id": "a"}}, 422, "vector"),
+    ("POST", "/items?verbose=1", {"json": {"id": "a"}}, 422, "verbose"),
+    ("GET", "/items/unheard-of", {}, 404, None),
+    ("GET", "/items/%FF", {}, 422, "id"),
+    ("GET", "/items/" + "x" * 300, {}, 422, "id"),
+    ("GET", "/items/a%00b", {}, 422, "id"),
+    ("DELETE", "/items/%C3%28", {}, 422, "id"),
+    ("PUT", "/users/%FF", {"json": {}}, 422, "id"),
+    ("PUT", "/users/u", {"json": {"country": 1.5}}, 422, "country"),
+    ("PUT", "/users/u", {"json": {"taste": {"art": -1}}}, 422, "taste"),
+    ("PUT", "/users/u", {"content": b""}, 400, None),
+    ("GET", "/recall?user_id=u&k=0", {}, 422, "k"),
+    ("GET", "/recall?user_id=u&k=1001", {}, 422, "k"),
+    ("GET", "/recall?user_id=u&limit=5", {}, 422, "limit"),
+    ("GET", "/recall?user_id=" + "x" * 300, {}, 422, "user_id"),
+    ("GET", "/recall?user_id=%FF", {}, 422, "user_id"),
+    ("GET", "/recall?user_id=", {}, 422, "user_id"),
+    ("GET", "/recall", {}, 422, "user_id"),
+    ("GET", "/recall?user_id=u&context.hour=5", {}, 422, "context.hour"),
+    ("GET", "/recall?user_id=u&context.tab=%1F", {}, 422, "context.tab"),
+    ("GET", "/recall?user_id=u&after=yesterday", {}, 422, "after"),
+    ("GET", "/recall?user_id=u&exclude=" + "a," * 5000, {}, 422, "query string"),
+    ("POST", "/recall", {"json": {"k": 0}}, 422, "k"),
+    ("POST", "/recall", {"json": {"k": 10.0}}, 422, "k"),
+    ("POST", "/recall", {"json": {"k": True}}, 422, "k"),
+    ("POST", "/recall", {"json": {"limit": 1}}, 422, "limit"),
+    ("POST", "/recall", {"json": {"user_id": 5}}, 422, "user_id"),
+    ("POST", "/recall", {"json": {"user": []}}, 422, "user"),
+    ("POST", "/recall", {"json": {"user": {"age": "old"}}}, 422, "age"),
+    ("POST", "/recall", {"json": {"user": {"tab": "1"}}}, 422, "tab"),
+    ("POST", "/recall", {"json": {"user": {"id": "u"}}}, 422, "id"),
+    ("POST", "/recall", {"json": {"user": {"age": 3e38, "taste": {"art": 9e29}}}}, 422, "user"),
+    ("POST", "/recall", {"json": {"context": {"tab": 1.5}}}, 422, "context.tab"),
+    ("POST", "/recall", {"json": {"context": {"age": 3}}}, 422, "context.age"),
+    ("POST", "/recall", {"json": {"history": ["i1", 2]}}, 422, "history.1"),
+    ("POST", "/recall", {"json": {"history": ["i1"] * 1001}}, 422, "history"),
+    ("POST", "/recall", {"json": {"exclude": ["i1"] * 10_001}}, 422, "exclude"),
+    ("POST", "/recall", {"json": {"cold": 1}}, 422, "cold"),
+    ("POST", "/recall", {"content": b"null"}, 422, "body"),
+    ("GET", "/livez", {"headers": {"x-request-timeout-ms": "0"}}, 200, None),
+    ("GET", "/version", {"headers": {"x-request-timeout-ms": "soon"}}, 422, "X-Request-Timeout-Ms"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "options", "status", "feature"), BAD)
+def test_bad_input_is_a_problem_that_names_the_value(
+    service: Service,
+    method: str,
+    path: str,
+    options: dict[str, object],
+    status: int,
+    feature: str | None,
+) -> None:
+    answer = service.ask(method, path, **options)
+    assert answer.status_code == status, answer.text
+    if status != 200:
+        assert answer.headers["content-type"] == MEDIA_TYPE
+    if feature is not None:
+        assert named(answer.json()) == [feature]
+
+
+def test_every_value_at_fault_is_named_with_what_would_be_right(service: Service) -> None:
+    answer = service.post("/items", {"id": "", "topics": 5, "length": "long", "colour": "red"})
+    body = problem(answer, 422, "invalid-record")
+    assert sorted(named(body)) == ["colour", "id", "length", "topics"]
+    errors = body["errors"]
+    assert isinstance(errors, list)
+    by_feature = {error["feature"]: error for error in errors}
+    assert by_feature["length"] == {
+        "feature": "length",
+        "got": "'long'",
+        "expected": "a finite number or null",
+    }
+
+
+def test_an_unknown_path_and_a_wrong_method_are_problems(service: Service) -> None:
+    problem(service.get("/recal"), 404, "unknown-route")
+    problem(service.get("/recall/"), 404, "unknown-route")
+    problem(service.get("/items/a/b"), 404, "unknown-route")
+    refused = service.ask("PATCH", "/users/u", json={})
+    problem(refused, 405, "method-not-allowed")
+    assert refused.headers["allow"] == "DELETE, GET, HEAD, PUT"
+    assert service.ask("PUT", "/recall").headers["allow"] == "GET, HEAD, POST"
+
+
+def test_a_body_over_the_limit_is_refused_while_it_comes(service: Service) -> None:
+    async def endless() -> object:
+        for _ in range(100):
+            yield b" " * 50_000
+
+    announced = service.ask("POST", "/recall", content=b" " * (1 << 20) + b"{}")
+    assert problem(announced, 413, "too-large")["limit_bytes"] == 1 << 20
+    assert announced.headers["connection"] == "close"
+    chunked = service.ask("POST", "/recall", content=endless())
+    assert problem(chunked, 413, "too-large")["limit_bytes"] == 1 << 20
+    spacious = service.ask("POST", "/items", content=b" " * (2 << 20) + b'{"id": "a"}')
+    assert spacious.status_code == 201
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(redis_url: str, generation: Generation) -> None:
+    async def slow() -> object:
+        import asyncio
+
+        yield b"{"
+        await asyncio.sleep(60)
+
+    settings = Settings.model_validate({"redis": redis_url, "limits": {"body_timeout_s": 0.05}})
+    with Service(settings, generation) as service:
+        problem(service.ask("POST", "/recall", content=slow()), 408, "timeout")
+
+
+def test_more_than_can_be_in_work_is_refused_and_probes_are_not(
+    redis_url: str, generation: Generation
+) -> None:
+    import asyncio
+
+    settings = Settings.model_validate({"redis": redis_url, "limits": {"in_flight": 1}})
+    with Service(settings, generation) as service:
+
+        async def scene() -> list[httpx.Response]:
+            waits = service.client.get("/recall?user_id=u&after=99999999999999-0")
+            first = asyncio.create_task(waits)
+            await asyncio.sleep(0.05)
+            others = [await service.client.get(path) for path in ("/version", "/livez", "/readyz")]
+            return [await first, *others]
+
+        first, refused, *probes = service.do(scene())
+        assert first.json()["degraded"] == ["stale"]
+        problem(refused, 503, "overloaded")
+        assert refused.headers["retry-after"] == "1"
+        assert [probe.status_code for probe in probes] == [200, 200]
+
+
+def test_a_deadline_that_passes_is_a_problem(service: Service) -> None:
+    late = service.get(
+        "/recall?user_id=u&after=99999999999999-0", headers={"x-request-timeout-ms": "20"}
+    )
+    problem(late, 504, "deadline-exceeded")
+
+
+def test_a_sane_request_id_is_taken_over_and_another_replaced(service: Service) -> None:
+    answer = service.get("/recall?user_id=u", headers={"x-request-id": "abc-1"})
+    assert answer.headers["x-request-id"] == "abc-1"
+    assert answer.json()["request_id"] == "abc-1"
+    made = service.get("/livez", headers={"x-request-id": "a b"}).headers["x-request-id"]
+    assert made != "a b"
+    assert len(made) == 26
+
+
+def test_probes_and_version_say_what_is_served(service: Service) -> None:
+    assert service.get("/livez").json() == {"state": "alive"}
+    ready = ReadyAnswer.model_validate_json(service.get("/readyz").content)
+    assert (ready.state, ready.version, ready.lag) == ("ready", "tiny-1", 0)
+    version = VersionAnswer.model_validate_json(service.get("/version").content)
+    assert version.version == "tiny-1"
+    assert version.features["user"]["context"] == {"tab": {"kind": "category", "min_count": 2}}
+
+
+def test_without_a_bundle_only_probes_answer(redis_url: str) -> None:
+    with Service(Settings(redis=redis_url), None) as service:
+        problem(service.get("/recall?user_id=u"), 503, "not-ready")
+        assert service.get("/livez").status_code == 200
+        ready = service.get("/readyz")
+        assert ready.status_code == 503
+        assert ready.json()["waiting_for"] == "bundle"
+
+
+def test_readiness_goes_off_before_the_process_leaves(service: Service) -> None:
+    service.control.is_leaving = True
+    ready = service.get("/readyz")
+    assert (ready.status_code, ready.json()["state"]) == (503, "draining")
+    assert service.get("/recall?user_id=u").status_code == 200
+
+
+def test_without_a_store_recalls_go_on_and_writes_say_so(
+    generation: Generation, tmp_path: object
+) -> None:
+    with Service(Settings(redis=f"unix://{tmp_path}/none.sock"), generation) as service:
+        ready = service.get("/readyz")
+        assert (ready.status_code, ready.json()["state"]) == (200, "degraded")
+        assert ready.json()["waiting_for"] == "store"
+        inline = {"user_id": "u", "user": {"taste": {"art": 1}}}
+        answer = RecallAnswer.model_validate_json(service.post("/recall", inline).content)
+        assert (answer.state, answer.degraded) == ("warm", ["store"])
+        known_by_nothing = service.get("/recall?user_id=u").json()
+        assert (known_by_nothing["state"], known_by_nothing["degraded"]) == ("fallback", ["store"])
+        for method, path, body in (
+            ("POST", "/items", {"id": "a"}),
+            ("DELETE", "/items/a", None),
+            ("PUT", "/users/u", {}),
+            ("GET", "/users/u", None),
+            ("DELETE", "/users/u", None),
+        ):
+            refused = service.ask(method, path, json=body)
+            problem(refused, 503, "store-unavailable")
+            assert refused.headers["retry-after"] == "1"
+
+
+def test_an_unexpected_error_tells_no_more_than_its_request(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("a secret of the machine")
+
+    assert service.generation is not None
+    monkeypatch.setattr(service.generation, "search", fails)
+    monkeypatch.setattr(service.generation, "popular", fails)
+    answer = service.get("/recall?user_id=u")
+    problem(answer, 500, "internal")
+    assert "secret" not in answer.text
+    assert "a secret of the machine" in caplog.text
+
+
+def test_every_route_is_described_and_every_description_routed() -> None:
+    routed = {(method, route.path) for route in ROUTES for method in route.methods or ()}
+    described = {(operation.method, operation.path) for operation in OPERATIONS}
+    assert {pair for pair in routed if pair[0] != "HEAD"} == described
+
+
+def test_the_document_and_the_page_are_served(service: Service) -> None:
+    assert orjson.loads(service.get("/openapi.json").content)["openapi"] == "3.1.0"
+    page = service.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert 'id="invalid-record"' in page.text

@@ -1,0 +1,74 @@
+"""One synthetic world and one run trained on it, shared by the tests of this room."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from examples.synthetic.generate import generate
+from export.contract.run import RunLayout
+from training.config import parse_config
+from training.run import run_training
+
+
+def world_config(folder: Path) -> dict[str, Any]:
+    """Return the raw configuration of a run on a generated world."""
+    return {
+        "data": {"folder": str(folder)},
+        "user": {
+            "content": {"region": {"kind": "category"}, "age": {"kind": "number"}},
+            "context": {"tab": {"kind": "category"}},
+            "preference": {
+                "recent": {"kind": "sequence", "aggregate": "last", "n": 10, "table": "item"},
+                "taste": {"kind": "tags", "aggregate": "profile", "of": "tags", "table": "tag"},
+                "makers": {"kind": "tags", "aggregate": "profile", "of": "maker", "table": "maker"},
+                "click_rate": {"kind": "number", "aggregate": "rate", "smoothing": 5},
+            },
+        },
+        "item": {
+            "content": {
+                "tags": {"kind": "tags", "table": "tag"},
+                "maker": {"kind": "category", "table": "maker"},
+                "length_s": {"kind": "number", "buckets": 4},
+            },
+            "preference": {
+                "own_id": {"kind": "category", "aggregate": "identity", "table": "item"},
+                "shown": {"kind": "number", "aggregate": "count", "log1p": True},
+                "clicks_7d": {
+                    "kind": "number",
+                    "aggregate": "count",
+                    "where": {"label": 1},
+                    "window": "7d",
+                },
+            },
+        },
+        "split": {"kind": "given", "cold": "cold.parquet"},
+        "tower": {"kind": "additive", "dim": 16},
+        "losses": [{"kind": "in_batch_softmax"}],
+        "negatives": [{"kind": "in_batch"}],
+        "training": {"epochs": 2, "batch": 256, "learning_rate": 0.01},
+    }
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a data folder: 160 users, 120 items, some of both cold."""
+    folder = tmp_path_factory.mktemp("world")
+    generate(folder, users=160, items=120, exposures=20, seed=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def world_yaml(world: Path) -> Path:
+    """Return the YAML of a run on the world."""
+    path = world / "train.yaml"
+    path.write_text(yaml.safe_dump(world_config(world)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(world: Path, tmp_path_factory: pytest.TempPathFactory) -> RunLayout:
+    """Return a run trained on the world."""
+    config = parse_config(world_config(world), world / "train.yaml")
+    return run_training(config, tmp_path_factory.mktemp("runs") / "world")

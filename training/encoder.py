@@ -1,0 +1,68 @@
+"""The encoder graph of one side, run over many records."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from export.contract.encoder import ENCODED, build_encoder
+from export.contract.features import MISSING_ROW, PADDING_ROW
+from export.contract.schema import Arrays, Record, Schema, Side, SideName
+from export.contract.session import open_session
+from training.ragged import Ragged
+
+CHUNK = 8192
+
+
+class Encoder:
+    """The encoder graph of one side, run by onnxruntime: the same graph export and service run."""
+
+    def __init__(self, schema: Schema, side_name: SideName) -> None:
+        self.side: Side = schema.side(side_name)
+        self.model = build_encoder(schema, side_name).SerializeToString()
+        self._session: ort.InferenceSession = open_session(self.model)
+        self._inputs = [one.name for one in self._session.get_inputs()]
+        self._outputs = [one.name for one in self._session.get_outputs()]
+
+    @classmethod
+    def of_feature(cls, schema: Schema, side_name: SideName, name: str) -> "Encoder":
+        """Return the encoder of a single feature, which a long column goes through quickly."""
+        side = schema.side(side_name)
+        groups = ("content", "context", "preference")
+        group = next(group for group in groups if name in getattr(side, group))
+        alone = Side.model_validate({group: {name: side.features[name]}})
+        return cls(schema.model_copy(update={side_name: alone}), side_name)
+
+    def encode(self, records: Sequence[Record]) -> Arrays:
+        """Return the encoded arrays of some records, by their names in `Side.encoded`."""
+        packed = self.side.pack(records, [False] * len(records))
+        found = self._session.run(self._outputs, {name: packed[name] for name in self._inputs})
+        arrays = {
+            name.removeprefix(ENCODED): array
+            for name, array in zip(self._outputs, found, strict=True)
+        }
+        return arrays | {name: packed[name] for name in packed if name.endswith(".weights")}
+
+    def columns(self, records: Sequence[Record]) -> dict[str, NDArray[Any] | Ragged]:
+        """Return the encoded columns of many records (at least one), by feature."""
+        starts = range(0, len(records), CHUNK)
+        parts = [self.encode(records[start : start + CHUNK]) for start in starts]
+        columns: dict[str, NDArray[Any] | Ragged] = {}
+        for form, names in (("ids", self.side.ids), ("values", self.side.values)):
+            for column, name in enumerate(names):
+                columns[name] = np.concatenate([part[form][:, column] for part in parts])
+        for name in self.side.bags:
+            bags = [_ragged(part[name], part.get(f"{name}.weights")) for part in parts]
+            columns[name] = Ragged.concat(bags)
+        return columns
+
+
+def _ragged(rows: NDArray[Any], weights: NDArray[Any] | None) -> Ragged:
+    """Strip the padding of a bag; a missing one is empty and said to be missing."""
+    mask = rows != PADDING_ROW
+    missing = rows[:, 0] == MISSING_ROW
+    mask[missing] = False
+    flat = Ragged.of(mask.sum(1), rows[mask], missing)
+    return Ragged(flat.indptr, flat.values, None if weights is None else weights[mask], missing)

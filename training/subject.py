@@ -1,0 +1,111 @@
+"""What is evaluated: the towers of a run or a bundle, and the rows they are measured on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.export import load
+
+from export.contract.bundle import BundleLayout, read_manifest
+from export.contract.errors import BundleError, ConfigError
+from export.contract.run import RunLayout
+from export.contract.schema import Record, Schema, SideName, read_schema
+from export.contract.session import open_session
+from training.batches import tensors
+from training.config import TrainConfig, parse_config
+from training.document import parse_yaml
+from training.encoder import Encoder
+
+CHUNK = 2048
+SIDES: tuple[SideName, ...] = ("user", "item")
+
+Vectors = NDArray[np.float32]
+
+
+class Towers(Protocol):
+    """Raw records in, unit vectors out: of a run or of a bundle."""
+
+    schema: Schema
+
+    def embed(self, side: SideName, records: Sequence[Record]) -> Vectors:
+        """Return float32[records, dim]; preference counts wherever it is known."""
+
+
+class RunTowers:
+    """The encoder graphs and tower programs of a run."""
+
+    def __init__(self, layout: RunLayout) -> None:
+        self.schema = read_schema(layout.schema)
+        self._encoders = {side: Encoder(self.schema, side) for side in SIDES}
+        self._programs = {side: load(layout.tower(side)).module() for side in SIDES}
+
+    @torch.no_grad()
+    def embed(self, side: SideName, records: Sequence[Record]) -> Vectors:
+        """Encode, then run the program."""
+        features = self.schema.side(side)
+        arrays = self._encoders[side].encode(records)
+        if features.preference:
+            present = [[features.has_preference(record)] for record in records]
+            arrays["present"] = np.array(present)
+        inputs = tensors({name: arrays[name] for name in features.encoded})
+        vectors: Vectors = self._programs[side](inputs).numpy()
+        return vectors
+
+
+class BundleTowers:
+    """The tower files of a bundle."""
+
+    def __init__(self, layout: BundleLayout) -> None:
+        read_manifest(layout.folder)
+        self.schema = read_schema(layout.schema)
+        self._sessions = {side: open_session(layout.tower(side)) for side in SIDES}
+
+    def embed(self, side: SideName, records: Sequence[Record]) -> Vectors:
+        """Run the tower file."""
+        features = self.schema.side(side)
+        present = [features.has_preference(record) for record in records]
+        vectors: Vectors = self._sessions[side].run(["vector"], features.pack(records, present))[0]
+        return vectors
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Towers, and the configuration that says on which rows they are measured."""
+
+    towers: Towers
+    config: TrainConfig
+
+    def on_rows_of(self, other: "Subject") -> "Subject":
+        """Return the same towers, to be measured on the data and split of another subject."""
+        update = {"data": other.config.data, "split": other.config.split}
+        return replace(self, config=self.config.model_copy(update=update))
+
+
+def open_subject(folder: Path, data: Path | None) -> Subject:
+    """Open a run or a bundle; `data` replaces the data folder that training read.
+
+    Raises:
+        ConfigError: The folder is neither.
+        BundleError: It is a run that has not finished.
+    """
+    run, bundle = RunLayout(folder), BundleLayout(folder)
+    if not run.config.is_file():
+        raise ConfigError(f"{folder}: neither a run nor a bundle (config.yaml is missing)")
+    if not run.metrics.is_file():
+        raise BundleError(f"{folder}: no finished run here (metrics.json is missing)")
+    raw = parse_yaml(run.config.read_text(encoding="utf-8"))
+    if data is not None:
+        raw["data"]["folder"] = str(data.resolve())
+    config = parse_config(raw, run.config)
+    is_bundle = bundle.manifest.is_file()
+    return Subject(BundleTowers(bundle) if is_bundle else RunTowers(run), config)
+
+
+def embed_all(towers: Towers, side: SideName, records: Sequence[Record]) -> Vectors:
+    """Return the vectors of many records, in chunks."""
+    starts = range(0, len(records), CHUNK)
+    return np.concatenate([towers.embed(side, records[s : s + CHUNK]) for s in starts])
