@@ -44,10 +44,10 @@ class Delta:
         self._retired[row] = tick
         self.live -= 1
 
-    def vector(self, row: int) -> Vectors:
-        """Return the vector of a row."""
-        vector: Vectors = self._vectors[row]
-        return vector
+    def vectors(self, rows: int | Rows) -> Vectors:
+        """Return the vector of a row, or those [n, dim] of several."""
+        vectors: Vectors = self._vectors[rows]
+        return vectors
 
     def live_rows(self) -> Rows:
         """Return the rows that are not retired, oldest first; for the writer."""

@@ -1,8 +1,7 @@
 """A generation: one bundle loaded in a process, with everything that was posted since."""
 
-import bisect
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -15,7 +14,9 @@ from export.index.base import VectorIndex, check_vectors
 from service.catalogue import Catalogue
 from service.delta import Delta
 from service.found import Found, merge
-from service.main_index import MainIndex, open_index
+from service.ids import Ids
+from service.main_index import MainIndex, open_index, tuned_index
+from service.overlay import Overlay
 from service.popular import interleave
 from service.records import ItemRecord
 
@@ -25,6 +26,10 @@ logger = logging.getLogger(__name__)
 
 THIN_OUT = 1024
 """Delta rows from which on, once half of them are retired, the live ones move to a new delta."""
+
+DELTA_MANY, TOMBSTONES_MANY = 10_000, 0.15
+"""Rows of delta, and share of the main index that is gone, that make a new main index worthwhile:
+10,000 rows of 64 cost a search 0.15 ms, and tombstones have to be fetched and dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +56,9 @@ class Generation:
         # The same ids in a form that forked workers can share.
         ids = self.catalogue.ids
         self.bundle = replace(bundle, ids=cast(list[str], ids), records=self.catalogue.table)
-        self.highest_rev = 0
+        self._overlay = Overlay(self.catalogue, bundle.schema.item)
         self._view = View(MainIndex(ids, bundle.vectors, index), Delta(bundle.schema.dim), 0, 0)
-        self._written: dict[str, ItemRecord] = {}
         self._places: dict[str, int] = {}  # id -> its one live row of the delta
-        self._fresh: list[tuple[int, str]] = []  # rev and id of live items no bundle knows
 
     @classmethod
     def load(cls, folder: Path) -> "Generation":
@@ -73,14 +76,11 @@ class Generation:
 
     def __len__(self) -> int:
         """Items that can be found."""
-        return len(self._view.main) - self.tombstones + self._view.delta.live
+        return self.main_size + self._view.delta.live
 
     def __contains__(self, one: object) -> bool:
         """Say whether an item is served."""
-        if not isinstance(one, str):
-            return False
-        written = self._written.get(one)
-        return one in self.catalogue.ids if written is None else written.op == "put"
+        return one in self._overlay
 
     @property
     def delta_size(self) -> int:
@@ -91,6 +91,31 @@ class Generation:
     def tombstones(self) -> int:
         """Rows of the main index that were replaced or removed."""
         return self._view.main.tombstones
+
+    @property
+    def main_size(self) -> int:
+        """Items that the main index finds."""
+        return len(self._view.main) - self.tombstones
+
+    @property
+    def has_grown(self) -> bool:
+        """Whether so much has changed that a new main index should take the place of this one."""
+        many = TOMBSTONES_MANY * len(self._view.main)
+        return self.delta_size >= DELTA_MANY or self.tombstones > many
+
+    def compact(self, *, threads: int | None = None) -> None:
+        """Build a new main index of all that can be found, tuned as the bundle's was.
+
+        Heavy, so for a process that serves nobody yet.
+        """
+        view = self._view
+        rows, places = view.main.live_rows(), view.delta.live_rows()
+        ids = Ids(view.main.ids.take(rows) + [view.delta.ids[place] for place in places.tolist()])
+        vectors = np.concatenate([view.main.vectors[rows], view.delta.vectors(places)])
+        index = tuned_index(self.bundle, vectors, threads)
+        self._places = {}
+        self._view = View(MainIndex(ids, vectors, index), Delta(self.schema.dim), 0, view.tick)
+        logger.info("main index rebuilt", extra={"version": self.version, "items": len(ids)})
 
     def search(
         self, vectors: Vectors, ks: Sequence[int], excluded: Sequence[Collection[str]]
@@ -112,8 +137,7 @@ class Generation:
         known = [main.ids.rows(ids) for ids in sets]
         asked = [min(k, len(main) + view.rows) for k in ks]
         from_main = main.search(vectors, asked, known, view.tick)
-        in_delta = [sum(one in self._places for one in ids) for ids in sets]
-        wide = [k + more for k, more in zip(asked, in_delta, strict=True)]
+        wide = [k + len(ids) for k, ids in zip(asked, sets, strict=True)]
         from_delta = view.delta.search(vectors, wide, view.rows, view.tick)
         found = []
         for (rows, scores), (places, more), ids, k in zip(
@@ -128,25 +152,14 @@ class Generation:
     def popular(self, k: int, excluded: Collection[str]) -> Found:
         """Return the most popular items, and in every tenth place a fresh one.
 
-        Fresh items are those that the bundle does not know, the last posted first; nobody has
-        chosen them yet, so their score is 0. Where one kind runs out the other goes on. The score
-        is the share of all interactions, 0..1.
+        The score is the share of all interactions, 0..1. Fresh items are those that the bundle does
+        not know, last posted first; their score is 0. Where one kind runs out the other goes on.
         """
         gone = _as_set(excluded)
-        usual = ((one, share) for one, share in self._by_popularity() if one not in gone)
-        newest = ((one, 0.0) for _, one in reversed(self._fresh[:]) if one not in gone)
-        pairs = interleave(usual, newest, k)
+        usual = (pair for pair in self._overlay.by_popularity() if pair[0] not in gone)
+        fresh = (pair for pair in self._overlay.fresh() if pair[0] not in gone)
+        pairs = interleave(usual, fresh, k)
         return Found([one for one, _ in pairs], [share for _, share in pairs], len(pairs) < k)
-
-    def _by_popularity(self) -> Iterator[tuple[str, float]]:
-        catalogue = self.catalogue
-        for start in range(0, len(catalogue), 256):
-            rows = catalogue.by_popularity[start : start + 256]
-            shares = catalogue.popularity[rows].tolist()
-            for one, share in zip(catalogue.ids.take(rows), shares, strict=True):
-                written = self._written.get(one)
-                if written is None or written.op == "put":
-                    yield one, share
 
     def apply(self, item: ItemRecord, vector: Vectors | None) -> bool:
         """Take over a change, if it is newer than what is known; say whether it was.
@@ -166,11 +179,8 @@ class Generation:
         if item.op == "put":
             given = np.empty(0, np.float32) if vector is None else vector
             check_vectors(given[None], self.schema.dim, f"vector of item {item.id!r}")
-        before = self._written.get(item.id)
-        self._written[item.id] = item
-        self.highest_rev = max(self.highest_rev, item.rev)
+        self._overlay.write(item)
         self._move(item, vector)
-        self._note_fresh(before, item)
         return True
 
     def _move(self, item: ItemRecord, vector: Vectors | None) -> None:
@@ -191,63 +201,36 @@ class Generation:
         old = self._view.delta
         new = Delta(self.schema.dim, max(old.live, THIN_OUT))
         for row in old.live_rows().tolist():
-            self._places[old.ids[row]] = new.append(old.ids[row], old.vector(row))
+            self._places[old.ids[row]] = new.append(old.ids[row], old.vectors(row))
         self._view = replace(self._view, delta=new, rows=len(new))
 
-    def _note_fresh(self, before: ItemRecord | None, item: ItemRecord) -> None:
-        if item.id in self.catalogue.ids:
-            return
-        if before is not None and before.op == "put":
-            del self._fresh[bisect.bisect_left(self._fresh, (before.rev, before.id))]
-        if item.op == "put":
-            bisect.insort(self._fresh, (item.rev, item.id))
+    @property
+    def highest_rev(self) -> int:
+        """The highest rev that was applied."""
+        return self._overlay.highest_rev
 
     def known_rev(self, one: str) -> int:
         """Return the rev of the newest change of an item that was applied; 0 if there is none."""
-        written = self._written.get(one)
-        return 0 if written is None else written.rev
+        return self._overlay.known_rev(one)
 
     def served(self, item: ItemRecord) -> ItemRecord:
-        """Lay a written item over the bundle's, group by group.
-
-        What was written wins: content that was written, and preference that was written. (A bundle
-        that tells up to which log id its statistics go will win over older ones; none does yet.)
-        """
-        row = self.catalogue.ids.row(item.id)
-        if row is None or item.op == "delete":
-            return item
-        if item.content is not None and item.preference is not None:
-            return item
-        content, preference = self.catalogue.groups(row)
-        return replace(
-            item,
-            content=content if item.content is None else item.content,
-            preference=preference if item.preference is None else item.preference,
-        )
+        """Return a written item as it would be served: over the bundle's, group by group."""
+        return self._overlay.served(item)
 
     def get(self, one: str) -> ItemRecord | None:
         """Return an item as it is served; None if it is unknown or removed."""
-        if one not in self:
-            return None
-        return self.served(self._written.get(one) or ItemRecord(one, 0, "put"))
+        return self._overlay.get(one)
 
     def vector(self, one: str) -> Vectors | None:
         """Return float32[dim] of an item; None if it is unknown or removed."""
         if (place := self._places.get(one)) is not None:
-            return self._view.delta.vector(place).copy()
+            return self._view.delta.vectors(place).copy()
         row = self._view.main.ids.row(one) if one in self else None
         return None if row is None else self._view.main.vectors[row]
 
     def words(self, feature: str, one: str) -> Mapping[str, float] | Iterable[str] | None:
         """Return the words of one item feature, for folds; None for an item not served."""
-        if one not in self:
-            return None
-        written = self._written.get(one)
-        row = self.catalogue.ids.row(one)
-        if written is None and row is not None:
-            return self.catalogue.words(feature, row)
-        value = self.served(self._written[one]).record.get(feature)
-        return self.schema.item.features[feature].words(value)
+        return self._overlay.words(feature, one)
 
 
 def _as_set(ids: Collection[str]) -> Set[str]:

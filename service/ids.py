@@ -66,10 +66,17 @@ class Ids(Sequence[str]):
 
     def rows(self, ids: Collection[str]) -> Rows:
         """Return the rows of those of the ids that are here, in no order."""
-        keys = np.fromiter(map(hash, ids), np.int64, len(ids))
-        places = np.minimum(self._hashes.searchsorted(keys), max(len(self) - 1, 0))
         if not len(self) or not len(ids):
             return np.empty(0, np.int64)
-        maybe = self._hashes[places] == keys
-        found = (self.row(one) for one, hit in zip(ids, maybe.tolist(), strict=True) if hit)
-        return np.fromiter((row for row in found if row is not None), np.int64)
+        keys = np.fromiter(map(hash, ids), np.int64, len(ids))
+        places = np.minimum(self._hashes.searchsorted(keys), len(self) - 1)
+        hits = np.flatnonzero(self._hashes[places] == keys)
+        rows = self._order[places[hits]].astype(np.int64)
+        asked = list(ids)
+        found: list[int] = []
+        for hit, row, here in zip(hits.tolist(), rows.tolist(), self.take(rows), strict=True):
+            one = asked[hit]
+            true_row = row if here == one else self.row(one)  # another of the same hash
+            if true_row is not None:
+                found.append(true_row)
+        return np.array(found, np.int64)

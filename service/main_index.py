@@ -1,5 +1,6 @@
 """The main index: the vectors that a generation starts from, less those retired since."""
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,11 @@ from export.contract.schema import explain
 from export.embedder import Vectors
 from export.index import IndexConfig
 from export.index.base import VectorIndex
+from export.index.tune import tune
 from service.ids import Ids
 from service.top import Rows, Scores, top
+
+logger = logging.getLogger(__name__)
 
 GRAPH_MOST = 1024
 GRAPH_TIMES = 100
@@ -53,6 +57,10 @@ class MainIndex:
         if self._retired[row] == 0:
             self._retired[row] = tick
             self.tombstones += 1
+
+    def live_rows(self) -> Rows:
+        """Return the rows that are not retired."""
+        return np.flatnonzero(self._retired == 0)
 
     def search(
         self, queries: Vectors, ks: list[int], excluded: list[Rows], tick: int
@@ -137,6 +145,16 @@ def open_index(bundle: Bundle) -> VectorIndex:
     if sha256 is None:
         return config.build(bundle.vectors)
     return config.load(path, sha256=sha256, dim=bundle.schema.dim, count=len(bundle.ids))
+
+
+def tuned_index(bundle: Bundle, vectors: Vectors, threads: int | None) -> VectorIndex:
+    """Build an index of other vectors that is tuned to the recall that the bundle's was."""
+    report = bundle.manifest.index
+    tuned = tune(vectors, k=report.k, target=report.target_recall, threads=threads)
+    if not tuned.reached:
+        facts = {"recall": tuned.measured_recall, "target": report.target_recall}
+        logger.warning("rebuilt index misses its recall", extra=facts)
+    return tuned.index
 
 
 def _alike(wants: list[Want]) -> list[list[Want]]:

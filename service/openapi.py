@@ -1,8 +1,9 @@
-"""The OpenAPI document; `python -m service.openapi` prints it."""
+"""The OpenAPI document; `python -m service.openapi` prints, writes or checks it."""
 
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -112,5 +113,23 @@ def text() -> str:
     return json.dumps(document(), indent=1, ensure_ascii=False) + "\n"
 
 
+def main(arguments: Sequence[str]) -> int:
+    """Print the document; write it to the file that is named; or `--check` that file."""
+    match arguments:
+        case []:
+            sys.stdout.write(text())
+        case ["--check", name]:
+            path = Path(name)
+            if not path.is_file() or path.read_text(encoding="utf-8") != text():
+                sys.stderr.write(f"{name} is out of date; write it with `make openapi`\n")
+                return 1
+        case [name] if not name.startswith("-"):
+            Path(name).write_text(text(), encoding="utf-8")
+        case _:
+            sys.stderr.write("usage: python -m service.openapi [[--check] FILE]\n")
+            return 2
+    return 0
+
+
 if __name__ == "__main__":
-    sys.stdout.write(text())
+    sys.exit(main(sys.argv[1:]))

@@ -136,6 +136,8 @@ class Recaller:
         """Return the nearest items of each user, or the popular ones where nothing is known."""
         begun_s = time.perf_counter()
         rows = [row for row, user in enumerate(users) if user.state != "fallback"]
+        if not rows:
+            return [self._generation.popular(one.k, one.exclude) for one in requests]
         vectors = self._embed([users[row].record for row in rows])
         embedded_s = time.perf_counter()
         EMBED_SECONDS.observe(embedded_s - begun_s)

@@ -141,7 +141,7 @@ class Follower:
         state = await self._store.log.state()
         if not self._has_loaded.is_set() or not state.continues(self._epoch, self._cursor):
             self.state = "loading"
-            await self._load()
+            await self.load()
             self._epoch = state.epoch
             self._advance(state.last)  # noted before the load: what came meanwhile is read again
             self._has_loaded.set()
@@ -162,8 +162,13 @@ class Follower:
                     logger.warning("log has a gap or was reset", extra={"applied": self.applied})
                     return
 
-    async def _load(self) -> None:
-        """Take over all items of the store, removed ones too."""
+    async def load(self) -> None:
+        """Take over all items of the store, removed ones too; `start` does so by itself.
+
+        Raises:
+            StoreUnavailable: The store does not answer; what was read until then is applied.
+
+        """
         low, skip = float("-inf"), 0
         while page := await self._store.item_revs(low, skip, READ_MOST):
             named = [(self._decoded(one), int(min(max(rev, 0), HIGHEST_REV))) for one, rev in page]

@@ -46,6 +46,7 @@ def run_worker(
         lifespan="on",
         ws="none",
         log_config=None,
+        log_level="warning",
         access_log=False,
         server_header=False,
         timeout_keep_alive=max(1, round(settings.linger_s)),

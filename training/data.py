@@ -134,8 +134,10 @@ def _positions(table: pa.Table, column: str, path: Path, known: Sequence[str]) -
     if column not in table.column_names:
         read_ids(table, column, path)  # raises, and says which columns there are
     cells, code = distinct(table.column(column))
-    try:
-        ids = read_ids(pa.table({column: pa.array(cells)}), column, path)
+    kind = table.schema.field(column).type
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    try:  # each distinct id is checked and looked up once
+        ids = read_ids(pa.table({column: pa.array(cells, kind)}), column, path)
     except DataError:
         read_ids(table, column, path)  # raises too, and names the row
         raise

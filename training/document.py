@@ -1,7 +1,6 @@
 """YAML as a configuration means it: `1e-3` is a number, and a key stands once."""
 
 import re
-from collections.abc import Hashable
 from typing import Any
 
 import yaml
@@ -10,16 +9,16 @@ import yaml
 class _Loader(yaml.SafeLoader):
     """The safe loader; YAML 1.1 takes `1e-3` for text and keeps the last of two equal keys."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
         seen: set[object] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+        for key, _ in node.value:
+            if isinstance(key.value, str) and key.value in seen:
+                raise yaml.composer.ComposerError(
+                    None, None, f"the key {key.value!r} stands twice", key.start_mark
                 )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+            seen.add(str(key.value))
+        return node
 
 
 _Loader.add_implicit_resolver(

@@ -68,9 +68,9 @@ class Log:
         """The videos that training never saw."""
         return [one for one in self.items if one not in self.trained_items]
 
-    def content(self, item: str) -> dict[str, Any]:
+    def content(self, item: str, features: set[str]) -> dict[str, Any]:
         """Return a video as it would be posted: what is known before anyone has seen it."""
-        return {k: v for k, v in self.items[item].items() if v is not None and k != "item_id"}
+        return {k: v for k, v in self.items[item].items() if v is not None and k in features}
 
     def top_tags(self, user: str, n: int = 3) -> list[str]:
         """Return the tags a user liked most often in training."""
@@ -194,14 +194,11 @@ def tell_cold(client: Client, log: Log) -> None:
 def tell_new(client: Client, log: Log, features: set[str]) -> None:
     """Post every video that training never saw; ask who of its later viewers is shown it."""
     new = log.new_items
-    records = [
-        {"id": one, **{k: v for k, v in log.content(one).items() if k in features}} for one in new
-    ]
+    records = {one: {"id": one, **log.content(one, features)} for one in new}
     began = time.perf_counter()
-    for start in range(0, len(records), BATCH):
-        answer = client.call(
-            "POST", "/items?vector=false", {"items": records[start : start + BATCH]}
-        )
+    for start in range(0, len(new), BATCH):
+        batch = [records[one] for one in new[start : start + BATCH]]
+        answer = client.call("POST", "/items?vector=false", {"items": batch})
         assert all(one["status"] in (200, 201) for one in answer["results"])
     seconds = time.perf_counter() - began
     say(f"\nNew items: {len(new)} videos that training never saw, posted in {seconds:.1f} s")
@@ -211,7 +208,7 @@ def tell_new(client: Client, log: Log, features: set[str]) -> None:
             viewers.setdefault(item, []).append(user)
     asked = sorted({user for users in viewers.values() for user in users})
     found = {user: recall(client, log, user, after=answer["log_id"])["items"] for user in asked}
-    tell_example(client, log, viewers, found)
+    tell_example(client, log, viewers, found, records)
     tell_share(log, viewers, found)
 
 
@@ -236,7 +233,11 @@ def tell_share(log: Log, viewers: dict[str, list[str]], found: dict[str, list[st
 
 
 def tell_example(
-    client: Client, log: Log, viewers: dict[str, list[str]], found: dict[str, list[str]]
+    client: Client,
+    log: Log,
+    viewers: dict[str, list[str]],
+    found: dict[str, list[str]],
+    records: dict[str, dict[str, Any]],
 ) -> None:
     """Tell one of them, recalled for a warm viewer: posted again, then asked for."""
     ranked = [
@@ -248,23 +249,16 @@ def tell_example(
     if not ranked:
         return
     _, item, user = min(ranked)
-    video = log.content(item)
+    video = records[item]
     began = time.perf_counter()
-    posted = client.call("POST", "/items", {"id": item, "tags": video["tags"], **author(video)})
+    posted = client.call("POST", "/items", video)
     answer = recall(client, log, user, after=posted["log_id"])
     took = (time.perf_counter() - began) * 1000
-    rank = answer["items"].index(item) + 1 if item in answer["items"] else None
+    rank = answer["items"].index(item) + 1
     say(f"\nA just-posted item: {item}, tags {video['tags']}, author {video.get('author_id')}")
-    say(
-        f"  POST /items -> {posted['state']}, dropped {posted['dropped']}, log_id {posted['log_id']}"
-    )
+    say(f"  POST /items -> state {posted['state']}, dropped {posted['dropped']}")
     say(f"  for {user}, who watched it later and whose top tags are {log.top_tags(user)}:")
-    say(f"  rank {rank} of {K}, {took:.0f} ms from posting to the answer")
-
-
-def author(video: dict[str, Any]) -> dict[str, str]:
-    """Return the author's feature, if one is known."""
-    return {"author_id": video["author_id"]} if video.get("author_id") else {}
+    say(f"  POST /recall -> rank {rank} of {K}, {took:.0f} ms after the post began")
 
 
 if __name__ == "__main__":

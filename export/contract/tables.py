@@ -1,19 +1,22 @@
 """Tables of records, Parquet or CSV: ids stay text, and every fault names file, column and row."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from export.contract.errors import DataError, RecordError
-from export.contract.features import Category, Feature, Number, Raw, Tags
+from export.contract.errors import DataError, Fault
+from export.contract.features import Feature, Mismatch, Raw
 from export.contract.schema import Record, Side
 
 ID_MAX_BYTES = 256
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
@@ -37,26 +40,33 @@ def read_table(path: Path) -> pa.Table:
     """
     try:
         if path.suffix == ".parquet":
-            return pyarrow.parquet.read_table(path)
+            return _each_column_once(pyarrow.parquet.read_table(path), path)
         if path.suffix == ".csv":
             return _read_csv(path)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: {' '.join(str(error).split())}") from error
     raise DataError(f"{path}: got {path.suffix!r}, expected a .parquet or .csv file")
 
 
 def _read_csv(path: Path) -> pa.Table:
-    with pyarrow.csv.open_csv(path) as reader:
+    lines = pyarrow.csv.ParseOptions(newlines_in_values=True)
+    with pyarrow.csv.open_csv(path, parse_options=lines) as reader:
         names = reader.schema.names
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"{path}: column {twice!r} stands twice in the header")
     options = pyarrow.csv.ConvertOptions(
         column_types={name: pa.string() for name in names}, strings_can_be_null=False
     )
-    return pyarrow.csv.read_csv(path, convert_options=options)
+    table = pyarrow.csv.read_csv(path, parse_options=lines, convert_options=options)
+    return _each_column_once(table, path)
+
+
+def _each_column_once(table: pa.Table, path: Path) -> pa.Table:
+    names: list[str] = table.column_names
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"{path}: column {twice!r} stands twice")
+    return table
 
 
 def read_ids(table: pa.Table, column: str, path: Path) -> list[str]:
@@ -78,11 +88,24 @@ def read_ids(table: pa.Table, column: str, path: Path) -> list[str]:
                 f"{path}: column {column!r}: got type {values.type}, expected text or whole numbers"
             )
         values = values.cast(pa.string())
-    ids: list[str] = values.to_pylist()
-    for row, one in enumerate(ids, start=1):
-        if fault := id_fault(one):
-            raise DataError(f"{path}: column {column!r}, row {row}: got {one!r}, expected {fault}")
+    try:
+        ids: list[str] = values.to_pylist()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: column {column!r}: {error}") from error
+    if not _are_ids(values):
+        row, one, fault = next((r, i, f) for r, i in enumerate(ids, 1) if (f := id_fault(i)))
+        got = Fault.of(column, one, fault).got
+        raise DataError(f"{path}: column {column!r}, row {row}: got {got}, expected {fault}")
     return ids
+
+
+def _are_ids(values: pa.ChunkedArray) -> bool:
+    """Say what `id_fault` says, of a whole text column at once."""
+    size = pc.binary_length(values)
+    fits = pc.and_(pc.greater(size, 0), pc.less_equal(size, ID_MAX_BYTES))
+    control = pc.match_substring_regex(values, r"[\x00-\x1f\x7f-\x{9f}]")
+    good = pc.and_(fits, pc.invert(control))
+    return bool(pc.all(pc.fill_null(good, False), min_count=0).as_py())
 
 
 def id_fault(value: object) -> str | None:
@@ -94,8 +117,7 @@ def id_fault(value: object) -> str | None:
         too_long = len(value.encode()) > ID_MAX_BYTES
     except UnicodeEncodeError:
         return expected
-    control = any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 for c in value)
-    return expected if too_long or control else None
+    return expected if too_long or CONTROL.search(value) else None
 
 
 def unique_ids(ids: Sequence[str], column: str, path: Path) -> dict[str, int]:
@@ -129,29 +151,43 @@ def read_records(path: Path, side: Side, id_column: str) -> RecordTable:
     names = [name for name in side.features if name in table.column_names]
     records: list[dict[str, Raw]] = [{} for _ in ids]
     for name in names:
-        column = _column(table, name, side.features[name], path)
-        for record, value in zip(records, column, strict=True):
-            if value is not None:
-                record[name] = value
+        parsed = _parsed(_cells(table.column(name)), name, side.features[name], path)
+        try:
+            for record, value in zip(records, parsed, strict=True):
+                if value is not None:
+                    record[name] = value
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}: column {name!r}: {error}") from error
     return RecordTable(ids, records, table.drop_columns([id_column, *names]))
 
 
-def _column(table: pa.Table, name: str, feature: Feature, path: Path) -> Iterator[Raw]:
+def _cells(column: pa.ChunkedArray) -> Iterator[object]:
+    """Give the cells of a column as Python values; lists are several times quicker taken flat."""
+    for chunk in column.chunks:
+        if not (pa.types.is_list(chunk.type) or pa.types.is_large_list(chunk.type)):
+            yield from chunk.to_pylist()
+            continue
+        flat, end = chunk.flatten().to_pylist(), 0
+        for length in pc.list_value_length(chunk).to_pylist():
+            start, end = end, end + (length or 0)
+            yield None if length is None else flat[start:end]
+
+
+def _parsed(cells: Iterable[object], name: str, feature: Feature, path: Path) -> Iterator[Raw]:
     """Parse one column, each distinct scalar once."""
-    seen: dict[object, Raw] = {}
-    side = Side.model_construct(content={name: feature}, context={}, preference={})
-    for row, cell in enumerate(table.column(name).to_pylist(), start=1):
+    seen: dict[object, Raw] = {None: None}
+    for row, cell in enumerate(cells, start=1):
         hashable = not isinstance(cell, list | dict)
         if hashable and cell in seen:
             yield seen[cell]
             continue
         try:
-            value = side.parse({name: cell}, cells=True).get(name)
-        except RecordError as error:
-            fault = error.faults[0]
+            value = feature.cell(cell)
+        except Mismatch as mismatch:
+            fault = Fault.of(name, cell, str(mismatch))
             raise DataError(
                 f"{path}: column {name!r}, row {row}: got {fault.got}, expected {fault.expected}"
-            ) from error
+            ) from mismatch
         if hashable:
             seen[cell] = value
         yield value
@@ -168,19 +204,6 @@ def write_records(
     """Write a table that `read_records` reads back unchanged."""
     columns: dict[str, Any] = {id_column: pa.array(ids, pa.string())}
     for name, feature in side.features.items():
-        values: list[object] = [record.get(name) for record in records]
-        if isinstance(feature, Tags) and feature.weights:
-            values = [list(v.items()) if isinstance(v, dict) else None for v in values]
-        columns[name] = pa.array(values, arrow_type(feature))
+        values = [feature.stored(record.get(name)) for record in records]
+        columns[name] = pa.array(values, feature.column_type)
     pyarrow.parquet.write_table(pa.table(columns | dict(extras or {})), path)
-
-
-def arrow_type(feature: Feature) -> pa.DataType:
-    """Return the column type that holds a feature's parsed values."""
-    if isinstance(feature, Category):
-        return pa.string()
-    if isinstance(feature, Number):
-        return pa.float64()
-    if isinstance(feature, Tags) and feature.weights:
-        return pa.map_(pa.string(), pa.float64())
-    return pa.list_(pa.string())

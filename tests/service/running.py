@@ -51,14 +51,7 @@ class Service:
         return self
 
     def __exit__(self, *error: object) -> None:
-        async def dbg():
-            t = asyncio.create_task(self._stack.aclose())
-            done, p = await asyncio.wait([t], timeout=3)
-            if p:
-                for x in asyncio.all_tasks():
-                    x.print_stack()
-                raise SystemExit("hang")
-        self.do(dbg())
+        self.do(self._stack.aclose())
         self._runner.close()
         self.control.close()
 

@@ -121,7 +121,9 @@ def test_a_user_is_not_put_under_another_id_and_context_is_not_stored(service: S
     assert named(problem(context, 422, "invalid-record")) == ["tab"]
 
 
-@pytest.mark.parametrize("one", ["a/similar", "../x", "ä ö", "e\u0301", "é", "🎬", "1", "01", "?#%"])
+@pytest.mark.parametrize(
+    "one", ["a/similar", "../x", "ä ö", "e\u0301", "é", "🎬", "1", "01", "?#%"]
+)
 def test_any_id_keeps_its_form_in_a_path(service: Service, one: str) -> None:
     path = f"/items/{httpx.QueryParams({'x': one})}".replace("x=", "").replace("+", "%20")
     assert service.post("/items", {"id": one}).json()["id"] == one
@@ -254,7 +256,9 @@ def test_a_body_over_the_limit_is_refused_while_it_comes(service: Service) -> No
     assert spacious.status_code == 201
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(redis_url: str, generation: Generation) -> None:
+def test_a_body_that_does_not_come_is_not_waited_for(
+    redis_url: str, generation: Generation
+) -> None:
     async def slow() -> object:
         import asyncio
 

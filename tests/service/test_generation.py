@@ -80,13 +80,16 @@ def test_search_finds_what_a_dict_and_numpy_find(
         assert answer.exhausted == (len(answer.items) < k)
 
 
-def state(generation: Generation) -> object:
-    """Everything that a request can see."""
+def state(generation: Generation) -> tuple[tuple[object, ...], list[dict[str, float]]]:
+    """Everything that a request can see; scores apart, for their last bits hang on the layout."""
     served = [*generation.catalogue.ids, *(f"x{n}" for n in range(9))]
     revs = {one: (generation.known_rev(one), generation.get(one)) for one in served}
     vectors = {one: None if (v := generation.vector(one)) is None else v.tolist() for one in served}
-    found = generation.search(POOL[:3], [20] * 3, [()] * 3)
-    return revs, vectors, found, generation.popular(50, ()), len(generation), generation.tombstones
+    found = generation.search(POOL[:3], [60] * 3, [()] * 3)
+    popular = generation.popular(50, ())
+    sizes = (len(generation), generation.tombstones)
+    scores = [dict(zip(of.items, of.scores, strict=True)) for of in found]
+    return (revs, vectors, popular, sizes), scores
 
 
 @given(changes, st.data())
@@ -96,14 +99,17 @@ def test_changes_in_any_order_with_repeats_end_in_the_same_state(
 ) -> None:
     numbered = list(enumerate(changes, 1))
     shuffled = data.draw(st.permutations(numbered + numbered[::2]))
-    states = []
+    generations = []
     for order in (numbered, shuffled):
         generation = made_generation(unit_vectors(IN_BUNDLE, seed=1))
         for rev, (one, vector) in order:
             change = delete(one, rev) if vector is None else put(one, rev, length=float(rev))
             generation.apply(change, None if vector is None else POOL[vector])
-        states.append(state(generation))
-    assert states[0] == states[1]
+        generations.append(generation)
+    (seen, scores), (also_seen, other_scores) = map(state, generations)
+    assert seen == also_seen
+    for one, other in zip(scores, other_scores, strict=True):
+        assert one == pytest.approx(other, abs=1e-5)
 
 
 def test_an_older_or_repeated_change_is_refused() -> None:
@@ -157,6 +163,49 @@ def test_a_query_that_is_no_unit_vector_is_refused() -> None:
 def test_no_queries_have_no_answers() -> None:
     generation = made_generation(unit_vectors(5, seed=1))
     assert generation.search(POOL[:0], [], []) == []
+
+
+@given(changes, changes)
+@settings(max_examples=40, deadline=None)
+def test_compaction_changes_nothing_that_a_request_sees(
+    before: list[tuple[str, int | None]], after: list[tuple[str, int | None]]
+) -> None:
+    generations = []
+    for compacts in (False, True):
+        generation = made_generation(unit_vectors(IN_BUNDLE, seed=1))
+        for rev, (one, vector) in enumerate([*before, ("", None), *after], 1):
+            if one:
+                change = delete(one, rev) if vector is None else put(one, rev)
+                generation.apply(change, None if vector is None else POOL[vector])
+            elif compacts:
+                generation.compact(threads=1)
+                assert generation.delta_size == generation.tombstones == 0
+        generations.append(generation)
+    assert len(generations[0]) == len(generations[1])
+    (seen, scores), (also_seen, other_scores) = map(state, generations)
+    assert seen[:3] == also_seen[:3]
+    for one, other in zip(scores, other_scores, strict=True):
+        assert one == pytest.approx(other, abs=1e-5)
+
+
+def test_a_generation_has_grown_when_its_delta_or_its_tombstones_are_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "DELTA_MANY", 4)
+    generation = made_generation(unit_vectors(40, seed=1))
+    for n in range(4):
+        assert not generation.has_grown
+        generation.apply(put(f"x{n}", n + 1), POOL[n])
+    assert generation.has_grown
+    generation = made_generation(unit_vectors(40, seed=1))
+    for n in range(6):
+        generation.apply(delete(f"i{n}", n + 1), None)
+    assert not generation.has_grown
+    generation.apply(delete("i9", 9), None)
+    assert generation.has_grown
+    generation.compact(threads=1)
+    assert not generation.has_grown
+    assert len(generation) == 33
 
 
 def test_an_empty_catalogue_finds_what_is_posted() -> None:

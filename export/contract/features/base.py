@@ -164,11 +164,13 @@ def check_word(value: object, expected: str) -> str:
         Mismatch: not a word, empty, or holding the reserved character U+001F.
 
     """
-    if isinstance(value, bool | np.bool_):
-        return "true" if value else "false"
-    if isinstance(value, int | np.integer):
-        return str(int(value))
-    if not isinstance(value, str) or value == PADDING_TOKEN:
+    if not isinstance(value, str):
+        if isinstance(value, (bool, np.bool_)):
+            return "true" if value else "false"
+        if isinstance(value, (int, np.integer)):
+            return str(int(value))
+        raise Mismatch(expected)
+    if value == PADDING_TOKEN:
         raise Mismatch(expected)
     if MISSING_TOKEN in value:
         raise Mismatch(f"{expected}, without the reserved character U+001F")

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from export.contract.encoder import Graph
 
 
+EXPECTED = "a list of non-empty words, oldest first, or null"
+
+
 class SequenceFeature(FeatureKind):
     """Words in order of time, oldest first; the newest `max_length` are kept.
 
@@ -56,8 +59,8 @@ class SequenceFeature(FeatureKind):
         if value is None:
             return None
         if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-            raise Mismatch("a list of words, oldest first, or null")
-        return [check_word(word, "a list of non-empty words, oldest first") for word in value]
+            raise Mismatch(EXPECTED)
+        return [check_word(word, EXPECTED) for word in value]
 
     def cell(self, value: object) -> Raw:
         """Read one cell: a list, or text to be split; empty text is missing."""

@@ -1,6 +1,5 @@
 """Tags: several words without order, each with an optional weight."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -31,8 +30,9 @@ if TYPE_CHECKING:
     from export.contract.encoder import Graph
 
 
+EXPECTED = "a list of non-empty words or null"
 WEIGHTED = "a mapping of words to finite weights above 0, or null"
-HEAVIEST = 1e30  # fifty of these still add up in float32
+LIGHTEST, HEAVIEST = 1e-30, 1e30  # not 0 in float32, and fifty of these still add up
 
 
 class Tags(FeatureKind):
@@ -74,8 +74,8 @@ class Tags(FeatureKind):
         if self.weights:
             return _weighted(value)
         if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-            raise Mismatch("a list of words or null")
-        return list(dict.fromkeys(check_word(word, "a list of non-empty words") for word in value))
+            raise Mismatch(EXPECTED)
+        return list(dict.fromkeys(check_word(word, EXPECTED) for word in value))
 
     def cell(self, value: object) -> Raw:
         """Read one cell: a list, pairs of word and weight, or text to be split."""
@@ -171,14 +171,13 @@ def _each_once(pairs: list[object]) -> dict[object, object]:
 
 
 def _weighted(value: object) -> dict[str, float]:
-    expected = WEIGHTED
     if not isinstance(value, Mapping):
-        raise Mismatch(expected)
+        raise Mismatch(WEIGHTED)
     for weight in value.values():
-        good = isinstance(weight, int | float | np.number) and not isinstance(weight, bool)
-        if not good or not math.isfinite(weight) or not 0 < weight < HEAVIEST:
-            raise Mismatch(expected)
-    return {check_word(word, expected): float(weight) for word, weight in value.items()}
+        good = isinstance(weight, (float, int, np.number)) and not isinstance(weight, bool)
+        if not good or not LIGHTEST <= weight <= HEAVIEST:
+            raise Mismatch(WEIGHTED)
+    return {check_word(word, WEIGHTED): float(weight) for word, weight in value.items()}
 
 
 def _as_words(value: Raw) -> list[str]:

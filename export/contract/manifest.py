@@ -1,0 +1,200 @@
+"""The layout of a bundle, and the manifest: its version, lineage, index settings, checksums."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from export.contract.errors import BundleError
+from export.contract.schema import explain
+from export.contract.strict import Strict
+
+BUNDLE_FORMAT = 1
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class BundleLayout:
+    """Where the members of a bundle lie."""
+
+    folder: Path
+
+    @property
+    def manifest(self) -> Path:
+        """Version, checksums, index settings, lineage."""
+        return self.folder / "manifest.json"
+
+    @property
+    def schema(self) -> Path:
+        """The features, as the run wrote them."""
+        return self.folder / "schema.json"
+
+    def tower(self, side: str) -> Path:
+        """Return the ONNX file of one side: raw record in, unit vector out."""
+        return self.folder / f"{side}_tower.onnx"
+
+    @property
+    def items(self) -> Path:
+        """Raw records of the catalogue, with popularity and first seen."""
+        return self.folder / "items.parquet"
+
+    @property
+    def vectors(self) -> Path:
+        """float32[items, dim], in the order of `items`."""
+        return self.folder / "vectors.npy"
+
+    @property
+    def index(self) -> Path:
+        """A cache of the built index; may be absent."""
+        return self.folder / "index" / "main.bin"
+
+    @property
+    def config(self) -> Path:
+        """The configuration of the run, which evaluation reads its split from."""
+        return self.folder / "config.yaml"
+
+    @property
+    def golden(self) -> Path:
+        """Queries with the answers they must give."""
+        return self.folder / "golden.json"
+
+    @property
+    def parity(self) -> Path:
+        """The proof that the ONNX towers equal the trained ones."""
+        return self.folder / "parity.json"
+
+    @property
+    def metrics(self) -> Path:
+        """The metrics of the run."""
+        return self.folder / "metrics.json"
+
+    @property
+    def required(self) -> tuple[Path, ...]:
+        """The members that no bundle is without, the manifest left out."""
+        towers = (self.tower("user"), self.tower("item"))
+        facts = (self.golden, self.parity, self.metrics)
+        return (self.schema, *towers, self.items, self.vectors, *facts)
+
+
+class IndexReport(Strict):
+    """How the catalogue is searched, and how well that was measured to work."""
+
+    settings: dict[str, Any]
+    target_recall: float
+    measured_recall: float
+    k: int
+    curve: list[dict[str, Any]] = []
+
+
+class Lineage(Strict):
+    """Where a bundle comes from."""
+
+    run: str
+    data: str
+    trained_at: datetime | None = None
+    exported_at: datetime
+    code: str
+
+
+class Manifest(Strict):
+    """What a bundle holds; its checksums cover every other member, by path inside the folder."""
+
+    format: Literal[1] = 1
+    version: str
+    schema_hash: str
+    dim: int
+    items: int
+    similarity: Literal["cosine"] = "cosine"
+    index: IndexReport
+    lineage: Lineage
+    checksums: dict[str, str]
+
+
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file below a folder, the manifest left out."""
+    return {name: checksum(path) for name, path in sorted(_members(folder).items())}
+
+
+def _members(folder: Path) -> dict[str, Path]:
+    """Return every file below a folder by its path in it, the manifest left out."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    names = {path.relative_to(folder).as_posix(): path for path in files}
+    return {name: path for name, path in names.items() if name != "manifest.json"}
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read a manifest and check the files it lists, before anything else opens them.
+
+    Files that it does not list are refused, except hidden ones, which file systems and desktops
+    leave behind and which nothing here opens.
+
+    Raises:
+        BundleError: No bundle, another format, or a member missing, changed or added.
+
+    """
+    layout = BundleLayout(folder)
+    if not layout.manifest.is_file():
+        raise BundleError(f"{folder}: no bundle here (manifest.json is missing)")
+    manifest = _parse_manifest(layout.manifest)
+    for path in layout.required:
+        if path.name not in manifest.checksums:
+            raise BundleError(f"{layout.manifest}: checksums: lists no {path.name}")
+    for member, expected in manifest.checksums.items():
+        path = folder / member
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise BundleError(f"{layout.manifest}: checksums: {member!r} lies outside the bundle")
+        if not path.is_file():
+            raise BundleError(f"{folder}: member {member} is missing")
+        if checksum(path) != expected:
+            raise BundleError(f"{folder}: member {member} has changed since it was written")
+    for added in sorted(_members(folder).keys() - manifest.checksums.keys()):
+        if not any(part.startswith(".") for part in added.split("/")):
+            raise BundleError(f"{folder}: {added} is none of its members; remove it")
+    return manifest
+
+
+def _parse_manifest(path: Path) -> Manifest:
+    try:
+        content = json.loads(path.read_bytes())
+        if isinstance(content, dict) and content.get("format") != BUNDLE_FORMAT:
+            got = content.get("format")
+            raise BundleError(f"{path}: bundle format {got!r}, this code reads {BUNDLE_FORMAT}")
+        manifest = Manifest.model_validate(content)
+    except ValidationError as error:
+        raise BundleError(f"{path}: {explain(error)}") from error
+    except ValueError as error:
+        raise BundleError(f"{path}: not JSON: {error}") from error
+    check_version(manifest.version)
+    return manifest
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest; the last file of a bundle."""
+    text = manifest.model_dump_json(indent=1)
+    BundleLayout(folder).manifest.write_text(text + "\n", encoding="utf-8")
+
+
+def check_version(version: str) -> str:
+    """Return a bundle's version if it may be one.
+
+    Raises:
+        BundleError: It holds other characters or is too long.
+
+    """
+    if not VERSION.fullmatch(version):
+        raise BundleError(
+            f"version {version!r}: expected 1 to 64 letters, digits, '.', '_' or '-', "
+            "beginning with a letter or digit"
+        )
+    return version

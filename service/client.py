@@ -1,0 +1,74 @@
+"""A small client of the service, on the standard library; connections are kept, one a thread."""
+
+import json
+import threading
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+from export.contract.errors import ConfigError
+
+TIMEOUT_S = 60.0
+
+
+class ServiceFailed(Exception):
+    """The service refused a call, or cannot be reached (status 0)."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Client:
+    """Calls one service; may be used by several threads."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(f"--url: got {url!r}, expected one like http://127.0.0.1:8000")
+        self._url = url.rstrip("/")
+        self._base = parts.path.rstrip("/")
+        self._kind = HTTPConnection if parts.scheme == "http" else HTTPSConnection
+        self._where = (parts.hostname, parts.port)
+        self._own = threading.local()
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """Send one request and return what it answers; None for an empty answer.
+
+        Raises:
+            ServiceFailed: It cannot be reached, or it answered with a problem.
+
+        """
+        content = None if body is None else json.dumps(body, allow_nan=False).encode()
+        head = {} if content is None else {"Content-Type": "application/json"}
+        for is_last in (False, True):
+            connection = self._connection()
+            try:
+                connection.request(method, self._base + path, content, head)
+                answer = connection.getresponse()
+                text = answer.read()
+                break
+            except (OSError, HTTPException) as error:
+                connection.close()
+                # A kept connection may have been closed meanwhile; every call may be repeated.
+                if is_last:
+                    raise ServiceFailed(f"{self._url}: {error or type(error).__name__}") from error
+        if answer.status >= 400:
+            raise ServiceFailed(_detail(text) or f"status {answer.status}", answer.status)
+        return json.loads(text) if text else None
+
+    def _connection(self) -> HTTPConnection:
+        if not hasattr(self._own, "connection"):
+            host, port = self._where
+            self._own.connection = self._kind(host, port, timeout=TIMEOUT_S)
+        connection: HTTPConnection = self._own.connection
+        return connection
+
+
+def _detail(text: bytes) -> str:
+    try:
+        return str(json.loads(text)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,163 @@
+"""Loads tables into a running service: each row checked here, then sent, each refusal named."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from export.contract.errors import RecordError
+from export.contract.features import Raw
+from export.contract.schema import Side
+from export.contract.tables import read_ids, read_table, unique_ids
+from service.client import Client, ServiceFailed
+
+BATCH = 500
+PUTS_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table, from 1, with its parsed record."""
+
+    number: int
+    id: str
+    record: dict[str, Raw]
+
+
+@dataclass
+class Tally:
+    """How many rows were loaded, and why others were not."""
+
+    noun: str
+    loaded: int = 0
+    refused: list[str] = field(default_factory=list)
+
+    def refuse(self, number: int, one: str, reason: str) -> None:
+        """Note a row that was not loaded."""
+        self.refused.append(f"row {number}, {self.noun} {one!r}: {reason}")
+
+    def report(self) -> int:
+        """Print the outcome; return the exit code."""
+        for line in sorted(self.refused, key=lambda told: int(told.split(",")[0][4:])):
+            typer.echo(line, err=True)
+        typer.echo(f"loaded {self.loaded}, refused {len(self.refused)}")
+        return 1 if self.refused else 0
+
+
+def load_items(path: Path, url: str) -> int:
+    """Post the items of a table in batches; return the exit code."""
+    client = Client(url)
+    tally = Tally("item")
+
+    def post(rows: Sequence[Row]) -> None:
+        batch = [{"id": row.id, **row.record} for row in rows]
+        results = client.call("POST", "/items?vector=false", {"items": batch})["results"]
+        for row, result in zip(rows, results, strict=True):
+            if result["status"] < 400:
+                tally.loaded += 1
+            else:
+                tally.refuse(row.number, row.id, result["detail"])
+
+    return _load(path, _side(client, "item"), tally, post)
+
+
+def load_users(path: Path, url: str) -> int:
+    """Put the users of a table, several at once; return the exit code."""
+    client = Client(url)
+    tally = Tally("user")
+
+    def put(row: Row) -> str | None:
+        try:
+            client.call("PUT", f"/users/{quote(row.id, safe='')}", row.record)
+        except ServiceFailed as failed:
+            if failed.status == 0:
+                raise
+            return str(failed)
+        return None
+
+    def put_all(rows: Sequence[Row]) -> None:
+        for row, reason in zip(rows, pool.map(put, rows), strict=True):
+            if reason is None:
+                tally.loaded += 1
+            else:
+                tally.refuse(row.number, row.id, reason)
+
+    with ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
+        return _load(path, _side(client, "user"), tally, put_all)
+
+
+def delete_items(ids: Iterable[str], url: str) -> None:
+    """Remove items."""
+    client = Client(url)
+    for one in ids:
+        client.call("DELETE", f"/items/{quote(one, safe='')}")
+
+
+def _side(client: Client, name: str) -> Side:
+    """Return one side of the schema that the service serves."""
+    features: dict[str, Any] = client.call("GET", "/version")["features"][name]
+    return Side.model_validate(features)
+
+
+def _load(path: Path, side: Side, tally: Tally, send: Callable[[Sequence[Row]], None]) -> int:
+    table = read_table(path)
+    ids = read_ids(table, f"{tally.noun}_id", path)
+    unique_ids(ids, f"{tally.noun}_id", path)
+    known = {**side.content, **side.preference}
+    columns = [name for name in table.column_names if name in known]
+    if ignored := [n for n in table.column_names if n not in known and n != f"{tally.noun}_id"]:
+        typer.echo(f"columns that are no features: {', '.join(ignored)}", err=True)
+    with Advance(tally.noun, len(ids)) as advance:
+        for start in range(0, len(ids), BATCH):
+            part = table.select(columns).slice(start, BATCH)
+            rows = list(_parsed(part, ids[start : start + BATCH], start, side, tally))
+            if rows:
+                send(rows)
+            advance(min(BATCH, len(ids) - start))
+    return tally.report()
+
+
+def _parsed(
+    part: pa.Table, ids: Sequence[str], start: int, side: Side, tally: Tally
+) -> Iterator[Row]:
+    """Parse rows; note those that cannot be read."""
+    cells = part.to_pylist() if part.num_columns else [{}] * len(ids)
+    for number, (one, row) in enumerate(zip(ids, cells, strict=True), start=start + 1):
+        try:
+            yield Row(number, one, side.parse(row, cells=True))
+        except RecordError as error:
+            tally.refuse(number, one, str(error))
+
+
+class Advance:
+    """Show a bar on a terminal, and a line for every tenth elsewhere."""
+
+    def __init__(self, noun: str, total: int) -> None:
+        self._noun, self._total, self._done = noun, total, 0
+        self._bar = Progress(console=Console(stderr=True)) if sys.stderr.isatty() else None
+
+    def __enter__(self) -> Callable[[int], None]:
+        if self._bar is not None:
+            self._bar.start()
+            self._task = self._bar.add_task(f"{self._noun}s", total=self._total)
+        return self._advance
+
+    def _advance(self, count: int) -> None:
+        tenths = 10 * self._done // self._total
+        self._done += count
+        if self._bar is not None:
+            self._bar.advance(self._task, count)
+        elif 10 * self._done // self._total > tenths:
+            typer.echo(f"{self._done} of {self._total} {self._noun}s", err=True)
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()

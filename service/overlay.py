@@ -1,0 +1,97 @@
+"""The overlay: what was written of items, laid over the catalogue of a bundle."""
+
+import bisect
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from export.contract.schema import Side
+from service.catalogue import Catalogue
+from service.popular import Scored
+from service.records import ItemRecord
+
+
+class Overlay:
+    """The newest change of each item, and what is served of it with the bundle's record below."""
+
+    def __init__(self, catalogue: Catalogue, side: Side) -> None:
+        self._catalogue = catalogue
+        self._side = side
+        self._written: dict[str, ItemRecord] = {}
+        self._fresh: list[tuple[int, str]] = []  # rev and id of live items no bundle knows
+        self.highest_rev = 0
+
+    def __contains__(self, one: object) -> bool:
+        """Say whether an item is served."""
+        if not isinstance(one, str):
+            return False
+        written = self._written.get(one)
+        return one in self._catalogue.ids if written is None else written.op == "put"
+
+    def known_rev(self, one: str) -> int:
+        """Return the rev of the newest change of an item; 0 if there is none."""
+        written = self._written.get(one)
+        return 0 if written is None else written.rev
+
+    def write(self, item: ItemRecord) -> None:
+        """Take over a change that is newer than what is known."""
+        before = self._written.get(item.id)
+        self._written[item.id] = item
+        self.highest_rev = max(self.highest_rev, item.rev)
+        if item.id in self._catalogue.ids:
+            return
+        if before is not None and before.op == "put":
+            del self._fresh[bisect.bisect_left(self._fresh, (before.rev, before.id))]
+        if item.op == "put":
+            bisect.insort(self._fresh, (item.rev, item.id))
+
+    def served(self, item: ItemRecord) -> ItemRecord:
+        """Lay a written item over the bundle's, group by group.
+
+        What was written wins: content that was written, and preference that was written. (A bundle
+        that tells up to which log id its statistics go will win over older ones; none does yet.)
+        """
+        row = self._catalogue.ids.row(item.id)
+        if row is None or item.op == "delete":
+            return item
+        if item.content is not None and item.preference is not None:
+            return item
+        content, preference = self._catalogue.groups(row)
+        return replace(
+            item,
+            content=content if item.content is None else item.content,
+            preference=preference if item.preference is None else item.preference,
+        )
+
+    def get(self, one: str) -> ItemRecord | None:
+        """Return an item as it is served; None if it is unknown or removed."""
+        if one not in self:
+            return None
+        return self.served(self._written.get(one) or ItemRecord(one, 0, "put"))
+
+    def words(self, feature: str, one: str) -> Mapping[str, float] | Iterable[str] | None:
+        """Return the words of one feature of an item; None if it is unknown or removed."""
+        row = self._catalogue.ids.row(one)
+        if one not in self._written:
+            return None if row is None else self._catalogue.words(feature, row)
+        item = self.get(one)
+        if item is None:
+            return None
+        return self._side.features[feature].words(item.record.get(feature))
+
+    def by_popularity(self) -> Iterator[Scored]:
+        """Give the served items of the bundle with their shares of all interactions, best first."""
+        catalogue = self._catalogue
+        for start in range(0, len(catalogue), 256):
+            rows = catalogue.by_popularity[start : start + 256]
+            shares = catalogue.popularity[rows].tolist()
+            for one, share in zip(catalogue.ids.take(rows), shares, strict=True):
+                written = self._written.get(one)
+                if written is None or written.op == "put":
+                    yield one, share
+
+    def fresh(self) -> Iterator[Scored]:
+        """Give the served items that the bundle does not know, the last posted first.
+
+        Nobody has chosen them yet, so their share is 0.
+        """
+        return ((one, 0.0) for _, one in reversed(self._fresh[:]))

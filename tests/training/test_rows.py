@@ -1,0 +1,327 @@
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from export.contract.features import MISSING_ROW, PADDING_ROW, Raw
+from export.contract.schema import Arrays, Side, SideName
+from export.contract.statistics import Events, Statistic
+from tests.training.conftest import world_config
+from training.config import parse_config
+from training.encoder import Encoder
+from training.prepare import Prepared, log_of, prepare
+from training.rows import RowEncoder, SideRows
+from training.split import TRAIN, VALIDATION
+from training.statistics import rule_for
+
+SIDES: tuple[SideName, ...] = ("user", "item")
+MOODS = np.array(["calm", "glad", None], dtype=object)
+
+
+@pytest.fixture(scope="module")
+def prepared(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """Fit the world, with given preference beside the declared: `mood`, `liked`, `score`."""
+    folder = tmp_path_factory.mktemp("rich")
+    rng = np.random.default_rng(5)
+    tables = {name: pq.read_table(world / f"{name}.parquet") for name in ("users", "items", "cold")}
+    rows = pq.read_table(world / "interactions.parquet")
+    drawn = rng.integers(0, 40, len(rows))
+    liked = [None if n < 5 else [f"i{k:04}" for k in range(n % 4)] for n in drawn.tolist()]
+    rows = rows.append_column("mood", pa.array(rng.choice(MOODS, len(rows)), pa.string()))
+    rows = rows.append_column("liked", pa.array(liked, pa.list_(pa.string())))
+    users, items = tables["users"], tables["items"]
+    moods = pa.array(["tired", None] * (len(users) // 2), pa.string())
+    tables["users"] = users.append_column("mood", moods)
+    score = pa.array(np.arange(len(items)) / 7, pa.float64(), mask=np.arange(len(items)) % 3 == 0)
+    tables["items"] = items.append_column("score", score)
+    for name, table in (tables | {"interactions": rows}).items():
+        pq.write_table(table, folder / f"{name}.parquet")
+    raw = world_config(folder)
+    raw["user"]["preference"] |= {
+        "mood": {"kind": "category", "min_count": 1},
+        "liked": {"kind": "sequence", "max_length": 2, "table": "item"},
+        "shown_1d": {"kind": "number", "aggregate": "count", "window": "1d"},
+        "met": {"kind": "number", "aggregate": "count", "where": {"tab": "feed"}, "buckets": 3},
+    }
+    raw["user"]["preference"]["recent"] |= {"n": 12, "max_length": 5}
+    raw["user"]["preference"]["taste"] |= {"words": 6, "max_length": 4}
+    raw["item"]["preference"] |= {
+        "score": {"kind": "number"},
+        "viewers": {"kind": "sequence", "aggregate": "last", "n": 4},
+    }
+    return prepare(parse_config(raw, folder / "train.yaml"))
+
+
+@pytest.fixture(scope="module")
+def encoders(prepared: Prepared) -> dict[SideName, RowEncoder]:
+    return {s: RowEncoder(prepared.schema, s, prepared.data, prepared.log) for s in SIDES}
+
+
+def bag(rows: Iterable[int], weights: Iterable[float] | None) -> list[tuple[int, float]]:
+    rows = list(rows)
+    weights = [1.0] * len(rows) if weights is None else list(weights)
+    return [(int(r), float(w)) for r, w in zip(rows, weights, strict=True) if r != PADDING_ROW]
+
+
+def assert_same(side: Side, found: Arrays, wanted: Arrays) -> None:
+    """Compare encoded arrays: rows exactly, values as float32, bags as bags with weights."""
+    for form in ("ids", "values"):
+        if form in wanted:
+            np.testing.assert_allclose(found[form], wanted[form], rtol=1e-6, atol=1e-6)
+            assert found[form].dtype == wanted[form].dtype
+    for name in side.bags:
+        weights = f"{name}.weights"
+        for row in range(len(wanted[name])):
+            one, other = (
+                bag(a[name][row], a[weights][row] if weights in a else None)
+                for a in (found, wanted)
+            )
+            if name in ("recent", "liked", "viewers"):
+                assert one == other, name
+            else:
+                assert Counter(one) == Counter(other), name
+
+
+def folded(prepared: Prepared, side: SideName, statistic: Statistic, row: int) -> Raw:
+    """Fold the statistic of one train row from the events of its entity, as a service does."""
+    log, data = prepared.log, prepared.data
+    entity, others = log.ids(side)[row], log.others(side)
+    own = np.flatnonzero(log.is_train & (log.ids(side) == entity))
+    clock = rule_for(log, side, statistic).clock
+    assert clock is not None
+    names = {"user": data.users.ids, "item": data.items.ids}
+    other_ids = np.array(names["item" if side == "user" else "user"], dtype=object)
+    events = Events(
+        other=other_ids[others[own]],
+        label=log.label[own].astype(np.float64),
+        time=log.moments(clock)[own].astype(np.float64),
+        columns={name: column[own] for name, column in log.columns.items()},
+        entity=names[side][entity],
+    )
+    of = getattr(statistic, "of", None)
+    words = {
+        one: record.get(of) for one, record in zip(names["item"], data.items.records, strict=True)
+    }
+    listed = {one: [w] if isinstance(w, str) else (w or []) for one, w in words.items()}
+    now = float(log.moments(clock)[row])
+    items = listed.get if of else None
+    return statistic.fold(events, now, items=items, exclude=other_ids[others[row]])
+
+
+def record_of(prepared: Prepared, side_name: SideName, row: int) -> dict[str, Raw]:
+    """Return what a service would hold when this row happened."""
+    data, side = prepared.data, prepared.schema.side(side_name)
+    table = data.users if side_name == "user" else data.items
+    record = dict(table.records[prepared.log.ids(side_name)[row]])
+    carried = data.interactions.carried[side_name]
+    for name, feature in side.features.items():
+        if feature.statistic is not None:
+            record[name] = folded(prepared, side_name, feature.statistic, row)
+        elif name in carried:
+            record[name] = carried[name].at(np.array([row]))[0]
+    return {name: value for name, value in record.items() if value is not None}
+
+
+@pytest.mark.parametrize("side_name", SIDES)
+def test_a_training_row_is_what_a_service_would_have_encoded_then(
+    prepared: Prepared, encoders: dict[SideName, RowEncoder], side_name: SideName
+) -> None:
+    side, encoder = prepared.schema.side(side_name), encoders[side_name].encoder
+    rows = np.random.default_rng(2).choice(np.flatnonzero(prepared.log.is_train), 250, False)
+    found = encoders[side_name].rows(rows)
+    present = []
+    for place, row in enumerate(rows):
+        record = record_of(prepared, side_name, row)
+        present.append(side.has_preference(record))
+        assert_same(side, found.batch(np.array([place])), encoder.encode([record]))
+    assert found.present.tolist() == present
+    assert found.batch(np.arange(len(rows)))["present"].tolist() == [[one] for one in present]
+
+
+def test_the_rows_compared_have_a_past(
+    prepared: Prepared, encoders: dict[SideName, RowEncoder]
+) -> None:
+    assert all("point_in_time" in rule for rule in prepared.schema.rules.values())
+    found = encoders["user"].rows(np.flatnonzero(prepared.log.is_train))
+    lengths = found.batch(np.arange(len(found)))["recent"]
+    assert lengths.shape[1] == 5, "cut to max_length"
+    assert (lengths > MISSING_ROW).sum() > len(found)
+
+
+@pytest.mark.parametrize("side_name", SIDES)
+def test_entities_are_their_raw_records_encoded(
+    prepared: Prepared, encoders: dict[SideName, RowEncoder], side_name: SideName
+) -> None:
+    side, encoder = prepared.schema.side(side_name), encoders[side_name]
+    records = encoder.raw_records()
+    found = encoder.entities()
+    assert_same(side, found.batch(np.arange(len(found))), encoder.encoder.encode(records))
+    assert found.present.tolist() == [side.has_preference(record) for record in records]
+    assert found.present.any()
+    assert not found.present.all(), "some are cold"
+
+
+@pytest.mark.parametrize("side_name", SIDES)
+def test_a_row_outside_train_sees_all_of_train(
+    prepared: Prepared, encoders: dict[SideName, RowEncoder], side_name: SideName
+) -> None:
+    side, encoder = prepared.schema.side(side_name), encoders[side_name]
+    declared = [name for name, f in side.features.items() if f.statistic and f.form != "bag"]
+    rows = np.flatnonzero(prepared.split.part == VALIDATION)
+    moved, still = encoder.rows(rows), encoder.entities()
+    entity = moved.entity
+    for form in ("ids", "values"):
+        for column, name in enumerate(getattr(side, form)):
+            if name in declared:
+                now = moved.batch(np.arange(len(rows)))[form][:, column]
+                end = still.batch(entity)[form][:, column]
+                np.testing.assert_allclose(now, end, rtol=1e-6)
+
+
+def test_statistics_of_test_time_read_validation_too(prepared: Prepared) -> None:
+    data, split = prepared.data, prepared.split
+    later = log_of(data, split, (TRAIN, VALIDATION))
+    early, late = (
+        RowEncoder(prepared.schema, "item", data, log).raw_statistic("shown")
+        for log in (prepared.log, later)
+    )
+    assert sum(v or 0 for v in early) == (split.part == TRAIN).sum()
+    assert sum(v or 0 for v in late) == ((split.part == TRAIN) | (split.part == VALIDATION)).sum()
+
+
+def test_preference_carried_on_the_row_wins_over_the_users_table(
+    prepared: Prepared, encoders: dict[SideName, RowEncoder]
+) -> None:
+    train = np.flatnonzero(prepared.log.is_train)
+    column = prepared.schema.user.ids.index("mood")
+    words = prepared.schema.tables["user.mood"]
+    assert "tired" not in words
+    found = encoders["user"].rows(train).batch(np.arange(len(train)))["ids"][:, column]
+    moods = prepared.data.interactions.columns["mood"][train]
+    wanted = [MISSING_ROW if m is None else 3 + words.index(m) for m in moods]
+    assert found.tolist() == wanted
+
+
+def test_at_the_end_the_newest_train_row_speaks_and_without_one_the_table(
+    prepared: Prepared, encoders: dict[SideName, RowEncoder]
+) -> None:
+    rows, log = prepared.data.interactions, prepared.log
+    assert rows.timestamp is not None
+    assert rows.order is not None
+    for user, record in enumerate(encoders["user"].raw_records()):
+        own = np.flatnonzero(log.is_train & (rows.user == user))
+        if not len(own):
+            assert record.get("mood") == ("tired" if user % 2 == 0 else None)
+            continue
+        newest = own[np.argsort(rows.order[own], kind="stable")][-1]
+        assert record.get("mood") == rows.columns["mood"][newest]
+
+
+def test_context_comes_from_the_row_and_entities_have_none(
+    prepared: Prepared, encoders: dict[SideName, RowEncoder]
+) -> None:
+    column = prepared.schema.user.ids.index("tab")
+    train = np.flatnonzero(prepared.log.is_train)
+    words = prepared.schema.tables["user.tab"]
+    found = encoders["user"].rows(train).batch(np.arange(len(train)))["ids"][:, column]
+    tabs = prepared.data.interactions.columns["tab"][train]
+    assert found.tolist() == [3 + words.index(tab) for tab in tabs]
+    still = encoders["user"].entities()
+    assert set(still.batch(np.arange(len(still)))["ids"][:, column]) == {MISSING_ROW}
+
+
+def test_raw_records_hold_nothing_that_is_missing(encoders: dict[SideName, RowEncoder]) -> None:
+    for encoder in encoders.values():
+        for record in encoder.raw_records():
+            assert None not in record.values()
+            assert encoder.side.parse(record) == record
+
+
+@pytest.mark.parametrize("side_name", SIDES)
+def test_a_batch_is_padded_to_its_longest_bag_and_no_further(
+    encoders: dict[SideName, RowEncoder], side_name: SideName
+) -> None:
+    encoder = encoders[side_name]
+    rows = encoder.entities()
+    every = rows.batch(np.arange(len(rows)))
+    for name in encoder.side.bags:
+        lengths = (every[name] != PADDING_ROW).sum(1)
+        shortest, longest = int(lengths.argmin()), int(lengths.argmax())
+        for chosen in ([shortest], [shortest, longest], [longest, shortest]):
+            cut = rows.batch(np.array(chosen))[name]
+            assert cut.shape == (len(chosen), max(1, int(lengths[chosen].max())))
+            for place, row in enumerate(chosen):
+                kept = every[name][row][: cut.shape[1]]
+                assert cut[place].tolist() == kept.tolist()
+
+
+def test_a_missing_bag_is_told_from_an_empty_one(
+    prepared: Prepared, encoders: dict[SideName, RowEncoder]
+) -> None:
+    rows = np.arange(len(prepared.data.interactions))
+    found = encoders["user"].rows(rows)
+    arrays = found.batch(rows)["liked"]
+    liked = prepared.data.interactions.columns["liked"]
+    for row in rows:
+        if liked[row] is None:
+            assert arrays[row].tolist() == [MISSING_ROW, PADDING_ROW]
+        elif not liked[row]:
+            assert arrays[row].tolist() == [PADDING_ROW, PADDING_ROW]
+        else:
+            assert (arrays[row] > MISSING_ROW).sum() == min(2, len(liked[row]))
+
+
+def test_a_missing_weighted_bag_weighs_one(encoders: dict[SideName, RowEncoder]) -> None:
+    rows = encoders["user"].entities()
+    arrays = rows.batch(np.arange(len(rows)))
+    missing = arrays["taste"][:, 0] == MISSING_ROW
+    assert missing.any()
+    assert (arrays["taste.weights"][missing].sum(1) == 1).all()
+    assert ((arrays["taste.weights"] > 0) == (arrays["taste"] != PADDING_ROW)).all()
+
+
+def test_rows_may_come_in_any_order_and_twice(
+    prepared: Prepared, encoders: dict[SideName, RowEncoder]
+) -> None:
+    found = encoders["user"].rows(np.flatnonzero(prepared.log.is_train)[:50])
+    at = np.array([7, 3, 7])
+    batch = found.batch(at)
+    for place, row in enumerate(at):
+        alone = found.batch(np.array([row]))
+        assert batch["ids"][place].tolist() == alone["ids"][0].tolist()
+        assert batch["recent"][place][: alone["recent"].shape[1]].tolist() == (
+            alone["recent"][0].tolist()
+        )
+
+
+def test_a_side_without_preference_has_no_present(world: Path) -> None:
+    raw = world_config(world)
+    raw["item"] = {"content": {"length_s": {"kind": "number"}}}
+    del raw["user"]["preference"]["taste"], raw["user"]["preference"]["makers"]
+    bare = prepare(parse_config(raw, world / "train.yaml"))
+    rows = RowEncoder(bare.schema, "item", bare.data, bare.log).entities()
+    assert isinstance(rows, SideRows)
+    assert rows.batch(np.arange(3)).keys() == {"values"}
+    assert not rows.present.any()
+
+
+@pytest.mark.parametrize("side_name", SIDES)
+def test_a_feature_alone_is_encoded_as_among_others(
+    prepared: Prepared, encoders: dict[SideName, RowEncoder], side_name: SideName
+) -> None:
+    whole = encoders[side_name]
+    records = whole.raw_records()
+    together: dict[str, Any] = whole.encoder.columns(records)
+    for name in whole.side.features:
+        alone = Encoder.of_feature(prepared.schema, side_name, name)
+        column: Any = alone.columns([{name: record.get(name)} for record in records])[name]
+        if name in whole.side.bags:
+            assert column.values.tolist() == together[name].values.tolist()
+            assert column.missing.tolist() == together[name].missing.tolist()
+        else:
+            np.testing.assert_array_equal(column, together[name])
