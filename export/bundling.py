@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -16,11 +16,10 @@ from export.catalogue import Parts, write_bundle
 from export.contract.bundle import Lineage, Manifest
 from export.contract.errors import BundleError
 from export.contract.run import RunLayout
-from export.contract.schema import SideName, read_schema
+from export.contract.schema import SIDES, SideName, read_schema
 from export.contract.tables import RecordTable, read_records
 from export.onnx import convert, prove_parity
 
-SIDES: tuple[SideName, ...] = ("user", "item")
 Catalogue = Literal["all", "trained"]
 
 
@@ -52,7 +51,7 @@ def export_run(
     users = read_records(layout.users, schema.user, "user_id")
     items = read_records(layout.items, schema.item, "item_id")
     towers: dict[SideName, onnx.ModelProto] = {}
-    parity = {}
+    parity: dict[str, dict[str, Any]] = {}
     for side, table in zip(SIDES, (users, items), strict=True):
         towers[side] = convert(layout, schema, side)
         parity[side] = prove_parity(layout, schema, side, towers[side], table.records)

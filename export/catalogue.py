@@ -22,11 +22,12 @@ from export.contract.bundle import (
 from export.contract.errors import BundleError
 from export.contract.schema import Record, Schema, SideName
 from export.contract.tables import RecordTable, write_records
-from export.embedder import Embedder, golden_queries
+from export.embedder import Embedder, Vectors, open_bundle
+from export.golden import golden_queries
 from export.index.tune import tune
 
 RECALL_K = 100
-GOLDEN_USERS = 8
+TUNING_USERS = 2000
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Parts:
     """What a bundle is made of.
 
     `items` carries the extra columns `popularity` (share in 0..1) and `first_seen` (seconds
-    since 1970, null where unknown); `users` are real records for the golden queries and for
-    tuning the index on vectors that will be searched for.
+    since 1970, null where unknown); `users` are real records, for tuning the index on vectors
+    that will be searched for, and do not get into the bundle.
     """
 
     schema: Schema
@@ -49,7 +50,7 @@ class Parts:
 
 
 def write_bundle(target: Path, parts: Parts, *, target_recall: float = 0.99) -> Manifest:
-    """Write a bundle; it appears whole or not at all.
+    """Write a bundle; it appears whole, and only once it has been opened, or not at all.
 
     Args:
         target: The folder; its name becomes the version.
@@ -70,10 +71,10 @@ def write_bundle(target: Path, parts: Parts, *, target_recall: float = 0.99) -> 
         embedder = Embedder.open(layout, parts.schema)
         vectors = embedder.embed("item", parts.items.records)
         np.save(layout.vectors, vectors)
-        users = parts.users[:2000]
-        report = _write_index(layout, vectors, embedder.embed("user", users), target_recall)
-        golden = golden_queries(vectors, parts.items.ids, users[:GOLDEN_USERS], embedder)
-        _write_json(layout.golden, golden)
+        users = embedder.embed("user", parts.users[:TUNING_USERS])
+        report = _write_index(layout, vectors, users, target_recall)
+        golden = golden_queries(embedder, parts.items.ids, parts.items.records, vectors)
+        _write_json(layout.golden, golden.model_dump())
         _write_json(layout.parity, parts.parity)
         _write_json(layout.metrics, parts.metrics)
         layout.config.write_text(parts.config, encoding="utf-8")
@@ -87,6 +88,7 @@ def write_bundle(target: Path, parts: Parts, *, target_recall: float = 0.99) -> 
             checksums=checksums(folder),
         )
         write_manifest(folder, manifest)
+        open_bundle(folder)
     return manifest
 
 
@@ -98,7 +100,7 @@ def _write_items(layout: BundleLayout, parts: Parts) -> None:
 
 
 def _write_index(
-    layout: BundleLayout, vectors: np.ndarray[Any, Any], users: Any, target: float
+    layout: BundleLayout, vectors: Vectors, users: Vectors, target: float
 ) -> IndexReport:
     tuned = tune(vectors, k=RECALL_K, target=target, queries=users if len(users) else None)
     if not tuned.reached:

@@ -48,7 +48,7 @@ def embed(
     out: Annotated[Path, typer.Option(help="The .parquet or .csv file to write.")],
 ) -> None:
     """Turn records into vectors, without a service."""
-    rows = embed_file(bundle, side, file, out)
+    rows = embed_file(bundle, side, file, out, on_note=_note)
     typer.echo(f"wrote {out} ({rows} vectors)")
 
 
@@ -63,5 +63,9 @@ def recall(
     exact: Annotated[bool, typer.Option("--exact", help="Search exactly.")] = False,
 ) -> None:
     """Recall for many users, without a service."""
-    rows = recall_file(bundle, users, k, out, items=items, exact=exact)
+    rows = recall_file(bundle, users, k, out, items=items, exact=exact, on_note=_note)
     typer.echo(f"wrote {out} ({rows} rows)")
+
+
+def _note(text: str) -> None:
+    typer.echo(text, err=True)

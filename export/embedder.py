@@ -1,9 +1,7 @@
 """Records become vectors, by the towers of a bundle; the same lines in export and service."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -13,13 +11,12 @@ from export.contract.bundle import UNIT_NORM, Bundle, BundleLayout, read_bundle
 from export.contract.errors import BundleError, SchemaError
 from export.contract.schema import Record, Schema, SideName
 from export.contract.session import open_session
+from export.golden import check_golden
 
 Vectors = NDArray[np.float32]
 
 CHUNK = 1024
 """Records embedded by one run of a tower, so that memory does not grow with their number."""
-
-GOLDEN_TOLERANCE = 1e-4
 
 
 class Embedder:
@@ -29,7 +26,7 @@ class Embedder:
         self.schema = schema
         self._towers = towers
         for side, session in towers.items():
-            _check_inputs(schema, side, session)
+            _check_fits(schema, side, session)
 
     @classmethod
     def open(cls, layout: BundleLayout, schema: Schema) -> "Embedder":
@@ -77,7 +74,7 @@ def _open_tower(path: Path) -> ort.InferenceSession:
         raise BundleError(f"{path}: {error}") from error
 
 
-def _check_inputs(schema: Schema, side: SideName, session: ort.InferenceSession) -> None:
+def _check_fits(schema: Schema, side: SideName, session: ort.InferenceSession) -> None:
     kinds = {"tensor(string)": "string", "tensor(float)": "float32", "tensor(bool)": "bool"}
     got = {one.name: kinds.get(one.type, one.type) for one in session.get_inputs()}
     expected = {one.name: one.dtype for one in schema.side(side).inputs}
@@ -86,6 +83,9 @@ def _check_inputs(schema: Schema, side: SideName, session: ort.InferenceSession)
     outputs = [one.name for one in session.get_outputs()]
     if outputs != ["vector"]:
         raise BundleError(f"{side} tower: its outputs are {outputs}, expected ['vector']")
+    shape = session.get_outputs()[0].shape
+    if shape[1:] != [schema.dim]:
+        raise BundleError(f"{side} tower: gives {shape}, the schema says [batch, {schema.dim}]")
 
 
 def open_bundle(folder: Path) -> tuple[Bundle, Embedder]:
@@ -99,46 +99,3 @@ def open_bundle(folder: Path) -> tuple[Bundle, Embedder]:
     embedder = Embedder.open(bundle.layout, bundle.schema)
     check_golden(bundle, embedder)
     return bundle, embedder
-
-
-def golden_queries(
-    bundle_vectors: Vectors, ids: Sequence[str], users: Sequence[Record], embedder: Embedder
-) -> list[dict[str, Any]]:
-    """Return queries with their answers: each user with and without preference, top ten items."""
-    golden = []
-    for user in users:
-        for present in (True, False):
-            vector = embedder.embed("user", [user], [present])[0]
-            scores = bundle_vectors @ vector
-            top = np.argsort(-scores, kind="stable")[:10]
-            golden.append(
-                {
-                    "user": user,
-                    "present": present,
-                    "vector": [float(value) for value in vector],
-                    "items": [ids[row] for row in top],
-                    "scores": [float(score) for score in scores[top]],
-                }
-            )
-    return golden
-
-
-def check_golden(bundle: Bundle, embedder: Embedder) -> None:
-    """Ask the golden queries again.
-
-    Raises:
-        BundleError: A vector or a score differs from the recorded one by more than 1e-4.
-
-    """
-    rows = {one: row for row, one in enumerate(bundle.ids)}
-    golden = json.loads(bundle.layout.golden.read_bytes())
-    for number, query in enumerate(golden, start=1):
-        user = bundle.schema.user.parse(query["user"])
-        vector = embedder.embed("user", [user], [query["present"]])[0]
-        found = bundle.vectors[[rows[one] for one in query["items"]]] @ vector
-        off = max(
-            np.abs(vector - np.float32(query["vector"])).max(),
-            np.abs(found - np.float32(query["scores"])).max(initial=0),
-        )
-        if not off <= GOLDEN_TOLERANCE:
-            raise BundleError(f"{bundle.layout.golden}: query {number} is off by {off:.2g}")

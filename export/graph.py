@@ -14,21 +14,25 @@ def join(
 ) -> onnx.ModelProto:
     """Return one self-contained model: raw record in (`Side.inputs`), `vector` out.
 
-    `program` takes the inputs `Side.encoded` names; those the encoder does not make (`present`,
-    weights) are taken from the raw input of the same name.
+    `program` takes the inputs that `Side.encoded` names, in that order, by whatever names; those
+    the encoder does not make (`present`, weights) are the raw inputs themselves.
     """
     side = schema.side(side_name)
     tower = compose.add_prefix(program, PREFIX)
     made = {output.name for output in encoder.graph.output}
-    links = [(ENCODED + name, PREFIX + name) for name in side.encoded if ENCODED + name in made]
+    taken = dict(zip(side.encoded, [one.name for one in tower.graph.input], strict=True))
+    links = [(ENCODED + name, to) for name, to in taken.items() if ENCODED + name in made]
     merged = compose.merge_models(
         encoder, tower, io_map=links, outputs=[PREFIX + "vector"], producer_name="firstsight"
     )
     graph = merged.graph
-    raw = {PREFIX + one.name: one.name for one in side.inputs}
+    raw = {to: name for name, to in taken.items() if ENCODED + name not in made}
     for node in graph.node:
+        del node.metadata_props[:]  # where in which module it came from, folders included
         for position, name in enumerate(node.input):
             node.input[position] = raw.get(name, name)
+    del merged.opset_import[:]
+    merged.opset_import.extend(encoder.opset_import)
     graph.node.append(helper.make_node("Identity", [PREFIX + "vector"], ["vector"]))
     del graph.input[:], graph.output[:], graph.value_info[:]
     graph.input.extend(value_info(one) for one in side.inputs)

@@ -1,7 +1,7 @@
 """A bundle without a service: records to vectors, users to recalled items."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,48 +21,73 @@ from export.index.exact import ExactConfig
 
 CHUNK = 1024
 
+Note = Callable[[str], None]
 
-def embed_file(folder: Path, side: SideName, source: Path, out: Path) -> int:
+RECALLED = pa.schema(
+    {"user_id": pa.string(), "rank": pa.int32(), "item_id": pa.string(), "score": pa.float32()}
+)
+
+
+def embed_file(
+    folder: Path, side: SideName, source: Path, out: Path, *, on_note: Note = lambda text: None
+) -> int:
     """Embed a table of records; writes columns `<side>_id`, `vector`, and returns the rows.
+
+    `on_note` is told which columns are no features, and which features have no column.
 
     Raises:
         BundleError, DataError: As reading them does.
     """
     bundle, embedder = open_bundle(folder)
-    table = read_records(source, bundle.schema.side(side), f"{side}_id")
+    table = _read(source, bundle, side, on_note)
     vectors = embedder.embed(side, table.records)
     flat = pa.array(vectors.reshape(-1), pa.float32())
     column = pa.FixedSizeListArray.from_arrays(flat, bundle.schema.dim)
-    write_table(out, pa.table({f"{side}_id": pa.array(table.ids), "vector": column}))
-    return len(table)
+    found = pa.table({f"{side}_id": pa.array(table.ids, pa.string()), "vector": column})
+    return write_tables(out, found.schema, [found])
 
 
 def recall_file(
-    folder: Path, users: Path, k: int, out: Path, *, items: Path | None = None, exact: bool = False
+    folder: Path,
+    users: Path,
+    k: int,
+    out: Path,
+    *,
+    items: Path | None = None,
+    exact: bool = False,
+    on_note: Note = lambda text: None,
 ) -> int:
     """Recall k items for each user; writes columns user_id, rank (from 1), item_id, score.
 
-    `items` is a table to recall from instead of the bundle's catalogue. Returns the rows.
+    `items` is a table to recall from instead of the bundle's catalogue, always exactly. Fewer
+    than k come back for a smaller catalogue. `on_note` is told which columns are no features, and
+    which features have no column. Returns the rows.
 
     Raises:
         BundleError, DataError: As reading them does.
     """
     bundle, embedder = open_bundle(folder)
-    asked = read_records(users, bundle.schema.user, "user_id")
-    ids, index = _searched(bundle, embedder, items, exact)
-    parts = [*_recall(embedder, asked, np.array(ids, dtype=object), index, k)]
-    write_table(out, pa.concat_tables(parts))
-    return sum(len(part) for part in parts)
-
-
-def _searched(
-    bundle: Bundle, embedder: Embedder, items: Path | None, exact: bool
-) -> tuple[list[str], VectorIndex]:
+    asked = _read(users, bundle, "user", on_note)
     if items is not None:
-        table = read_records(items, bundle.schema.item, "item_id")
-        vectors = embedder.embed("item", table.records)
-        return table.ids, ExactConfig().build(vectors)
-    return bundle.ids, ExactConfig().build(bundle.vectors) if exact else open_index(bundle)
+        other = _read(items, bundle, "item", on_note)
+        ids, index = other.ids, ExactConfig().build(embedder.embed("item", other.records))
+    else:
+        ids = bundle.ids
+        index = ExactConfig().build(bundle.vectors) if exact else open_index(bundle)
+    return write_tables(
+        out, RECALLED, _recall(embedder, asked, np.array(ids, dtype=object), index, k)
+    )
+
+
+def _read(path: Path, bundle: Bundle, side_name: SideName, on_note: Note) -> RecordTable:
+    """Read a table of records, and say where its columns and the features differ."""
+    side = bundle.schema.side(side_name)
+    table = read_records(path, side, f"{side_name}_id")
+    if unused := table.extras.column_names:
+        on_note(f"{path}: columns that are no features: {', '.join(unused)}")
+    if missing := [name for name in side.features if name not in table.features]:
+        on_note(f"{path}: features without a column: {', '.join(missing)}")
+    return table
 
 
 def _recall(
@@ -73,37 +98,44 @@ def _recall(
         labels, scores = index.search(embedder.embed("user", part), k)
         found = labels.shape[1]
         names = np.repeat(np.array(users.ids[start : start + CHUNK], dtype=object), found)
-        yield pa.table(
-            {
-                "user_id": pa.array(names, pa.string()),
-                "rank": pa.array(np.tile(np.arange(1, found + 1), len(part)), pa.int32()),
-                "item_id": pa.array(ids[labels.reshape(-1)], pa.string()),
-                "score": pa.array(scores.reshape(-1), pa.float32()),
-            }
-        )
+        columns = {
+            "user_id": names,
+            "rank": np.tile(np.arange(1, found + 1), len(part)),
+            "item_id": ids[labels.reshape(-1)],
+            "score": scores.reshape(-1),
+        }
+        yield pa.table(columns, schema=RECALLED)
 
 
-def write_table(out: Path, table: pa.Table) -> None:
+def write_tables(out: Path, schema: pa.Schema, parts: Iterable[pa.Table]) -> int:
     """Write Parquet or CSV by the file's ending; the old file or the new one, never a mix.
+
+    Parts are written as they come, so that memory does not grow with their number; returns the
+    rows.
 
     Raises:
         DataError: Another ending.
     """
     if out.suffix not in (".parquet", ".csv"):
         raise DataError(f"{out}: got {out.suffix!r}, expected a .parquet or .csv file")
+    is_csv = out.suffix == ".csv"
+    schema, rows = _flat(schema.empty_table()).schema if is_csv else schema, 0
+    kind = pyarrow.csv.CSVWriter if is_csv else pyarrow.parquet.ParquetWriter
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        part = Path(folder) / out.name
-        if out.suffix == ".csv":
-            pyarrow.csv.write_csv(_flat(table), part)
-        else:
-            pyarrow.parquet.write_table(table, part)
-        part.replace(out)
+        unfinished = Path(folder) / out.name
+        with kind(unfinished, schema) as writer:
+            for part in parts:
+                writer.write_table(_flat(part) if is_csv else part)
+                rows += len(part)
+        unfinished.replace(out)
+    return rows
 
 
 def _flat(table: pa.Table) -> pa.Table:
     """Write vectors out as text, which is all that CSV can hold."""
     if "vector" not in table.column_names:
         return table
-    text = [" ".join(f"{x:.7g}" for x in vector) for vector in table.column("vector").to_pylist()]
-    return table.set_column(table.column_names.index("vector"), "vector", pa.array(text))
+    text = [" ".join(f"{x:.9g}" for x in vector) for vector in table.column("vector").to_pylist()]
+    position = table.column_names.index("vector")
+    return table.set_column(position, "vector", pa.array(text, pa.string()))

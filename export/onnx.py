@@ -1,7 +1,6 @@
 """A tower program becomes one self-contained ONNX file, and parity of the two is proven."""
 
 import logging
-import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from torch.export import ExportedProgram, load
 
 from export.contract.encoder import ENCODED
@@ -35,7 +35,8 @@ def convert(layout: RunLayout, schema: Schema, side: SideName) -> onnx.ModelProt
             dynamo=True,
             external_data=False,
             opset_version=20,
-            input_names=schema.side(side).encoded,
+            # A feature may be called as the exporter calls its own tensors ("add", "val_1").
+            input_names=[f"input/{name}" for name in schema.side(side).encoded],
             output_names=["vector"],
             verbose=False,
         )
@@ -89,15 +90,26 @@ def prove_parity(
             arrays = features.pack(part, present)
             got = tower.run(["vector"], arrays)[0]
             expected = program(_encoded(encoder, arrays, features.encoded)).numpy()
-            worst = max(worst, float(np.abs(got - expected).max()))
-            if not worst <= TOLERANCE or not math.isfinite(worst):
-                raise BundleError(
-                    f"{side} tower: torch and onnxruntime differ by {worst:.2g} "
-                    f"(allowed {TOLERANCE}) at batch {size}"
-                )
+            worst = max(_difference(got, expected, f"{side} tower, batch {size}"), worst)
             key = f"{'warm' if is_warm else 'cold'}, batch {size}"
             counts[key] = counts.get(key, 0) + len(part)
     return {"rows": counts, "max_abs_difference": worst, "tolerance": TOLERANCE}
+
+
+def _difference(got: NDArray[Any], expected: NDArray[Any], what: str) -> float:
+    """Return the largest absolute difference.
+
+    Raises:
+        BundleError: It is above 1e-5 or not a number, or the shapes differ.
+    """
+    if got.shape != expected.shape:
+        raise BundleError(f"{what}: onnxruntime gives {got.shape}, torch {expected.shape}")
+    off = float(np.abs(got - expected).max())
+    if not off <= TOLERANCE:  # also where it is NaN
+        raise BundleError(
+            f"{what}: torch and onnxruntime differ by {off:.2g} (allowed {TOLERANCE})"
+        )
+    return off
 
 
 def _module(program: ExportedProgram) -> Any:

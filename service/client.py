@@ -3,7 +3,7 @@
 import json
 import threading
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from export.contract.errors import ConfigError
@@ -22,7 +22,7 @@ class ServiceFailed(Exception):
 
 
 class Client:
-    """Calls one service; may be used by several threads."""
+    """Calls one service; may be used by several threads, and is closed by one."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -33,6 +33,14 @@ class Client:
         self._kind = HTTPConnection if parts.scheme == "http" else HTTPSConnection
         self._where = (parts.hostname, parts.port)
         self._own = threading.local()
+        self._all: list[HTTPConnection] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for connection in self._all:
+            connection.close()
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Send one request and return what it answers; None for an empty answer.
@@ -63,6 +71,7 @@ class Client:
         if not hasattr(self._own, "connection"):
             host, port = self._where
             self._own.connection = self._kind(host, port, timeout=TIMEOUT_S)
+            self._all.append(self._own.connection)
         connection: HTTPConnection = self._own.connection
         return connection
 

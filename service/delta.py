@@ -61,9 +61,11 @@ class Delta:
         Only the first `rows` rows are looked at, less those retired by `tick`. Equal scores go by
         row, at the cut too.
         """
+        if not rows:
+            return [(np.empty(0, np.int64), np.empty(0, np.float32))] * len(queries)
         vectors, retired = self._vectors[:rows], self._retired[:rows]
         gone = np.flatnonzero((retired != 0) & (retired <= tick))
-        step = max(1, SCORES_AT_ONCE // max(rows, 1))
+        step = max(1, SCORES_AT_ONCE // rows)
         found = []
         for start in range(0, len(queries), step):
             scores = queries[start : start + step] @ vectors.T

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 THIN_OUT = 1024
 """Delta rows from which on, once half of them are retired, the live ones move to a new delta."""
 
+GONE = -1
+
 DELTA_MANY, TOMBSTONES_MANY = 10_000, 0.15
 """Rows of delta, and share of the main index that is gone, that make a new main index worthwhile:
 10,000 rows of 64 cost a search 0.15 ms, and tombstones have to be fetched and dropped."""
@@ -58,7 +60,9 @@ class Generation:
         self.bundle = replace(bundle, ids=cast(list[str], ids), records=self.catalogue.table)
         self._overlay = Overlay(self.catalogue, bundle.schema.item)
         self._view = View(MainIndex(ids, bundle.vectors, index), Delta(bundle.schema.dim), 0, 0)
-        self._places: dict[str, int] = {}  # id -> its one live row of the delta
+        # id -> its one live row of the delta; once there an id stays, so that a search beside a
+        # writer never counts too few of those that it excludes.
+        self._places: dict[str, int] = {}
 
     @classmethod
     def load(cls, folder: Path) -> "Generation":
@@ -137,7 +141,8 @@ class Generation:
         known = [main.ids.rows(ids) for ids in sets]
         asked = [min(k, len(main) + view.rows) for k in ks]
         from_main = main.search(vectors, asked, known, view.tick)
-        wide = [k + len(ids) for k, ids in zip(asked, sets, strict=True)]
+        in_delta = [sum(map(self._places.__contains__, ids)) for ids in sets]
+        wide = [k + more for k, more in zip(asked, in_delta, strict=True)]
         from_delta = view.delta.search(vectors, wide, view.rows, view.tick)
         found = []
         for (rows, scores), (places, more), ids, k in zip(
@@ -188,8 +193,9 @@ class Generation:
         delta, tick = self._view.delta, self._view.tick + 1
         if (row := self._view.main.ids.row(item.id)) is not None:
             self._view.main.retire(row, tick)
-        if (place := self._places.pop(item.id, None)) is not None:
+        if (place := self._places.get(item.id, GONE)) != GONE:
             delta.retire(place, tick)
+            self._places[item.id] = GONE
         if item.op == "put" and vector is not None:
             self._places[item.id] = delta.append(item.id, vector)
         self._view = View(self._view.main, delta, len(delta), tick)
@@ -223,7 +229,7 @@ class Generation:
 
     def vector(self, one: str) -> Vectors | None:
         """Return float32[dim] of an item; None if it is unknown or removed."""
-        if (place := self._places.get(one)) is not None:
+        if (place := self._places.get(one, GONE)) != GONE:
             return self._view.delta.vectors(place).copy()
         row = self._view.main.ids.row(one) if one in self else None
         return None if row is None else self._view.main.vectors[row]

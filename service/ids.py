@@ -72,11 +72,10 @@ class Ids(Sequence[str]):
         places = np.minimum(self._hashes.searchsorted(keys), len(self) - 1)
         hits = np.flatnonzero(self._hashes[places] == keys)
         rows = self._order[places[hits]].astype(np.int64)
-        asked = list(ids)
-        found: list[int] = []
-        for hit, row, here in zip(hits.tolist(), rows.tolist(), self.take(rows), strict=True):
-            one = asked[hit]
-            true_row = row if here == one else self.row(one)  # another of the same hash
-            if true_row is not None:
-                found.append(true_row)
-        return np.array(found, np.int64)
+        listed = list(ids)
+        asked = [listed[hit] for hit in hits.tolist()]
+        if self.take(rows) == asked:
+            return rows
+        # Another id of the same hash stands first, or only.
+        found = (self.row(one) for one in asked)
+        return np.array([row for row in found if row is not None], np.int64)

@@ -54,7 +54,6 @@ class Tally:
 
 def load_items(path: Path, url: str) -> int:
     """Post the items of a table in batches; return the exit code."""
-    client = Client(url)
     tally = Tally("item")
 
     def post(rows: Sequence[Row]) -> None:
@@ -66,12 +65,12 @@ def load_items(path: Path, url: str) -> int:
             else:
                 tally.refuse(row.number, row.id, result["detail"])
 
-    return _load(path, _side(client, "item"), tally, post)
+    with Client(url) as client:
+        return _load(path, _side(client, "item"), tally, post)
 
 
 def load_users(path: Path, url: str) -> int:
     """Put the users of a table, several at once; return the exit code."""
-    client = Client(url)
     tally = Tally("user")
 
     def put(row: Row) -> str | None:
@@ -90,15 +89,15 @@ def load_users(path: Path, url: str) -> int:
             else:
                 tally.refuse(row.number, row.id, reason)
 
-    with ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
+    with Client(url) as client, ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
         return _load(path, _side(client, "user"), tally, put_all)
 
 
 def delete_items(ids: Iterable[str], url: str) -> None:
     """Remove items."""
-    client = Client(url)
-    for one in ids:
-        client.call("DELETE", f"/items/{quote(one, safe='')}")
+    with Client(url) as client:
+        for one in ids:
+            client.call("DELETE", f"/items/{quote(one, safe='')}")
 
 
 def _side(client: Client, name: str) -> Side:

@@ -110,8 +110,9 @@ class MainIndex:
         hits = []
         for place, want in enumerate(group):
             good = usable[place]
-            if len(want.excluded):
-                good = good & ~np.isin(rows[place], want.excluded)
+            if len(want.excluded):  # a set of few is quicker than np.isin
+                gone = set(want.excluded.tolist())
+                good &= np.array([row not in gone for row in rows[place].tolist()], np.bool_)
             hits.append((rows[place][good][: want.k], scores[place][good][: want.k]))
         return hits
 

@@ -40,14 +40,9 @@ def tiny_schema(items: int = 40) -> Schema:
                 "topics": {"kind": "tags", "table": "topic"},
                 "length": {"kind": "number", "log1p": True, "mean": 3.0, "scale": 1.0},
             },
-            "preference": {"clicks": {"kind": "number", "aggregate": "count"}},
-        }
-    )
-    item = item.model_copy(
-        update={
             "preference": {
-                "clicks": item.preference["clicks"].model_copy(update={"mean": 5.0, "scale": 3.0})
-            }
+                "clicks": {"kind": "number", "aggregate": "count", "mean": 5.0, "scale": 3.0}
+            },
         }
     )
     return Schema(

@@ -65,7 +65,10 @@ def evaluate(subject: Subject) -> dict[str, Any]:
 
 
 def make_baselines(data: Data, split: Split, schema: Schema) -> tuple[dict[str, Scores], str]:
-    """Return the untrained scorers, and which popularity was best on validation."""
+    """Return the untrained scorers, and which popularity was best on validation.
+
+    Content neighbours are among them where items have tags or categories.
+    """
     size, rows = len(data.items), data.interactions
 
     def popularity(parts: tuple[int, ...]) -> dict[str, Scores]:
@@ -90,12 +93,10 @@ def make_baselines(data: Data, split: Split, schema: Schema) -> tuple[dict[str, 
     popular = popularity((TRAIN, VALIDATION))[window]
     clicked = np.isin(split.part, (TRAIN, VALIDATION)) & (rows.label > 0)
     liked = UserItems.from_pairs(rows.user[clicked], rows.item[clicked], len(data.users))
-    words = ItemWords(content_columns(data, schema))
-    return {
-        "random": random_scores(size, seed=1),
-        "popularity": popular,
-        "content_neighbours": content_neighbours(words, liked, popular),
-    }, window
+    baselines = {"random": random_scores(size, seed=1), "popularity": popular}
+    if columns := content_columns(data, schema):
+        baselines["content_neighbours"] = content_neighbours(ItemWords(columns), liked, popular)
+    return baselines, window
 
 
 def content_columns(data: Data, schema: Schema) -> Mapping[str, list[Raw]]:

@@ -21,11 +21,15 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 @dataclass(frozen=True)
 class RecordTable:
-    """Parsed records beside their ids; `extras` holds the columns that are no features."""
+    """Parsed records beside their ids; `extras` holds the columns that are no features.
+
+    `features` names the features that had a column.
+    """
 
     ids: list[str]
     records: list[dict[str, Raw]]
     extras: pa.Table
+    features: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -158,7 +162,7 @@ def read_records(path: Path, side: Side, id_column: str) -> RecordTable:
                     record[name] = value
         except UnicodeDecodeError as error:
             raise DataError(f"{path}: column {name!r}: {error}") from error
-    return RecordTable(ids, records, table.drop_columns([id_column, *names]))
+    return RecordTable(ids, records, table.drop_columns([id_column, *names]), tuple(names))
 
 
 def _cells(column: pa.ChunkedArray) -> Iterator[object]:

@@ -33,8 +33,10 @@ def test_ids_of_one_hash_are_told_apart() -> None:
     ids = Ids(["a", "b", "c"])
     ids._hashes[:] = hash("b")  # as if all had collided
     assert ids.row("b") == 1
+    assert ids.rows(["b"]).tolist() == [1]
     ids._hashes[:] = hash("x")
     assert ids.row("x") is None
+    assert ids.rows(["x"]).size == 0
 
 
 def test_an_id_takes_less_than_fifty_bytes() -> None:

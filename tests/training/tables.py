@@ -1,14 +1,17 @@
-"""Small data folders, written for one test."""
+"""Small data, on disk or in memory, made for one test."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from export.contract.tables import RecordTable
 from training.config import DataConfig
+from training.data import Data, Interactions
 
 Columns = Mapping[str, Any] | pa.Table
 
@@ -27,3 +30,38 @@ def write_csv(folder: Path, **tables: str) -> DataConfig:
         (folder / f"{name}.csv").write_text(text, encoding="utf-8")
     names = {name: f"{name}.csv" for name in ("interactions", "users", "items")}
     return DataConfig(folder=folder, **names)
+
+
+def no_records(ids: list[str]) -> RecordTable:
+    """Make a table of ids that nothing is known of."""
+    return RecordTable(ids, [{} for _ in ids], pa.table({}))
+
+
+def make_data(
+    user: Any,
+    item: Any,
+    *,
+    timestamp: Any = None,
+    label: Any = None,
+    split: list[str | None] | None = None,
+    users: int | None = None,
+    items: int | None = None,
+) -> Data:
+    """Make data of users u0, u1, ... and items i0, i1, ... from the positions of each row."""
+    user, item = np.asarray(user, np.int32), np.asarray(item, np.int32)
+    columns = {} if split is None else {"split": np.array(split, dtype=object)}
+    rows = Interactions(
+        user=user,
+        item=item,
+        label=np.ones(len(user), np.int8) if label is None else np.asarray(label, np.int8),
+        weight=np.ones(len(user), np.float32),
+        timestamp=None if timestamp is None else np.asarray(timestamp, np.float64),
+        order=None,
+        columns=columns,
+    )
+    users, items = users or int(user.max()) + 1, items or int(item.max()) + 1
+    return Data(
+        rows,
+        no_records([f"u{n}" for n in range(users)]),
+        no_records([f"i{n}" for n in range(items)]),
+    )

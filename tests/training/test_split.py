@@ -2,13 +2,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from export.contract.errors import DataError
-from export.contract.tables import RecordTable
-from tests.training.tables import write
-from training.data import Data, Interactions
+from tests.training.tables import make_data, write
+from training.data import Data
 from training.split import (
     TEST,
     TRAIN,
@@ -24,37 +22,6 @@ from training.split import (
 
 NOWHERE = Path("nowhere")
 NAMES = {UNUSED: "unused", TRAIN: "train", VALIDATION: "validation", TEST: "test"}
-
-
-def records(ids: list[str]) -> RecordTable:
-    return RecordTable(ids, [{} for _ in ids], pa.table({}))
-
-
-def make_data(
-    user: Any,
-    item: Any,
-    *,
-    timestamp: Any = None,
-    label: Any = None,
-    split: list[str | None] | None = None,
-    users: int | None = None,
-    items: int | None = None,
-) -> Data:
-    user, item = np.asarray(user, np.int32), np.asarray(item, np.int32)
-    columns = {} if split is None else {"split": np.array(split, dtype=object)}
-    rows = Interactions(
-        user=user,
-        item=item,
-        label=np.ones(len(user), np.int8) if label is None else np.asarray(label, np.int8),
-        weight=np.ones(len(user), np.float32),
-        timestamp=None if timestamp is None else np.asarray(timestamp, np.float64),
-        order=None,
-        columns=columns,
-    )
-    users, items = users or int(user.max()) + 1, items or int(item.max()) + 1
-    return Data(
-        rows, records([f"u{n}" for n in range(users)]), records([f"i{n}" for n in range(items)])
-    )
 
 
 def random_data(seed: int = 0, rows: int = 6000, users: int = 300, items: int = 200) -> Data:

@@ -1,0 +1,173 @@
+"""The commands of the service, against a real one."""
+
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+import firstsight
+from export.contract.bundle import BundleLayout
+from service import worker
+from service.cli import plan_of
+from service.control import WorkerControl
+from service.generation import Generation
+from service.settings import Settings, read_settings
+from tests.tiny import tiny_bundle
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """Give back the handlers that the command's own logging replaces."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def url(redis_url: str, generation: Generation) -> Iterator[str]:
+    """A service on a port of the loopback."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    far, near = socket.socketpair()
+    control = WorkerControl.alone()
+    held, control.lifeline = control.lifeline, near
+    settings = Settings(redis=redis_url, linger_s=0)
+    serving = threading.Thread(
+        target=worker.run_worker, args=(settings, generation, listener, control)
+    )
+    serving.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    far.close()
+    serving.join(10)
+    held.close()
+    control.close()
+
+
+def test_items_of_a_csv_are_loaded_and_the_refused_named(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "items.csv"
+    path.write_text('item_id,topics,length,title\n01,"art,food",12,A\n02,music,long,B\n1,,,C\n')
+    assert firstsight.run(["items", "load", str(path), "--url", url]) == 1
+    told = capsys.readouterr()
+    assert told.out == "loaded 2, refused 1\n"
+    assert "row 2, item '02': feature 'length': got 'long'" in told.err
+    assert "columns that are no features: title" in told.err
+    stored = httpx.get(f"{url}/items/01").json()["record"]
+    assert stored == {"id": "01", "topics": ["art", "food"], "length": 12.0}
+    assert httpx.get(f"{url}/items/1").json()["record"] == {"id": "1"}
+    assert httpx.get(f"{url}/items/02").status_code == 404
+
+    assert firstsight.run(["items", "delete", "01", "1", "a/b", "--url", url]) == 0
+    assert httpx.get(f"{url}/items/01").status_code == 404
+
+
+def test_users_of_a_parquet_table_are_loaded(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "users.parquet"
+    taste = pa.array([[("art", 2.0)], None, []], pa.map_(pa.string(), pa.float64()))
+    recent = pa.array([["i1"], None, ["i2", "i3"]], pa.list_(pa.string()))
+    columns = {"user_id": ["u1", "a/b", "ü"], "age": [30.0, float("nan"), None]}
+    pyarrow.parquet.write_table(pa.table({**columns, "taste": taste, "recent": recent}), path)
+    assert firstsight.run(["users", "load", str(path), "--url", url]) == 0
+    first = httpx.get(f"{url}/users/u1").json()["record"]
+    assert first == {"id": "u1", "age": 30.0, "taste": {"art": 2.0}, "recent": ["i1"]}
+    assert httpx.get(f"{url}/users/a%2Fb").json() == {
+        "id": "a/b",
+        "record": {"id": "a/b"},
+        "state": "fallback",
+        "dropped": ["content", "preference"],
+    }
+    assert httpx.get(f"{url}/users/%C3%BC").json()["record"]["recent"] == ["i2", "i3"]
+
+
+def test_more_rows_than_a_batch_are_all_loaded(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "items.csv"
+    path.write_text("item_id\n" + "".join(f"n{number}\n" for number in range(1234)))
+    assert firstsight.run(["items", "load", str(path), "--url", url]) == 0
+    told = capsys.readouterr()
+    assert told.out == "loaded 1234, refused 0\n"
+    assert "1234 of 1234 items" in told.err
+    assert httpx.get(f"{url}/items/n1233").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("table", "code", "told"),
+    [
+        (None, 2, "no such file"),
+        ("user_id\nu\n", 2, "no column 'item_id'"),
+        ("item_id\na\na\n", 2, "row 1 and again in row 2"),
+    ],
+)
+def test_a_table_that_cannot_be_loaded_is_one_line(
+    url: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    table: str | None,
+    code: int,
+    told: str,
+) -> None:
+    path = tmp_path / "items.csv"
+    if table is not None:
+        path.write_text(table)
+    assert firstsight.run(["items", "load", str(path), "--url", url]) == code
+    said = capsys.readouterr().err
+    assert told in said
+    assert said.count("\n") == 1
+
+
+def test_a_service_that_is_not_there_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    where = f"http://127.0.0.1:{port}"
+    assert firstsight.run(["items", "delete", "a", "--url", where]) == 1
+    assert capsys.readouterr().err.startswith(f"firstsight: {where}: ")
+    assert firstsight.run(["items", "delete", "a", "--url", "localhost:8000"]) == 2
+
+
+def test_a_good_bundle_is_verified_and_a_changed_one_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = tiny_bundle(tmp_path)
+    assert firstsight.run(["bundle", "verify", str(bundle)]) == 0
+    assert "version tiny-1, 40 items" in capsys.readouterr().out
+    golden = BundleLayout(bundle).golden
+    golden.write_bytes(golden.read_bytes() + b" ")
+    assert firstsight.run(["bundle", "verify", str(bundle)]) == 2
+    assert "golden.json" in capsys.readouterr().err
+
+
+def test_serving_what_is_no_bundle_is_the_users_mistake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert firstsight.run(["serve", "--bundle", str(tmp_path)]) == 2
+    assert "no bundle here" in capsys.readouterr().err
+
+
+def test_serving_on_a_port_in_use_does_not_start(
+    redis_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as used:
+        port = used.getsockname()[1]
+        assert firstsight.run(["serve", "--redis", redis_url, "--port", str(port)]) == 3
+    assert "choose another with --port" in capsys.readouterr().err
+
+
+def test_the_supervisor_is_told_what_the_settings_say() -> None:
+    settings = read_settings({"FIRSTSIGHT_WORKERS": "3", "FIRSTSIGHT_GRACE_S": "7"}, port=1)
+    plan = plan_of(settings)
+    assert (plan.workers, plan.grace_s, plan.port, plan.redis) == (3, 7.0, 1, None)
+    handed = plan.settings_for("unix:///x.sock")
+    assert isinstance(handed, Settings)
+    assert handed.redis is not None
+    assert handed.redis.get_secret_value() == "unix:///x.sock"

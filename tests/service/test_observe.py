@@ -1,0 +1,131 @@
+import json
+import logging
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from prometheus_client import REGISTRY
+
+from service import observe
+from service.generation import Generation
+from service.logs import JsonLines
+from service.request_id import new_request_id, request_id, set_request_id
+from service.settings import Settings
+from tests.service.running import Service
+
+DOC = Path(__file__).parents[2] / "docs" / "http.md"
+
+
+def sample(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def test_requests_and_recalls_are_counted_by_route_status_and_state(
+    redis_url: str, generation: Generation
+) -> None:
+    counted = [
+        ("firstsight_requests_total", {"route": "/recall", "status": "200"}),
+        ("firstsight_requests_total", {"route": "/items/{id}", "status": "404"}),
+        ("firstsight_requests_total", {"route": "none", "status": "404"}),
+        ("firstsight_recall_total", {"state": "fallback", "version": "tiny-1"}),
+        ("firstsight_request_seconds_count", {}),
+        ("firstsight_stage_seconds_count", {"stage": "store"}),
+    ]
+    before = [sample(name, **labels) for name, labels in counted]
+    with Service(Settings(redis=redis_url), generation) as service:
+        service.get("/recall?user_id=u")
+        service.get("/items/none-such")
+        service.get("/a/random/path")
+        after = [sample(name, **labels) for name, labels in counted]
+        assert [b - a for a, b in zip(before, after, strict=True)] == [1, 1, 1, 1, 3, 1]
+        assert sample("firstsight_index_items", part="main") == 40
+        text = service.get("/metrics").text
+    assert 'firstsight_recall_total{state="fallback",version="tiny-1"}' in text
+
+
+def test_every_metric_is_documented() -> None:
+    told = DOC.read_text()
+    for metric in REGISTRY.collect():
+        if metric.name.startswith("firstsight_"):
+            name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+            assert name in told, name
+
+
+def test_several_workers_answer_with_the_same_metrics(tmp_path: Path) -> None:
+    program = textwrap.dedent(
+        """
+        import os, sys
+        from service import observe
+        observe.REQUESTS.labels("/recall", 200).inc(int(sys.argv[1]))
+        observe.INDEX_ITEMS.labels("main").set(int(sys.argv[1]))
+        print(observe.exposition().decode())
+        """
+    )
+    environ = os.environ | {observe.MULTIPROCESS: str(tmp_path)}
+
+    def worker(count: int) -> str:
+        command = [sys.executable, "-c", program, str(count)]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    worker(5)
+    said = worker(2)
+    assert 'firstsight_requests_total{route="/recall",status="200"} 7.0' in said
+    # The first worker is gone: what it counted stays, what it held does not.
+    assert 'firstsight_index_items{part="main"} 2.0' in said
+
+
+def test_a_log_line_is_one_json_object_with_its_facts() -> None:
+    set_request_id(b"r-1")
+    record = logging.makeLogRecord(
+        {"name": "service.x", "levelname": "INFO", "msg": "told\nin %s", "args": ("two",)}
+        | {"items": 3, "created": 1.5, "msecs": 500.0}
+    )
+    line = JsonLines().format(record)
+    assert "\n" not in line
+    assert json.loads(line) == {
+        "time": "1970-01-01T00:00:01.500Z",
+        "level": "INFO",
+        "logger": "service.x",
+        "message": "told\nin two",
+        "request_id": "r-1",
+        "items": 3,
+    }
+
+
+def test_a_log_line_carries_the_traceback() -> None:
+    try:
+        raise ValueError("why")
+    except ValueError:
+        record = logging.makeLogRecord({"msg": "failed", "exc_info": sys.exc_info()})
+    assert "ValueError: why" in json.loads(JsonLines().format(record))["traceback"]
+
+
+def test_no_user_is_named_above_debug(
+    redis_url: str, generation: Generation, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with Service(Settings(redis=redis_url), generation) as service:
+        service.ask("PUT", "/users/canary", json={"country": "canary"})
+        service.get("/recall?user_id=canary")
+        service.post("/recall", {"user_id": "canary", "user": {"country": "canary", "age": "x"}})
+    ours = [record for record in caplog.records if record.name.startswith("service")]
+    said = [record for record in ours if record.levelno > logging.DEBUG]
+    assert [r for r in said if "canary" in json.dumps(vars(r), default=str)] == []
+    assert ours
+
+
+@pytest.mark.parametrize("given", [None, b"", b"a b", b"x" * 65, b"\xff", b"a\r\nb"])
+def test_a_request_id_that_is_not_sane_is_replaced(given: bytes | None) -> None:
+    made = set_request_id(given)
+    assert len(made) == 26
+    assert request_id() == made
+
+
+def test_new_request_ids_differ_and_rise_with_time() -> None:
+    made = [new_request_id() for _ in range(100)]
+    assert len(set(made)) == 100
+    assert [one[:10] for one in made] == sorted(one[:10] for one in made)

@@ -1,0 +1,175 @@
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from export.contract.run import RunLayout
+from firstsight import DONE, MISTAKE, run
+from tests.training.conftest import world_config
+
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def dirty(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the YAML of a world with a repeated row and a row of an unknown item."""
+    folder = tmp_path_factory.mktemp("dirty")
+    shutil.copytree(world, folder, dirs_exist_ok=True)
+    rows = pq.read_table(world / "interactions.parquet")
+    strange = rows.slice(1, 1).set_column(1, "item_id", pa.array(["elsewhere"]))
+    pq.write_table(
+        pa.concat_tables([rows, rows.slice(0, 1), strange]), folder / "interactions.parquet"
+    )
+    path = folder / "train.yaml"
+    raw = world_config(folder) | {"data": {"folder": "."}}
+    path.write_text(yaml.safe_dump(raw), encoding="utf-8")
+    return path
+
+
+def mistake(arguments: list[str], capsys: Output) -> str:
+    """Run a command that is the user's mistake, and return its one line."""
+    assert run(arguments) == MISTAKE
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert re.fullmatch(r"firstsight: .*\n", told.err)
+    return told.err
+
+
+def test_validate_tells_sizes_rules_and_what_is_left_out(dirty: Path, capsys: Output) -> None:
+    assert run(["validate", str(dirty)]) == DONE
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == f"{dirty}: good"
+    assert "160 users, 120 items" in lines[0]
+    assert "{'unknown_item': 1, 'exact_repeat': 1}" in lines[0]
+    assert "'train': " in lines[1]
+    assert "user: point_in_time by order; item: point_in_time by timestamp" in lines[2]
+
+
+def test_the_command_is_there_as_a_module(dirty: Path) -> None:
+    asked = [sys.executable, "-m", "firstsight", "validate", str(dirty), "--set"]
+    good = subprocess.run(
+        [*asked, "training.epochs=3"], capture_output=True, text=True, check=False
+    )
+    assert (good.returncode, good.stderr) == (DONE, "")
+    bad = subprocess.run([*asked, "training.epoch=3"], capture_output=True, text=True, check=False)
+    assert (bad.returncode, bad.stdout) == (MISTAKE, "")
+    assert bad.stderr.startswith(f"firstsight: {dirty}: training.epoch: unknown key")
+    assert bad.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("tower.kind=mlpp", "tower.kind: Input should be 'additive', got 'mlpp'"),
+        ("data.interactions=none.parquet", "none.parquet: no such file"),
+        ("split.cold=none.parquet", "none.parquet: no such file"),
+        ("user.content.gendr={kind: category}", "users.parquet: no column 'gendr'"),
+        ("item.preference.shown.where={tub: feed}", "where.tub: the interactions have no such"),
+        ("split={kind: given, column: label}", "column 'label'"),
+        ("losses.other.weight=1", "no 'other' in the list"),
+    ],
+)
+def test_a_mistake_in_config_or_data_is_one_line(
+    world_yaml: Path, capsys: Output, override: str, told: str
+) -> None:
+    assert told in mistake(["validate", str(world_yaml), "--set", override], capsys)
+
+
+def test_a_missing_config_is_a_mistake(tmp_path: Path, capsys: Output) -> None:
+    assert "No such file" in mistake(["train", str(tmp_path / "x.yaml"), "--out", "y"], capsys)
+
+
+def test_an_unknown_option_is_a_mistake(world_yaml: Path, capsys: Output) -> None:
+    assert "--outt" in mistake(["train", str(world_yaml), "--outt", "x"], capsys)
+
+
+def test_data_without_a_train_click_is_no_good(world: Path, tmp_path: Path, capsys: Output) -> None:
+    shutil.copytree(world, tmp_path, dirs_exist_ok=True)
+    rows = pq.read_table(world / "interactions.parquet")
+    parts = pa.array(["validation"] * rows.num_rows)
+    at = rows.column_names.index("split")
+    pq.write_table(rows.set_column(at, "split", parts), tmp_path / "interactions.parquet")
+    raw = world_config(tmp_path) | {"split": {"kind": "given"}}
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
+    assert "no train row is left" in mistake(["validate", str(tmp_path / "train.yaml")], capsys)
+
+
+@pytest.fixture(scope="module")
+def run_folder(dirty: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """Train by the command; return the run and the lines it printed, away from a terminal."""
+    folder = tmp_path_factory.mktemp("runs") / "dirty"
+    asked = [sys.executable, "-m", "firstsight", "train", str(dirty), "--out", str(folder)]
+    asked += ["--set", "training.epochs=1", "--set", "tower.dim=4"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert done.returncode == DONE, done.stderr
+    return folder, done.stdout.splitlines()
+
+
+def test_training_away_from_a_terminal_prints_plain_lines(
+    run_folder: tuple[Path, list[str]],
+) -> None:
+    folder, lines = run_folder
+    assert not any("\x1b" in line or "\r" in line for line in lines)
+    assert [
+        line for line in lines if re.match(r"epoch 1: loss \d+\.\d{4}; validation recall", line)
+    ]
+    assert lines[-1] == f"wrote {folder}"
+
+
+def test_training_prints_the_rule_of_each_side_and_what_was_left_out(
+    run_folder: tuple[Path, list[str]],
+) -> None:
+    text = "\n".join(run_folder[1])
+    assert "user: point_in_time by order; item: point_in_time by timestamp" in text
+    assert "left out: {'unknown_item': 1, 'exact_repeat': 1}" in text
+    assert "'train': " in text
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(
+    dirty: Path, run_folder: tuple[Path, list[str]], capsys: Output
+) -> None:
+    told = mistake(["train", str(dirty), "--out", str(run_folder[0])], capsys)
+    assert "holds a run already" in told
+
+
+def test_resuming_with_another_config_is_a_mistake(
+    dirty: Path, run_folder: tuple[Path, list[str]], capsys: Output
+) -> None:
+    assert run(["train", str(dirty), "--out", str(run_folder[0]), "--resume"]) == MISTAKE
+    assert "--resume needs the configuration the run began with" in capsys.readouterr().err
+
+
+def test_evaluate_prints_tables_and_writes_json(
+    run_folder: tuple[Path, list[str]], trained: RunLayout, tmp_path: Path, capsys: Output
+) -> None:
+    run_path, path = run_folder[0], tmp_path / "figures.json"
+    asked = ["evaluate", str(run_path), "--json", str(path), "--baseline", str(trained.folder)]
+    assert run(asked) == DONE
+    printed = capsys.readouterr().out
+    for text in ("recall@100 / ndcg@100", "AUC / GAUC", "content_neighbours", "cold_both"):
+        assert text in printed
+    assert re.search(r"popularity: counts of .*, chosen on validation", printed)
+    document = json.loads(path.read_text())
+    rival = document["baselines"][str(trained.folder)]
+    assert document["slices"]["random"] == rival["slices"]["random"], "the same rows for both"
+    assert document["slices"]["model"] != rival["slices"]["model"]
+    shown = f"{rival['slices']['model']['warm']['recall@100']:.4f}"
+    assert shown in printed
+
+
+def test_a_json_file_in_no_folder_is_refused_before_the_work(
+    run_folder: tuple[Path, list[str]], tmp_path: Path, capsys: Output
+) -> None:
+    asked = ["evaluate", str(run_folder[0]), "--json", str(tmp_path / "none" / "x.json")]
+    assert "no such folder" in mistake(asked, capsys)
+
+
+def test_evaluating_nothing_is_a_mistake(tmp_path: Path, capsys: Output) -> None:
+    assert "neither a run nor a bundle" in mistake(["evaluate", str(tmp_path)], capsys)

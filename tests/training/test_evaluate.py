@@ -1,0 +1,240 @@
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from export.bundling import export_run
+from export.contract.errors import BundleError, ConfigError, DataError
+from export.contract.run import RunLayout
+from export.contract.schema import Schema, Side
+from tests.training.conftest import world_config
+from tests.training.tables import make_data
+from training.config import parse_config
+from training.data import read_data
+from training.evaluate import evaluate, make_baselines
+from training.prepare import SIDES, log_of
+from training.rows import RowEncoder
+from training.run import run_training
+from training.split import TEST, TRAIN, VALIDATION, GivenSplit, make_split
+from training.subject import Subject, embed_all, open_subject
+
+SCORERS = {"model", "random", "popularity", "content_neighbours"}
+SLICES = {"warm", "cold_item", "cold_user", "cold_both", "all"}
+
+
+@pytest.fixture(scope="module")
+def subject(trained: RunLayout) -> Subject:
+    return open_subject(trained.folder, None)
+
+
+@pytest.fixture(scope="module")
+def found(subject: Subject) -> dict[str, Any]:
+    return evaluate(subject)
+
+
+@pytest.fixture(scope="module")
+def bundle(trained: RunLayout, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bundles") / "world-1"
+    export_run(trained.folder, folder)
+    return folder
+
+
+def relabelled(world: Path, folder: Path, seed: int) -> Path:
+    """Copy a world, with the labels of its test rows dealt out anew."""
+    shutil.copytree(world, folder)
+    path = folder / "interactions.parquet"
+    rows = pq.read_table(path)
+    label = rows["label"].to_numpy().copy()
+    test = rows["split"].to_numpy(zero_copy_only=False) == "test"
+    label[test] = np.random.default_rng(seed).permutation(label[test])
+    at = rows.column_names.index("label")
+    pq.write_table(rows.set_column(at, "label", pa.array(label)), path)
+    return folder
+
+
+def figures(found: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], float | None]]:
+    for part in ("slices", "rows"):
+        for scorer, slices in found[part].items():
+            for name, one in slices.items():
+                yield from (((part, scorer, name, key), value) for key, value in one.items())
+
+
+def test_every_scorer_is_measured_on_every_slice(found: dict[str, Any]) -> None:
+    for part, keys in (
+        ("slices", {"recall@10", "recall@100", "ndcg@10", "ndcg@100", "users", "pairs"}),
+        ("rows", {"auc", "gauc", "users", "rows"}),
+    ):
+        assert set(found[part]) == SCORERS
+        for slices in found[part].values():
+            assert set(slices) == SLICES
+            assert all(set(one) == keys for one in slices.values())
+
+
+def test_the_model_beats_chance_on_each_slice(found: dict[str, Any]) -> None:
+    for name in ("warm", "cold_item", "cold_user", "all"):
+        model, chance = (found["slices"][s][name]["recall@10"] for s in ("model", "random"))
+        assert model > 1.2 * chance, name
+    assert found["rows"]["model"]["all"]["auc"] > 0.55
+    assert found["rows"]["random"]["all"]["auc"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_run_and_its_bundle_measure_the_same(found: dict[str, Any], bundle: Path) -> None:
+    exported = dict(figures(evaluate(open_subject(bundle, None))))
+    trained = dict(figures(found))
+    assert exported.keys() == trained.keys()
+    for key, value in trained.items():
+        assert exported[key] == pytest.approx(value, abs=1e-6), key
+
+
+def test_figures_are_one_json_document(found: dict[str, Any]) -> None:
+    text = json.dumps(found, allow_nan=False)
+    assert json.loads(text) == found
+    assert found["test_rows"] == sum(
+        found["rows"]["model"][name]["rows"] for name in SLICES - {"all"}
+    )
+
+
+def test_rows_are_scored_in_the_context_they_were_shown_in(subject: Subject) -> None:
+    config, towers = subject.config, subject.towers
+    data = read_data(config.data, config.user, config.item)
+    split = make_split(config.split, data, config.data.folder)
+    log = log_of(data, split, (TRAIN, VALIDATION))
+    records = {s: RowEncoder(towers.schema, s, data, log).raw_records() for s in SIDES}
+    rows = split.rows(TEST)
+    interactions = data.interactions
+    users = [
+        records["user"][user] | {"tab": tab}
+        for user, tab in zip(
+            interactions.user[rows], interactions.columns["tab"][rows], strict=True
+        )
+    ]
+    items = [records["item"][item] for item in interactions.item[rows]]
+    scores = (embed_all(towers, "user", users) * embed_all(towers, "item", items)).sum(1)
+    # AUC by its definition: the share of pairs in which the click has the higher score
+    clicked = interactions.label[rows] > 0
+    wins = scores[clicked][:, None] > scores[~clicked][None]
+    found = evaluate(subject)["rows"]["model"]["all"]["auc"]
+    assert found == pytest.approx(wins.mean(), abs=2e-4)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_test_labels_choose_nothing(
+    world: Path, trained: RunLayout, found: dict[str, Any], tmp_path: Path, seed: int
+) -> None:
+    folder = relabelled(world, tmp_path / "world", seed)
+    config = parse_config(world_config(folder), folder / "train.yaml")
+    again = run_training(config, tmp_path / "run")
+    assert again.schema.read_bytes() == trained.schema.read_bytes()
+    one, other = (torch.load(run.weights) for run in (trained, again))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    epochs = [json.loads(run.metrics.read_text())["selected_epoch"] for run in (trained, again)]
+    assert epochs[0] == epochs[1]
+    measured = evaluate(open_subject(again.folder, None))
+    assert measured["popularity"] == found["popularity"]
+    assert measured["slices"] != found["slices"], "the labels do count when it is measured"
+
+
+def test_a_bundle_is_measured_on_data_elsewhere(
+    bundle: Path, world: Path, found: dict[str, Any], tmp_path: Path
+) -> None:
+    same = shutil.copytree(world, tmp_path / "same")
+    moved = evaluate(open_subject(bundle, same))
+    other = evaluate(open_subject(bundle, relabelled(world, tmp_path / "other", 1)))
+    assert moved["slices"]["popularity"] == found["slices"]["popularity"]
+    assert other["slices"]["popularity"] != found["slices"]["popularity"]
+    with pytest.raises(DataError, match="no such file"):
+        evaluate(open_subject(bundle, tmp_path / "nowhere"))
+
+
+def test_another_run_is_measured_on_the_rows_of_the_first(subject: Subject) -> None:
+    split = GivenSplit()  # without the list of cold ids
+    other = replace(subject, config=subject.config.model_copy(update={"split": split}))
+    assert other.on_rows_of(subject).config == subject.config
+    assert other.on_rows_of(subject).towers is other.towers
+
+
+def test_nothing_to_test_is_refused(subject: Subject, world: Path, tmp_path: Path) -> None:
+    shutil.copytree(world, tmp_path, dirs_exist_ok=True)
+    rows = pq.read_table(world / "interactions.parquet")
+    parts = pa.array(["train" if p == "train" else "unused" for p in rows["split"].to_pylist()])
+    at = rows.column_names.index("split")
+    pq.write_table(rows.set_column(at, "split", parts), tmp_path / "interactions.parquet")
+    data = subject.config.data.model_copy(update={"folder": tmp_path})
+    config = subject.config.model_copy(update={"data": data})
+    with pytest.raises(DataError, match="nothing to evaluate: the split has no test row"):
+        evaluate(replace(subject, config=config))
+
+
+def test_rows_of_one_label_have_no_order(subject: Subject, world: Path, tmp_path: Path) -> None:
+    shutil.copytree(world, tmp_path, dirs_exist_ok=True)
+    rows = pq.read_table(world / "interactions.parquet")
+    test = rows["split"].to_numpy(zero_copy_only=False) == "test"
+    label = pa.array(np.where(test, 1, rows["label"].to_numpy()))
+    at = rows.column_names.index("label")
+    pq.write_table(rows.set_column(at, "label", label), tmp_path / "interactions.parquet")
+    data = subject.config.data.model_copy(update={"folder": tmp_path})
+    config = subject.config.model_copy(update={"data": data})
+    found = evaluate(replace(subject, config=config))
+    assert found["rows"]["model"]["all"]["auc"] is None
+    assert found["rows"]["model"]["all"]["gauc"] is None
+    json.dumps(found, allow_nan=False)
+
+
+DAY = 86_400.0
+
+
+def test_the_popularity_window_is_chosen_on_validation_alone() -> None:
+    # 30 users click item 0 long ago, 20 click item 1 on the last day; validation wants item 1,
+    # test wants item 0 again. 200 further items were clicked once in between.
+    long_ago, lately, between = np.arange(30), np.arange(30, 50), np.arange(50, 250)
+    user = np.concatenate([long_ago, lately, between, [250, 251, 252]])
+    item = np.concatenate([np.zeros(30), np.ones(20), between - 48, [1, 1, 0]])
+    time = np.concatenate([np.zeros(30), np.full(20, 9.5), np.full(200, 5.0), [9.6, 9.7, 11]])
+    parts: list[str | None] = ["train"] * 250 + ["validation"] * 2 + ["test"]
+    data = make_data(user, item, timestamp=time * DAY, split=parts)
+    schema = Schema(user=Side(), item=Side(), dim=2)
+    for label in (1, 0):
+        data.interactions.label[-1] = label
+        split = make_split(GivenSplit(), data, Path("nowhere"))
+        baselines, window = make_baselines(data, split, schema)
+        assert window == "all train", "recall@100 of both windows is 1; the first of equals"
+        assert set(baselines) == {"random", "popularity"}, "no item content has words"
+    crowd = np.repeat(np.arange(2, 202), 40)  # now 200 old items are ahead of item 1
+    data = make_data(
+        np.concatenate([user, np.tile(np.arange(40), 200)]),
+        np.concatenate([item, crowd]),
+        timestamp=np.concatenate([time, np.zeros(len(crowd))]) * DAY,
+        split=[*parts, *["train"] * len(crowd)],
+    )
+    for label in (1, 0):
+        data.interactions.label[252] = label
+        split = make_split(GivenSplit(), data, Path("nowhere"))
+        assert make_baselines(data, split, schema)[1] == "last 1 d"
+
+
+def test_popularity_counts_validation_once_the_window_is_chosen() -> None:
+    data = make_data(
+        [0, 1, 2, 3, 4], [0, 0, 1, 1, 1], split=["train", "train", "train", "validation", "test"]
+    )
+    split = make_split(GivenSplit(), data, Path("nowhere"))
+    baselines, _ = make_baselines(data, split, Schema(user=Side(), item=Side(), dim=2))
+    assert baselines["popularity"](np.array([0])).tolist() == [[2, 2]]
+
+
+def test_a_folder_that_is_neither_run_nor_bundle_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="neither a run nor a bundle"):
+        open_subject(tmp_path, None)
+
+
+def test_a_run_that_has_not_finished_is_refused(trained: RunLayout, tmp_path: Path) -> None:
+    shutil.copy(trained.config, tmp_path)
+    with pytest.raises(BundleError, match="no finished run here"):
+        open_subject(tmp_path, None)
