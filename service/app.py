@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from starlette.applications import Starlette
+from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
@@ -16,10 +16,11 @@ from service.generation import Generation
 from service.items import Items
 from service.layers import EncodedPath, Limited, Observed
 from service.observe import PUBLISH_TO_SEARCHABLE
+from service.openapi import API_VERSION, TITLE, document
 from service.parts import Parts, UseCases
 from service.recall import Recaller
 from service.refresh import Follower
-from service.routes import ROUTES, answer_unrouted
+from service.routes import add_routes, answer_unrouted
 from service.settings import Settings
 from service.store import Store, StoreUnavailable
 from service.users import Users
@@ -50,7 +51,7 @@ def create_app(
     parts = Parts(settings, control or WorkerControl.alone(), _wire(settings, generation, store))
 
     @contextlib.asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         follower = None if parts.use_cases is None else parts.use_cases.follower
         if follower is not None and store is not None:
             follower.start()
@@ -66,8 +67,12 @@ def create_app(
                 await follower.stop()
                 await store.close()
 
-    app = Starlette(
-        routes=list(ROUTES),
+    app = FastAPI(
+        title=TITLE,
+        version=API_VERSION,
+        docs_url=None,  # ours needs no script from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
         lifespan=lifespan,
         exception_handlers={
             Problem: answer_error,
@@ -77,7 +82,8 @@ def create_app(
             Exception: answer_error,
         },
     )
-    app.router.redirect_slashes = False
+    app.openapi = document  # type: ignore[method-assign]  # FastAPI's way to extend it
+    add_routes(app)
     app.state.parts = parts
     return Observed(Limited(EncodedPath(app), settings.limits))
 

@@ -13,9 +13,10 @@ from service.errors import MEDIA_TYPE, Problem
 from service.operations import ALWAYS, EXAMPLES, OPERATIONS, Answer, Operation, Parameter
 from service.payloads import ProblemBody
 
+TITLE, API_VERSION = "firstsight", "1"
 INFO = {
-    "title": "firstsight",
-    "version": "1",
+    "title": TITLE,
+    "version": API_VERSION,
     "summary": "Two-tower recall that gives new items and new users a good place.",
     "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
 }

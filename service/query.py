@@ -23,6 +23,8 @@ def decode(text: str, name: str, *, plus_is_space: bool = True) -> str:
     """
     if plus_is_space:
         text = text.replace("+", " ")
+    if "%" not in text and text.isascii():
+        return text
     try:
         # Servers hand raw bytes on as latin-1; what a client left unencoded is UTF-8 as well.
         return unquote_to_bytes(text.encode("latin-1")).decode("utf-8")

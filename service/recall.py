@@ -9,8 +9,7 @@ from typing import Literal
 import orjson
 
 from export.contract.errors import Fault, SchemaError
-from export.contract.schema import Record
-from export.embedder import Embedder, Vectors
+from export.embedder import Embedder
 from service.batcher import Batcher
 from service.errors import InvalidRecord
 from service.generation import Found, Generation
@@ -101,7 +100,13 @@ class Recaller:
         stored = await self._read([one.user_id for one in requests if one.user_id is not None])
         STORE_SECONDS.observe(time.perf_counter() - begun_s)
         users = [self._users.read(one, stored) for one in requests]
-        found = self._search(requests, users)
+        try:
+            found = self._search(requests, users)
+        except SchemaError:
+            if len(requests) > 1:
+                raise  # the batcher asks again, one by one
+            users = [_without_vector(requests[0], users[0])]
+            found = self._search(requests, users)
         return [
             Recalled(
                 user_id=one.user_id,
@@ -138,7 +143,7 @@ class Recaller:
         rows = [row for row, user in enumerate(users) if user.state != "fallback"]
         if not rows:
             return [self._generation.popular(one.k, one.exclude) for one in requests]
-        vectors = self._embed([users[row].record for row in rows])
+        vectors = self._embedder.embed("user", [users[row].record for row in rows])
         embedded_s = time.perf_counter()
         EMBED_SECONDS.observe(embedded_s - begun_s)
         near = self._generation.search(
@@ -151,9 +156,18 @@ class Recaller:
             for row, one in enumerate(requests)
         ]
 
-    def _embed(self, records: Sequence[Record]) -> Vectors:
-        try:
-            return self._embedder.embed("user", records)
-        except SchemaError as error:  # finite values, but so large that the tower overflows
-            expected = "features of a size that the tower was trained on"
-            raise InvalidRecord([Fault("user", "features without a vector", expected)]) from error
+
+def _without_vector(request: RecallRequest, user: KnownUser) -> KnownUser:
+    """Return what is left of a user whose finite features are so large that the tower overflows.
+
+    Raises:
+        InvalidRecord: They came with the request.
+
+    """
+    if request.settled:
+        expected = "features of a size that the tower was trained on"
+        raise InvalidRecord([Fault("user", "features without a vector", expected)])
+    context = [one for one in user.dropped if one.startswith("context.")]
+    return KnownUser(
+        {}, "fallback", ["content", "preference", *context], [*user.degraded, "features"]
+    )

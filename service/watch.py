@@ -22,6 +22,8 @@ async def watch(parts: Parts) -> NoReturn:
         await asyncio.sleep(GAUGES_S)
         if parts.use_cases is not None:
             show(parts.use_cases)
+            if parts.use_cases.generation.has_grown:
+                parts.control.ask_handover("the delta has grown")
             poisoned = parts.use_cases.follower.counts.poisoned
             LOG_SKIPPED.inc(poisoned - skipped)
             skipped = poisoned
@@ -35,7 +37,7 @@ async def watch(parts: Parts) -> NoReturn:
 def show(cases: UseCases) -> None:
     """Set the gauges."""
     generation = cases.generation
-    INDEX_ITEMS.labels("main").set(len(generation.catalogue) - generation.tombstones)
+    INDEX_ITEMS.labels("main").set(generation.main_size)
     INDEX_ITEMS.labels("delta").set(generation.delta_size)
     INDEX_ITEMS.labels("tombstones").set(generation.tombstones)
     LOG_LAG_ENTRIES.set(cases.follower.lag_entries)

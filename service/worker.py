@@ -10,6 +10,7 @@ from service.draining import DrainingServer
 from service.generation import Generation
 from service.logs import log_as_json
 from service.pointer import activate_first, bundle_to_serve
+from service.preparation import prepare
 from service.settings import Settings
 from service.store import Store
 
@@ -26,6 +27,7 @@ def load(settings: Settings) -> Generation | None:
     if folder is None:
         return None
     generation = Generation.load(folder)
+    prepare(generation, open_store(settings, generation))
     activate_first(settings, generation.version)
     return generation
 

@@ -61,6 +61,8 @@ class TrainingConfig(Strict):
     `warmup` is the share of all steps over which the learning rate rises; `decay` says how it
     falls afterwards. `patience` is the number of epochs without a better validation figure
     before training stops. `weight_decay` acts on the networks, `embedding_decay` on the tables.
+    `refit`: once validation has selected the number of epochs, a new model is trained for as
+    many with the validation rows among its own, and that one is kept.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -74,6 +76,7 @@ class TrainingConfig(Strict):
     weight_decay: float = Field(0.0, ge=0)
     embedding_decay: float = Field(0.0, ge=0)
     patience: int = Field(3, ge=1)
+    refit: bool = True
     select: SelectConfig = SelectConfig()
 
 
@@ -104,6 +107,13 @@ class TrainConfig(Strict):
         if item.context:
             raise ValueError("an item has no context; context is what is known of a request")
         return item
+
+    @field_validator("user", "item")
+    @classmethod
+    def _has_features(cls, side: Side) -> Side:
+        if not side.features:
+            raise ValueError("expected at least one feature")
+        return side
 
     @model_validator(mode="after")
     def _towers_fit(self) -> Self:

@@ -1,12 +1,10 @@
 """The training loop, read top to bottom."""
 
-import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,7 +14,7 @@ from training.config import TrainConfig
 from training.losses.base import Scored
 from training.model import TwoTower
 
-logger = logging.getLogger(__name__)
+OnStep = Callable[[int, float], None]
 
 
 class NotFinite(ContractError):
@@ -33,6 +31,20 @@ class Progress:
     best: float = -math.inf
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
+
+    def is_over(self, config: TrainConfig) -> bool:
+        """Whether all epochs are done, or `patience` of them since the best one."""
+        options = config.training
+        waited = self.epoch - self.best_epoch if self.epoch else 0
+        return self.epoch >= options.epochs or waited >= options.patience
+
+
+@dataclass(frozen=True)
+class EpochFacts:
+    """The mean loss of an epoch's rows, and the shares of the four states they were seen in."""
+
+    loss: float
+    states: dict[str, float]
 
 
 def optimiser(config: TrainConfig, model: TwoTower) -> torch.optim.Optimizer:
@@ -65,7 +77,7 @@ def train(
     *,
     progress: Progress | None = None,
     optimizer: torch.optim.Optimizer | None = None,
-    on_step: Callable[[int, float], None] = lambda step, loss: None,
+    on_step: OnStep = lambda step, loss: None,
     on_epoch: Callable[[Progress, torch.optim.Optimizer], None] = lambda progress, opt: None,
 ) -> Progress:
     """Train until the epochs are over or validation has not improved for `patience` epochs.
@@ -85,31 +97,66 @@ def train(
     """
     progress = progress or Progress()
     optimizer = optimizer or optimiser(config, model)
-    steps = len(batches) * config.training.epochs
-    while progress.epoch < config.training.epochs:
-        torch.manual_seed(config.training.seed * 100_003 + progress.epoch)
-        model.train()
-        total, rows, states = 0.0, 0, np.zeros(4)
-        for batch in batches.epoch(progress.epoch):
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(config, progress.step, steps)
-            loss = step(config, model, optimizer, batch, progress)
-            total, rows = total + loss * len(batch.rows), rows + len(batch.rows)
-            states += np.array(list(batch.states.shares().values())) * len(batch.rows)
-            progress.step += 1
-            on_step(progress.step, loss)
-        progress.epoch += 1
+    while not progress.is_over(config):
+        facts = run_epoch(config, model, optimizer, batches, progress, on_step)
         figures = validate(model)
-        shares = dict(zip(batch.states.shares(), (states / rows).tolist(), strict=True))
-        note = {"epoch": progress.epoch, "loss": total / rows, **figures, "states": shares}
-        progress.history.append(note)
+        progress.history.append(
+            {"epoch": progress.epoch, "loss": facts.loss, **figures, "states": facts.states}
+        )
         if figures["selected"] > progress.best:
             progress.best, progress.best_epoch = figures["selected"], progress.epoch
             progress.best_weights = {k: v.clone() for k, v in model.state_dict().items()}
         on_epoch(progress, optimizer)
-        if progress.epoch - progress.best_epoch >= config.training.patience:
-            break
     return progress
+
+
+def retrain(
+    config: TrainConfig,
+    model: TwoTower,
+    batches: Batches,
+    epochs: int,
+    *,
+    on_step: OnStep = lambda step, loss: None,
+) -> list[float]:
+    """Train a new model for as many epochs as were selected, and return each epoch's loss.
+
+    The learning rate runs as in the run that selected them: each epoch has the same place in
+    the schedule, though it may have more steps.
+
+    Raises:
+        NotFinite: The loss became NaN or infinite.
+    """
+    progress, optimizer = Progress(), optimiser(config, model)
+    return [
+        run_epoch(config, model, optimizer, batches, progress, on_step).loss for _ in range(epochs)
+    ]
+
+
+def run_epoch(
+    config: TrainConfig,
+    model: TwoTower,
+    optimizer: torch.optim.Optimizer,
+    batches: Batches,
+    progress: Progress,
+    on_step: OnStep,
+) -> EpochFacts:
+    """Take every row once and move `progress` on."""
+    torch.manual_seed(config.training.seed * 100_003 + progress.epoch)
+    model.train()
+    steps = len(batches) * config.training.epochs
+    total, rows = 0.0, 0
+    states: dict[str, float] = {}
+    for batch in batches.epoch(progress.epoch):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(config, progress.step, steps)
+        loss = step(config, model, optimizer, batch, progress)
+        total, rows = total + loss * len(batch.rows), rows + len(batch.rows)
+        for state, share in batch.states.shares().items():
+            states[state] = states.get(state, 0.0) + share * len(batch.rows)
+        progress.step += 1
+        on_step(progress.step, loss)
+    progress.epoch += 1
+    return EpochFacts(total / rows, {state: found / rows for state, found in states.items()})
 
 
 def step(
@@ -125,16 +172,17 @@ def step(
         scores=users @ items.T,
         same_item=batch.same_item,
         known_positive=batch.known_positive,
+        cold=torch.from_numpy(~batch.states.item),
         log_q=batch.log_q,
         weight=batch.weight,
     )
     losses = [one.weight * one(scored) for one in config.losses]
     loss = torch.stack(losses).sum()
     if not torch.isfinite(loss):
-        parts = {one.kind: float(v) for one, v in zip(config.losses, losses, strict=True)}
+        parts = {one.kind: v.item() for one, v in zip(config.losses, losses, strict=True)}
         rate = optimizer.param_groups[0]["lr"]
         raise NotFinite(
-            f"loss is {float(loss)} in epoch {progress.epoch + 1}, step {progress.step + 1}: "
+            f"loss is {loss.item()} in epoch {progress.epoch + 1}, step {progress.step + 1}: "
             f"losses {parts}, {len(batch.rows)} rows (first {batch.rows[:5].tolist()}), learning "
             f"rate {rate:.2g}, largest score {float(scored.scores.abs().max()):.3g}, states "
             f"{batch.states.shares()}; lower training.learning_rate or look at these rows"
@@ -142,4 +190,4 @@ def step(
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    return float(loss)
+    return loss.item()

@@ -1,7 +1,7 @@
 """Everything that is fixed before the first step: data, split, schema, batches, validation."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from training.statistics import Log
 
 SIDES: tuple[SideName, ...] = ("user", "item")
 SELECT_K = 100
+Encoders = dict[SideName, RowEncoder]
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,22 @@ def prepare(config: TrainConfig) -> Prepared:
     return Prepared(config, data, split, log, fit_schema(config, data, log))
 
 
-def make_batches(prepared: Prepared, encoders: dict[SideName, RowEncoder]) -> Batches:
-    """Encode the train rows that were clicked."""
+def with_validation(prepared: Prepared) -> Prepared:
+    """Return the same with validation rows among those to learn from: schema, statistics, all."""
+    log = log_of(prepared.data, prepared.split, (TRAIN, VALIDATION))
+    return replace(prepared, log=log, schema=fit_schema(prepared.config, prepared.data, log))
+
+
+def make_encoders(prepared: Prepared) -> Encoders:
+    """Encode both sides' entities."""
+    schema, data, log = prepared.schema, prepared.data, prepared.log
+    return {side: RowEncoder(schema, side, data, log) for side in SIDES}
+
+
+def make_batches(prepared: Prepared, encoders: Encoders) -> Batches:
+    """Encode the rows of the log that may be learned from and were clicked."""
     rows, config = prepared.data.interactions, prepared.config
-    positives = np.flatnonzero((prepared.split.part == TRAIN) & (rows.label > 0))
+    positives = np.flatnonzero(prepared.log.is_train & (rows.label > 0))
     if not len(positives):
         raise ConfigError("no train row has label 1; nothing to learn from")
     clicks = np.bincount(rows.item[positives], minlength=len(prepared.data.items))
@@ -85,20 +98,30 @@ def vectors(tower: SideTower, rows: SideRows, chunk: int = 4096) -> NDArray[np.f
     return np.concatenate([tower(tensors(rows.batch(part))).numpy() for part in parts])
 
 
-def validator(
-    prepared: Prepared, encoders: dict[SideName, RowEncoder]
-) -> Callable[[TwoTower], dict[str, float]]:
-    """Return a function that measures recall@100 on the validation slices."""
+def validator(prepared: Prepared, encoders: Encoders) -> Callable[[TwoTower], dict[str, float]]:
+    """Return a function that measures recall@100 on the validation slices.
+
+    `selected` is their mean by `training.select`, over the slices that have positives.
+
+    Raises:
+        ConfigError: No slice with a weight has positives.
+    """
     slices = Slices.of(prepared.data, prepared.split, VALIDATION)
     entities = {side: encoders[side].entities() for side in SIDES}
-    weights = prepared.config.training.select.model_dump()
+    filled = {one.name for one in slices.slices if len(one.relevant.items)}
+    select = prepared.config.training.select.model_dump()
+    weights = {name: weight for name, weight in select.items() if name in filled and weight > 0}
+    if not weights:
+        raise ConfigError(
+            f"training.select: validation has no label 1 in a slice with a weight ({select}; "
+            f"slices with label 1: {sorted(filled) or 'none'}); see split.validation"
+        )
 
     def validate(model: TwoTower) -> dict[str, float]:
         found = {side: vectors(model.side(side), entities[side]) for side in SIDES}
         measured = slices.measure(dot_scores(found["user"], found["item"]), (SELECT_K,))
         recall = {name: one.recall[SELECT_K] for name, one in measured.items()}
-        usable = {name: w for name, w in weights.items() if name in recall}
-        selected = sum(w * recall[name] for name, w in usable.items()) / sum(usable.values())
+        selected = sum(w * recall[name] for name, w in weights.items()) / sum(weights.values())
         return {**recall, "selected": selected}
 
     return validate

@@ -1,10 +1,9 @@
 """A run: data in, a folder out with everything evaluation and export need."""
 
 import json
-import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,15 +19,22 @@ from export.contract.tables import write_records
 from training.checkpoint import load_checkpoint, resolved, save_checkpoint
 from training.config import TrainConfig
 from training.data import Data
-from training.loop import Progress, optimiser, train
+from training.loop import Progress, optimiser, retrain, train
 from training.model import TwoTower
-from training.prepare import SELECT_K, SIDES, Prepared, log_of, make_batches, prepare, validator
+from training.prepare import (
+    SELECT_K,
+    Prepared,
+    log_of,
+    make_batches,
+    make_encoders,
+    prepare,
+    validator,
+    with_validation,
+)
 from training.program import export_tower
 from training.rows import RowEncoder
 from training.split import TRAIN, VALIDATION
 from training.statistics import Log
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,49 +64,81 @@ def run_training(
     layout, told, began = RunLayout(out), reporter or Reporter(), time.monotonic()
     if layout.config.exists() and not resume:
         raise ConfigError(f"{out}: holds a run already; use --resume, or another --out")
-    torch.manual_seed(config.training.seed)
     prepared = prepare(config)
     _tell(prepared, told)
-    encoders = {
-        side: RowEncoder(prepared.schema, side, prepared.data, prepared.log) for side in SIDES
-    }
-    batches = make_batches(prepared, encoders)
+    with SummaryWriter(str(layout.log)) as scalars:
+        model, progress = _select(layout, prepared, told, scalars, resume=resume)
+        if config.training.refit:
+            told.note(
+                f"best epoch {progress.best_epoch}: {progress.best:.4f}; training again for as "
+                "many, with the validation rows"
+            )
+            prepared = with_validation(prepared)
+            model, losses = _refit(prepared, progress.best_epoch, told, scalars)
+        else:
+            told.note(f"best epoch {progress.best_epoch}: {progress.best:.4f}")
+            log = log_of(prepared.data, prepared.split, (TRAIN, VALIDATION))
+            prepared, losses = replace(prepared, log=log), []
+    write_run(layout, prepared, model)
+    _write_metrics(layout, prepared, progress, losses, time.monotonic() - began)
+    return layout
+
+
+def _select(
+    layout: RunLayout, prepared: Prepared, told: Reporter, scalars: SummaryWriter, *, resume: bool
+) -> tuple[TwoTower, Progress]:
+    """Train on the train rows and return the model of the epoch that validated best."""
+    config, encoders = prepared.config, make_encoders(prepared)
+    batches, validate = make_batches(prepared, encoders), validator(prepared, encoders)
+    torch.manual_seed(config.training.seed)
     model = TwoTower(config, prepared.schema)
     progress, optimizer = Progress(), optimiser(config, model)
     if resume and layout.config.exists():
         progress, optimizer = load_checkpoint(layout, config, model)
-    out.mkdir(parents=True, exist_ok=True)
     layout.config.write_text(resolved(config), encoding="utf-8")
-    steps = len(batches) * config.training.epochs
-    with SummaryWriter(str(layout.log)) as scalars:
 
-        def on_step(step: int, loss: float) -> None:
-            scalars.add_scalar("loss", loss, step)
-            told.step(step, steps, loss)
+    def on_epoch(progress: Progress, optimizer: torch.optim.Optimizer) -> None:
+        save_checkpoint(layout, model, optimizer, progress)
+        figures = progress.history[-1]
+        for name, value in figures.items():
+            if isinstance(value, float):
+                scalars.add_scalar(f"epoch/{name}", value, progress.epoch)
+        told.epoch(figures)
 
-        def on_epoch(progress: Progress, optimizer: torch.optim.Optimizer) -> None:
-            save_checkpoint(layout, model, optimizer, progress)
-            figures = progress.history[-1]
-            for name, value in figures.items():
-                if isinstance(value, float):
-                    scalars.add_scalar(f"epoch/{name}", value, progress.epoch)
-            told.epoch(figures)
+    train(
+        config,
+        model,
+        batches,
+        validate,
+        progress=progress,
+        optimizer=optimizer,
+        on_step=_on_step(told, scalars, "loss", len(batches) * config.training.epochs),
+        on_epoch=on_epoch,
+    )
+    model.load_state_dict(progress.best_weights)
+    return model, progress
 
-        validate = validator(prepared, encoders)
-        train(
-            config,
-            model,
-            batches,
-            validate,
-            progress=progress,
-            optimizer=optimizer,
-            on_step=on_step,
-            on_epoch=on_epoch,
-        )
-    told.note(f"best epoch {progress.best_epoch}: {progress.best:.4f}; writing the run")
-    write_run(layout, prepared, model, progress)
-    _write_metrics(layout, prepared, progress, time.monotonic() - began)
-    return layout
+
+def _refit(
+    prepared: Prepared, epochs: int, told: Reporter, scalars: SummaryWriter
+) -> tuple[TwoTower, list[float]]:
+    """Train a new model on all rows known before test; a resumed run does this from its start."""
+    config = prepared.config
+    batches = make_batches(prepared, make_encoders(prepared))
+    torch.manual_seed(config.training.seed)
+    model = TwoTower(config, prepared.schema)
+    on_step = _on_step(told, scalars, "refit/loss", len(batches) * epochs)
+    return model, retrain(config, model, batches, epochs, on_step=on_step)
+
+
+def _on_step(
+    told: Reporter, scalars: SummaryWriter, name: str, steps: int
+) -> Callable[[int, float], None]:
+    def on_step(step: int, loss: float) -> None:
+        scalars.add_scalar(name, loss, step)
+        told.step(step, steps, loss)
+
+    return on_step
 
 
 def _tell(prepared: Prepared, told: Reporter) -> None:
@@ -109,18 +147,14 @@ def _tell(prepared: Prepared, told: Reporter) -> None:
     told.note(f"statistics: {'; '.join(prepared.schema.rules.values())}")
 
 
-def write_run(layout: RunLayout, prepared: Prepared, model: TwoTower, progress: Progress) -> None:
+def write_run(layout: RunLayout, prepared: Prepared, model: TwoTower) -> None:
     """Write the finished run: schema, encoders, towers, and the records as training ended."""
-    data, split, schema = prepared.data, prepared.split, prepared.schema
-    model.load_state_dict(progress.best_weights)
     torch.save(model.state_dict(), layout.weights)
-    schema.write(layout.schema)
-    log = log_of(data, split, (TRAIN, VALIDATION))
-    for side in SIDES:
-        encoder = RowEncoder(schema, side, data, log)
+    prepared.schema.write(layout.schema)
+    for side, encoder in make_encoders(prepared).items():
         layout.encoder(side).write_bytes(encoder.encoder.model)
         export_tower(model.side(side), encoder.entities(), layout.tower(side))
-        _write_entities(layout, encoder, log)
+        _write_entities(layout, encoder, prepared.log)
 
 
 def _write_entities(layout: RunLayout, encoder: RowEncoder, log: Log) -> None:
@@ -151,12 +185,13 @@ def _item_extras(data: Data, log: Log) -> dict[str, Any]:
 
 
 def _write_metrics(
-    layout: RunLayout, prepared: Prepared, progress: Progress, seconds: float
+    layout: RunLayout, prepared: Prepared, progress: Progress, refit: list[float], seconds: float
 ) -> None:
     found = {
         "selected_epoch": progress.best_epoch,
         "selected": progress.best,
         "epochs": progress.history,
+        "refit_losses": refit,
         "seconds": round(seconds, 2),
         "finished_at": datetime.now(UTC).isoformat(),
         "data": str(prepared.config.data.folder),

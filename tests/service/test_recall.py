@@ -253,6 +253,13 @@ def test_stored_values_that_the_schema_cannot_read_are_left_out_and_told(
     assert found(answer) == found(recall(service, user={"country": "de"}))
 
 
+def test_stored_values_that_overflow_the_tower_count_as_unreadable(service: Service) -> None:
+    put(service, "u", taste={"art": 9e29})
+    answer = recall(service, user_id="u")
+    assert (answer["state"], answer["degraded"]) == ("fallback", ["features"])
+    assert answer["dropped"] == ["content", "preference", "context.tab"]
+
+
 def test_after_waits_for_the_entry_and_says_when_it_did_not_come(service: Service) -> None:
     log_id = service.post("/items", {"id": "new"}).json()["log_id"]
     assert recall(service, after=log_id)["degraded"] == []

@@ -148,6 +148,13 @@ def test_items_have_no_context() -> None:
     assert "item: an item has no context" in told(raw)
 
 
+@pytest.mark.parametrize("side", ["user", "item"])
+def test_a_side_without_features_is_refused(side: str) -> None:
+    raw = raw_config()
+    raw["user"].pop("preference")
+    assert f"{side}: expected at least one feature" in told(raw | {side: {}})
+
+
 def test_towers_of_unequal_dim_are_refused() -> None:
     raw = raw_config() | {"user_tower": {"kind": "additive", "dim": 16}}
     assert "16 and 8 values" in told(raw)

@@ -189,35 +189,27 @@ def test_rows_of_one_label_have_no_order(subject: Subject, world: Path, tmp_path
 
 
 DAY = 86_400.0
+NUMBERS = Side.model_validate({"content": {"length": {"kind": "number", "standardise": False}}})
+WORDLESS = Schema(user=NUMBERS, item=NUMBERS, dim=2)
 
 
-def test_the_popularity_window_is_chosen_on_validation_alone() -> None:
-    # 30 users click item 0 long ago, 20 click item 1 on the last day; validation wants item 1,
-    # test wants item 0 again. 200 further items were clicked once in between.
-    long_ago, lately, between = np.arange(30), np.arange(30, 50), np.arange(50, 250)
-    user = np.concatenate([long_ago, lately, between, [250, 251, 252]])
-    item = np.concatenate([np.zeros(30), np.ones(20), between - 48, [1, 1, 0]])
-    time = np.concatenate([np.zeros(30), np.full(20, 9.5), np.full(200, 5.0), [9.6, 9.7, 11]])
-    parts: list[str | None] = ["train"] * 250 + ["validation"] * 2 + ["test"]
-    data = make_data(user, item, timestamp=time * DAY, split=parts)
-    schema = Schema(user=Side(), item=Side(), dim=2)
-    for label in (1, 0):
-        data.interactions.label[-1] = label
-        split = make_split(GivenSplit(), data, Path("nowhere"))
-        baselines, window = make_baselines(data, split, schema)
-        assert window == "all train", "recall@100 of both windows is 1; the first of equals"
-        assert set(baselines) == {"random", "popularity"}, "no item content has words"
-    crowd = np.repeat(np.arange(2, 202), 40)  # now 200 old items are ahead of item 1
-    data = make_data(
-        np.concatenate([user, np.tile(np.arange(40), 200)]),
-        np.concatenate([item, crowd]),
-        timestamp=np.concatenate([time, np.zeros(len(crowd))]) * DAY,
-        split=[*parts, *["train"] * len(crowd)],
-    )
-    for label in (1, 0):
-        data.interactions.label[252] = label
-        split = make_split(GivenSplit(), data, Path("nowhere"))
-        assert make_baselines(data, split, schema)[1] == "last 1 d"
+@pytest.mark.parametrize("test_label", [1, 0])
+@pytest.mark.parametrize(("crowd", "window"), [(1, "all train"), (40, "last 1 d")])
+def test_the_popularity_window_is_chosen_on_validation_alone(
+    crowd: int, window: str, test_label: int
+) -> None:
+    # Item 0 was clicked long ago, item 1 by 20 users on the last day; validation wants item 1,
+    # test item 0. Items 2 to 201 were clicked `crowd` times each, long ago: 40 times is ahead of
+    # item 1 in all of train. With one click each, both windows find item 1 and the first is kept.
+    user = [*range(30), *range(20), *list(range(crowd)) * 200, 0, 1, 2]
+    item = [0] * 30 + [1] * 20 + np.repeat(np.arange(2, 202), crowd).tolist() + [1, 1, 0]
+    time = [0.0] * 30 + [9.5] * 20 + [0.0] * 200 * crowd + [9.6, 9.7, 11.0]
+    parts: list[str | None] = ["train"] * (50 + 200 * crowd) + ["validation"] * 2 + ["test"]
+    user[-3:] = [100, 101, 102]
+    data = make_data(user, item, timestamp=np.array(time) * DAY, split=parts)
+    data.interactions.label[-1] = test_label
+    split = make_split(GivenSplit(), data, Path("nowhere"))
+    assert make_baselines(data, split, WORDLESS)[1] == window
 
 
 def test_popularity_counts_validation_once_the_window_is_chosen() -> None:
@@ -225,7 +217,8 @@ def test_popularity_counts_validation_once_the_window_is_chosen() -> None:
         [0, 1, 2, 3, 4], [0, 0, 1, 1, 1], split=["train", "train", "train", "validation", "test"]
     )
     split = make_split(GivenSplit(), data, Path("nowhere"))
-    baselines, _ = make_baselines(data, split, Schema(user=Side(), item=Side(), dim=2))
+    baselines, _ = make_baselines(data, split, WORDLESS)
+    assert set(baselines) == {"random", "popularity"}, "no item content has words"
     assert baselines["popularity"](np.array([0])).tolist() == [[2, 2]]
 
 

@@ -175,10 +175,13 @@ class Number(FeatureKind):
 
 
 def _quantile_edges(known: Array, buckets: int) -> tuple[float, ...]:
-    """Return the inner edges of equally filled buckets; fewer where values repeat."""
+    """Return the inner edges of equally filled buckets; fewer where values repeat.
+
+    An edge is a value of the data, so that no bucket is one that nothing trained.
+    """
     if not known.size:
         return ()
-    edges = np.quantile(known, np.linspace(0, 1, buckets + 1)[1:-1])
+    edges = np.quantile(known, np.linspace(0, 1, buckets + 1)[1:-1], method="higher")
     edges = np.unique(np.float32(edges).astype(np.float64))
     return tuple(float(edge) for edge in edges[edges > known.min()])
 

@@ -114,7 +114,8 @@ class TestEveryMember:
         for row, record in enumerate(records):
             for name, alone in encode(schema, [record], side=side).items():
                 width = alone.shape[1]
-                np.testing.assert_array_equal(together[name][row, :width], alone[0])
+                # A logarithm may differ in the last bit by its place in the batch.
+                np.testing.assert_allclose(together[name][row, :width], alone[0], rtol=1e-6)
                 assert not together[name][row, width:].any()  # padding: row 0, weight 0
 
     def test_missing_is_told_from_everything_known(
@@ -161,7 +162,7 @@ CHANGES = [
     Change("number", "standardise", False, 3.0, {"kind": "number", "mean": 1.0, "scale": 2.0}),
     Change("number", "mean", 1.0, 3.0, {"kind": "number", "mean": 0.0, "scale": 2.0}),
     Change("number", "scale", 4.0, 3.0, {"kind": "number", "mean": 0.0, "scale": 2.0}),
-    Change("number", "buckets", [1, 2], 1.5, N),
+    Change("number", "buckets", [1, 2], 1.5, {"kind": "number", "mean": 0.0, "scale": 1.0}),
     Change("tags", "max_length", 1, ["red", "blue"], {"kind": "tags"}),
     Change("sequence", "max_length", 1, ["red", "blue"], {"kind": "sequence"}),
 ]
@@ -186,8 +187,8 @@ def test_every_option_is_tested_for_what_it_changes() -> None:
 @pytest.mark.parametrize("change", CHANGES, ids=lambda c: f"{c.kind}.{c.option}")
 def test_option_changes_the_encoding(change: Change) -> None:
     changed = {**change.base, change.option: change.value}
-    if change.option == "standardise":
-        changed = N
+    if change.option in ("standardise", "buckets"):  # stand without mean and scale
+        changed = {"kind": "number", change.option: change.value}
     results = []
     for options in (change.base, changed):
         arrays = encode(schema_with(options), [{"f": change.raw}])
