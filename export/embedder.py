@@ -76,8 +76,9 @@ def _open_tower(path: Path) -> ort.InferenceSession:
 
 def _check_fits(schema: Schema, side: SideName, session: ort.InferenceSession) -> None:
     kinds = {"tensor(string)": "string", "tensor(float)": "float32", "tensor(bool)": "bool"}
-    got = {one.name: kinds.get(one.type, one.type) for one in session.get_inputs()}
-    expected = {one.name: one.dtype for one in schema.side(side).inputs}
+    asked = session.get_inputs()
+    got = {one.name: (kinds.get(one.type, one.type), *one.shape) for one in asked}
+    expected = {one.name: (one.dtype, *one.shape) for one in schema.side(side).inputs}
     if got != expected:
         raise BundleError(f"{side} tower: its inputs are {got}, the schema says {expected}")
     outputs = [one.name for one in session.get_outputs()]

@@ -1,6 +1,6 @@
 """One recall as asked: a wire body held against the schema and the limits."""
 
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from export.contract.errors import Fault
@@ -9,7 +9,7 @@ from export.contract.schema import Record, Side
 from service.errors import InvalidRecord
 from service.payloads import RecallBody
 from service.query import checked_id
-from service.settings import Settings
+from service.settings import Limits, Settings
 from service.store import LogId
 
 
@@ -49,15 +49,9 @@ def check_recall(
     """
     limits = settings.limits
     k = settings.k if body.k is None else body.k
-    faults = [
-        *_out_of_range("k", k, 1, limits.k),
-        *_too_many("exclude", body.exclude, limits.exclude),
-        *_too_many("history", body.history or (), limits.history),
-        *_no_log_id(body.after),
-    ]
-    if faults:
+    if faults := _over_limits(body, k, limits):
         raise InvalidRecord(faults)
-    user, settled = _inline(body.user or {}, side)
+    user, settled = _inline(body.user, side) if body.user else ({}, frozenset())
     return RecallRequest(
         user_id=None if body.user_id is None else checked_id(body.user_id, "user_id"),
         user=user,
@@ -71,23 +65,27 @@ def check_recall(
     )
 
 
-def _out_of_range(name: str, value: int, least: int, most: int) -> list[Fault]:
-    if least <= value <= most:
-        return []
-    return [Fault.of(name, value, f"a whole number from {least} to {most}")]
+def _over_limits(body: RecallBody, k: int, limits: Limits) -> list[Fault]:
+    faults = []
+    if not 1 <= k <= limits.k:
+        faults.append(Fault.of("k", k, f"a whole number from 1 to {limits.k}"))
+    for name, ids, most in (
+        ("exclude", body.exclude, limits.exclude),
+        ("history", body.history or (), limits.history),
+    ):
+        if len(ids) > most:
+            faults.append(Fault(name, f"{len(ids)} ids", f"at most {most}"))
+    if body.after is not None and not _is_log_id(body.after):
+        faults.append(Fault.of("after", body.after, "a log_id such as '1732000000000-0'"))
+    return faults
 
 
-def _no_log_id(after: str | None) -> list[Fault]:
+def _is_log_id(text: str) -> bool:
     try:
-        LogId.parse(after or "0-0")
+        LogId.parse(text)
     except ValueError:
-        return [Fault.of("after", after, "a log_id such as '1732000000000-0'")]
-    return []
-
-
-def _too_many(name: str, values: Sized, most: int) -> list[Fault]:
-    count = len(values)
-    return [Fault(name, f"{count} ids", f"at most {most}")] if count > most else []
+        return False
+    return True
 
 
 def _inline(features: Mapping[str, object], side: Side) -> tuple[Record, frozenset[str]]:

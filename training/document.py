@@ -1,4 +1,4 @@
-"""YAML as a configuration means it: `1e-3` is a number, and a key stands once."""
+"""YAML as a configuration means it: `1e-3` is a number, `off` a word, and a key stands once."""
 
 import re
 from typing import Any
@@ -7,7 +7,16 @@ import yaml
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader; YAML 1.1 takes `1e-3` for text and keeps the last of two equal keys."""
+    """The safe loader without the traps of YAML 1.1, as YAML 1.2 has it.
+
+    1.1 takes `1e-3` for text and `no`, `off`, `on`, `yes` for truth values (a country, an
+    option), and keeps the last of two equal keys.
+    """
+
+    yaml_implicit_resolvers = {
+        first: [one for one in resolvers if one[0] != "tag:yaml.org,2002:bool"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
@@ -21,6 +30,9 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile("(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),

@@ -1,5 +1,8 @@
 """The base of every config and wire model: frozen, and unknown keys are refused."""
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -7,3 +10,13 @@ class Strict(BaseModel):
     """A value that cannot change and that refuses keys it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy, with some fields replaced unchecked; what a cached property held is worked out anew.
+
+        pydantic copies cached properties too, which then speak for fields that were replaced.
+        """
+        copied = super().model_copy(update=update, deep=deep)
+        for cached in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[cached]
+        return copied

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -13,6 +13,11 @@ from service.control import WorkerControl
 from service.generation import Generation
 from service.settings import Settings
 from service.store import Store
+
+
+def patient(url: str) -> Settings:
+    """Make settings with which a busy machine is not taken for a store that hangs."""
+    return Settings.model_validate({"redis": url, "store_timeout_ms": 10_000})
 
 
 @contextlib.asynccontextmanager
@@ -87,10 +92,3 @@ class Service:
     def post(self, path: str, body: object, **options: Any) -> httpx.Response:
         """Send a POST with a JSON body."""
         return self.ask("POST", path, json=body, **options)
-
-
-@contextlib.contextmanager
-def running(settings: Settings, generation: Generation | None) -> Iterator[Service]:
-    """Run a service."""
-    with Service(settings, generation) as service:
-        yield service

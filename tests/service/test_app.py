@@ -22,12 +22,12 @@ from service.payloads import (
 )
 from service.routes import add_routes
 from service.settings import Settings
-from tests.service.running import Service
+from tests.service.running import Service, patient
 
 
 @pytest.fixture
 def service(redis_url: str, generation: Generation) -> Iterator[Service]:
-    with Service(Settings(redis=redis_url), generation) as running:
+    with Service(patient(redis_url), generation) as running:
         yield running
 
 

@@ -18,6 +18,7 @@ from service.cli import plan_of
 from service.control import WorkerControl
 from service.generation import Generation
 from service.settings import Settings, read_settings
+from tests.service.running import patient
 from tests.tiny import tiny_bundle
 
 
@@ -38,7 +39,7 @@ def url(redis_url: str, generation: Generation) -> Iterator[str]:
     far, near = socket.socketpair()
     control = WorkerControl.alone()
     held, control.lifeline = control.lifeline, near
-    settings = Settings(redis=redis_url, linger_s=0)
+    settings = patient(redis_url).model_copy(update={"linger_s": 0})
     serving = threading.Thread(
         target=worker.run_worker, args=(settings, generation, listener, control)
     )
@@ -152,6 +153,14 @@ def test_serving_what_is_no_bundle_is_the_users_mistake(
 ) -> None:
     assert firstsight.run(["serve", "--bundle", str(tmp_path)]) == 2
     assert "no bundle here" in capsys.readouterr().err
+
+
+def test_an_unknown_setting_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FIRSTSIGHT_PROT", "9000")
+    assert firstsight.run(["serve"]) == 2
+    assert capsys.readouterr().err == "firstsight: FIRSTSIGHT_PROT: there is no such setting\n"
 
 
 def test_serving_on_a_port_in_use_does_not_start(

@@ -13,8 +13,7 @@ from service import observe
 from service.generation import Generation
 from service.logs import JsonLines
 from service.request_id import new_request_id, request_id, set_request_id
-from service.settings import Settings
-from tests.service.running import Service
+from tests.service.running import Service, patient
 
 DOC = Path(__file__).parents[2] / "docs" / "http.md"
 
@@ -35,7 +34,7 @@ def test_requests_and_recalls_are_counted_by_route_status_and_state(
         ("firstsight_stage_seconds_count", {"stage": "store"}),
     ]
     before = [sample(name, **labels) for name, labels in counted]
-    with Service(Settings(redis=redis_url), generation) as service:
+    with Service(patient(redis_url), generation) as service:
         service.get("/recall?user_id=u")
         service.get("/items/none-such")
         service.get("/a/random/path")
@@ -108,7 +107,7 @@ def test_no_user_is_named_above_debug(
     redis_url: str, generation: Generation, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    with Service(Settings(redis=redis_url), generation) as service:
+    with Service(patient(redis_url), generation) as service:
         service.ask("PUT", "/users/canary", json={"country": "canary"})
         service.get("/recall?user_id=canary")
         service.post("/recall", {"user_id": "canary", "user": {"country": "canary", "age": "x"}})

@@ -17,7 +17,7 @@ from export.embedder import Embedder
 from service.generation import Generation
 from service.settings import Settings
 from tests.service.conftest import start_redis
-from tests.service.running import Service
+from tests.service.running import Service, patient
 from tests.tiny import tiny_items, tiny_schema
 
 ALL = {f"i{number}" for number in range(40)}
@@ -25,7 +25,7 @@ ALL = {f"i{number}" for number in range(40)}
 
 @pytest.fixture
 def service(redis_url: str, generation: Generation) -> Iterator[Service]:
-    with Service(Settings(redis=redis_url), generation) as running:
+    with Service(patient(redis_url), generation) as running:
         yield running
 
 
@@ -277,8 +277,9 @@ def test_a_store_that_hangs_costs_its_timeout_and_no_answer(
             hung = recall(service, user_id="u", user={"country": "de"})
             assert (hung["state"], hung["degraded"]) == ("cold", ["store"])
             os.kill(process.pid, signal.SIGCONT)
-            well = recall(service, user_id="u")
-            assert (well["state"], well["degraded"]) == ("warm", [])
+            answers = (recall(service, user_id="u") for _ in range(100))
+            well = next(answer for answer in answers if answer["degraded"] == [])
+            assert well["state"] == "warm"
     finally:
         process.kill()
         process.wait()

@@ -17,7 +17,7 @@ from service.parts import Parts, UseCases
 from service.pointer import activate_first
 from service.settings import Settings
 from service.watch import follow_pointer
-from tests.service.running import Service
+from tests.service.running import Service, patient
 from tests.tiny import tiny_bundle
 
 
@@ -95,7 +95,7 @@ def test_the_version_that_is_served_is_not_handed_over_to_again(
 def test_what_is_stored_is_served_from_the_first_request_on(
     redis_url: str, bundle_folder: Path
 ) -> None:
-    settings = Settings(redis=redis_url)
+    settings = patient(redis_url)
     with Service(settings, Generation.load(bundle_folder)) as first:
         batch = [{"id": f"n{number}", "topics": ["art"]} for number in range(300)]
         assert first.post("/items?vector=false", {"items": batch}).status_code == 200
@@ -110,7 +110,7 @@ def test_what_is_stored_is_served_from_the_first_request_on(
 def test_a_worker_serves_over_its_socket_until_its_lifeline_is_cut(
     redis_url: str, generation: Generation
 ) -> None:
-    settings = Settings(redis=redis_url, linger_s=0)
+    settings = patient(redis_url).model_copy(update={"linger_s": 0})
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     far, near = socket.socketpair()

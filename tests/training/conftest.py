@@ -1,5 +1,8 @@
-"""One synthetic world and one run trained on it, shared by the tests of this room."""
+"""One synthetic world, one run trained on it and its bundle, for all tests of this room."""
 
+import fcntl
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +10,7 @@ import pytest
 import yaml
 
 from examples.synthetic.generate import generate
+from export.bundling import export_run
 from export.contract.run import RunLayout
 from training.config import parse_config
 from training.run import run_training
@@ -51,24 +55,44 @@ def world_config(folder: Path) -> dict[str, Any]:
     }
 
 
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a path that is made once in a session, however many processes run its tests."""
+    root = factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    path, done = root / name, root / f"{name}.done"
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            make(path)
+            done.touch()
+    return path
+
+
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a data folder: 160 users, 120 items, some of both cold."""
-    folder = tmp_path_factory.mktemp("world")
-    generate(folder, users=160, items=120, exposures=20, seed=1)
-    return folder
+    return once(
+        tmp_path_factory,
+        "world",
+        lambda folder: generate(folder, users=160, items=120, exposures=20, seed=1),
+    )
 
 
 @pytest.fixture(scope="session")
-def world_yaml(world: Path) -> Path:
+def world_yaml(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the YAML of a run on the world."""
-    path = world / "train.yaml"
-    path.write_text(yaml.safe_dump(world_config(world)), encoding="utf-8")
-    return path
+    text = yaml.safe_dump(world_config(world))
+    return once(tmp_path_factory, "world.yaml", lambda path: path.write_text(text, "utf-8"))
 
 
 @pytest.fixture(scope="session")
 def trained(world: Path, tmp_path_factory: pytest.TempPathFactory) -> RunLayout:
     """Return a run trained on the world."""
     config = parse_config(world_config(world), world / "train.yaml")
-    return run_training(config, tmp_path_factory.mktemp("runs") / "world")
+    return RunLayout(once(tmp_path_factory, "run", lambda out: run_training(config, out)))
+
+
+@pytest.fixture(scope="session")
+def bundle(trained: RunLayout, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the bundle of that run."""
+    return once(tmp_path_factory, "bundle", lambda out: export_run(trained.folder, out))

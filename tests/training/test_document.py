@@ -9,6 +9,11 @@ def test_scientific_numbers_are_numbers_and_quoted_ones_are_text() -> None:
     assert read == {"a": 0.001, "b": "1e-3", "c": 15000.0, "d": 5.0, "e": "1e3x", "f": 12}
 
 
+def test_only_true_and_false_are_truth_values() -> None:
+    read = parse_yaml("{a: off, b: NO, on: yes, c: true, d: False, e: y}")
+    assert read == {"a": "off", "b": "NO", "on": "yes", "c": True, "d": False, "e": "y"}
+
+
 @pytest.mark.parametrize("text", ["{a: 1, a: 2}", "x: {b: 1, c: 2, b: 3}", "[{k: 1, k: 1}]"])
 def test_a_key_that_stands_twice_is_refused(text: str) -> None:
     with pytest.raises(yaml.YAMLError, match="stands twice"):

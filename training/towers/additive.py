@@ -76,6 +76,6 @@ class AdditiveGroup(nn.Module):
 
     def forward(self, wide: Tensor) -> Tensor:
         """Return float[batch, dim]."""
-        vectors = wide.unflatten(1, (-1, self.dim))  # [batch, features, dim]
-        total = (vectors * self.gate).sum(1)
+        vectors = wide.view(-1, len(self.gate), self.dim)  # [batch, features, dim]
+        total: Tensor = (vectors * self.gate).sum(1)
         return total if self.network is None else total + self.network(wide)

@@ -176,6 +176,14 @@ class TestSchema:
         schema.write(tmp_path / "schema.json")
         assert read_schema(tmp_path / "schema.json") == schema
 
+    def test_copy_forgets_what_was_worked_out_of_the_original(self) -> None:
+        schema = tiny_schema()
+        before = schema.hash, schema.user.features
+        user = schema.user.model_copy(update={"context": {}})
+        assert "tab" in before[1]
+        assert "tab" not in user.features
+        assert schema.model_copy(update={"user": user}).hash != before[0]
+
     def test_schema_cannot_be_changed(self) -> None:
         with pytest.raises(ValidationError, match="frozen"):
             tiny_schema().dim = 3

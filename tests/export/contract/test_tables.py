@@ -1,9 +1,9 @@
 """Tables of records: ids stay text, faults name their place, and writing is read back."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -93,7 +93,7 @@ class TestIds:
         assert fault_of(path).startswith("column 'item_id', row 2: got None, expected an id")
 
     @pytest.mark.parametrize(
-        "values", [[1.0, 2.0], [b"a"], [True], [["a"]], [np.datetime64("2020-01-01")]]
+        "values", [[1.0, 2.0], [b"a"], [True], [["a"]], [date(2020, 1, 1)]]
     )
     def test_column_of_another_type_is_refused(self, tmp_path: Path, values: list[Any]) -> None:
         message = fault_of(parquet(tmp_path, item_id=values))

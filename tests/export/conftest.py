@@ -1,0 +1,82 @@
+"""Bundles that all tests of this room read: a tiny one made by hand, and one of a real run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from examples.synthetic.generate import generate
+from export.contract.run import RunLayout
+from tests.export.forged import copied
+from tests.once import once
+from tests.tiny import tiny_bundle
+
+# Two features are called as the exporter calls tensors of its own.
+CONFIG: dict[str, Any] = {
+    "data": {"folder": "data"},
+    "split": {"kind": "given", "column": "split", "cold": "cold.parquet"},
+    "user": {
+        "content": {"region": {"kind": "category"}, "age": {"kind": "number", "buckets": 4}},
+        "context": {"tab": {"kind": "category"}},
+        "preference": {
+            "val_1": {"kind": "sequence", "aggregate": "last", "n": 5, "table": "item"},
+            "add": {"kind": "tags", "aggregate": "profile", "of": "tags", "table": "tag"},
+            "rate": {"kind": "number", "aggregate": "rate", "smoothing": 5},
+        },
+    },
+    "item": {
+        "content": {
+            "tags": {"kind": "tags", "table": "tag"},
+            "maker": {"kind": "category"},
+            "length_s": {"kind": "number", "log1p": True},
+        },
+        "preference": {
+            "own_id": {"kind": "category", "aggregate": "identity", "table": "item"},
+            "shown": {"kind": "number", "aggregate": "count", "clip": [0, 20]},
+        },
+    },
+    "tower": {"kind": "additive", "dim": 16, "hidden": [8]},
+    "losses": [{"kind": "in_batch_softmax", "temperature": 0.1}],
+    "negatives": [{"kind": "in_batch"}],
+    "training": {"epochs": 2, "batch": 128},
+}
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle nobody may change."""
+    return tiny_bundle(tmp_path_factory.mktemp("bundles"))
+
+
+@pytest.fixture
+def spoilt(tiny: Path, tmp_path: Path) -> Path:
+    """A bundle of one's own."""
+    return copied(tiny, tmp_path)
+
+
+def train(root: Path) -> None:
+    """Train a small run, `root/run`."""
+    from training.config import parse_config  # torch, which few tests of this room need
+    from training.run import run_training
+
+    generate(root / "data", users=80, items=60, exposures=12)
+    run_training(parse_config(CONFIG, root / "train.yaml"), root / "run")
+
+
+def export(run: RunLayout, target: Path) -> None:
+    """Export a run."""
+    from export.bundling import export_run
+
+    export_run(run.folder, target)
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunLayout:
+    """A run nobody may change."""
+    return RunLayout(once(tmp_path_factory, "export-world", train) / "run")
+
+
+@pytest.fixture(scope="session")
+def exported(run: RunLayout, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of that run, with every item."""
+    return once(tmp_path_factory, "exported-1", lambda target: export(run, target))

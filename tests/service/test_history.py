@@ -1,0 +1,60 @@
+from collections.abc import Mapping
+
+from export.contract.schema import Side
+from service.history import fold_history, replaced
+
+SIDE = Side.model_validate(
+    {
+        "content": {"country": {"kind": "category"}},
+        "preference": {
+            "recent": {"kind": "sequence", "aggregate": "last", "n": 3},
+            "taste": {"kind": "tags", "aggregate": "profile", "of": "topics", "words": 2},
+            "authors": {"kind": "tags", "aggregate": "profile", "of": "author"},
+            "seen": {"kind": "number", "aggregate": "count", "where": {"label": [0, 1]}},
+            "liked": {"kind": "number", "aggregate": "rate", "window": "7d"},
+            "watched": {"kind": "sequence", "aggregate": "last", "where": {"tab": "video"}},
+        },
+    }
+)
+
+
+class Shop:
+    """Three items with topics and an author each."""
+
+    topics: Mapping[str, Mapping[str, float]] = {
+        "a": {"art": 1.0, "cars": 0.5},
+        "b": {"art": 1.0},
+        "c": {"food": 1.0},
+    }
+
+    def __contains__(self, one: object) -> bool:
+        return one in self.topics
+
+    def words(self, feature: str, one: str) -> Mapping[str, float] | list[str] | None:
+        if one not in self.topics:
+            return None
+        return self.topics[one] if feature == "topics" else [f"author of {one}"]
+
+
+def test_only_what_item_ids_alone_can_tell_is_replaced() -> None:
+    assert replaced(SIDE) == {"recent", "taste", "authors"}
+
+
+def test_a_history_gives_the_newest_items_and_the_words_they_share() -> None:
+    folded, unknown = fold_history(["c", "a", "b", "b"], SIDE, Shop())
+    assert folded == {
+        "recent": ["a", "b", "b"],
+        "taste": {"art": 3.0, "food": 1.0},
+        "authors": {"author of b": 2.0, "author of a": 1.0, "author of c": 1.0},
+    }
+    assert unknown == 0
+
+
+def test_unknown_items_leave_no_trace_and_no_gap() -> None:
+    with_gaps, unknown = fold_history(["c", "?", "a", "b", "?", "b", "?"], SIDE, Shop())
+    assert (with_gaps, unknown) == (fold_history(["c", "a", "b", "b"], SIDE, Shop())[0], 3)
+
+
+def test_a_history_without_known_items_gives_nothing() -> None:
+    assert fold_history([], SIDE, Shop()) == ({}, 0)
+    assert fold_history(["?", "!"], SIDE, Shop()) == ({}, 2)

@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from export.contract.features import MISSING_ROW, PADDING_ROW
+from export.contract.schema import Arrays, Side
+from training.dropout import draw_states, hide_columns
+
+shares = st.floats(0, 1)
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def side() -> Side:
+    return Side.model_validate(
+        {
+            "content": {"topic": {"kind": "category"}, "size": {"kind": "number"}},
+            "context": {"tab": {"kind": "category"}},
+            "preference": {
+                "clicks": {"kind": "number"},
+                "recent": {"kind": "sequence"},
+                "taste": {"kind": "tags", "weights": True},
+            },
+        }
+    )
+
+
+def arrays(rows: int) -> Arrays:
+    return {
+        "ids": np.full((rows, 2), 7),
+        "values": np.full((rows, 2), 0.5, dtype=np.float32),
+        "recent": np.full((rows, 3), 8),
+        "taste": np.full((rows, 2), 9),
+        "taste.weights": np.full((rows, 2), 2.0, dtype=np.float32),
+        "present": np.ones((rows, 1), dtype=bool),
+    }
+
+
+@given(st.integers(1, 200), shares, shares, st.integers(0, 9))
+def test_each_state_has_its_exact_share(size: int, user: float, item: float, seed: int) -> None:
+    everyone = np.ones(size, dtype=bool)
+    states = draw_states(everyone, everyone, user, item, rng(seed))
+    cold_users = round(user * size)
+    assert (~states.user).sum() == cold_users
+    assert (~states.item & states.user).sum() == round(item * (size - cold_users))
+    assert (~states.item & ~states.user).sum() == round(item * cold_users)
+
+
+@given(st.integers(1, 100), shares, shares, shares, st.integers(0, 9))
+def test_what_is_absent_by_nature_counts_and_stays_absent(
+    size: int, absent: float, user: float, item: float, seed: int
+) -> None:
+    draw = rng(seed)
+    users, items = draw.random(size) >= absent, draw.random(size) >= absent
+    states = draw_states(users, items, user, item, draw)
+    assert not (states.user & ~users).any()
+    assert not (states.item & ~items).any()
+    assert (~states.user).sum() == max(round(user * size), (~users).sum())
+
+
+def test_more_natural_absence_than_asked_for_hides_nothing() -> None:
+    users = np.arange(10) >= 5
+    states = draw_states(users, np.ones(10, dtype=bool), 0.3, 0.0, rng())
+    assert (states.user == users).all()
+    assert states.item.all()
+
+
+def test_the_hidden_are_drawn_anew() -> None:
+    everyone = np.ones(50, dtype=bool)
+    draw = rng()
+    first, second = (draw_states(everyone, everyone, 0.5, 0.5, draw) for _ in range(2))
+    assert (first.user != second.user).any()
+    assert (first.item != second.item).any()
+
+
+def test_shares_name_the_four_states() -> None:
+    user = np.array([True, True, True, False, False, True, True, True])
+    item = np.array([True, True, True, True, False, False, True, True])
+    states = draw_states(user, item, 0.0, 0.0, rng())
+    found = {"warm": 5 / 8, "user_cold": 1 / 8, "item_cold": 1 / 8, "both_cold": 1 / 8}
+    assert states.shares() == found
+
+
+def test_columns_are_hidden_one_by_one_and_content_never() -> None:
+    found = arrays(20_000)
+    hide_columns(found, side(), 0.25, rng())
+    hidden = {
+        "tab": found["ids"][:, 1] == MISSING_ROW,
+        "clicks": np.isnan(found["values"][:, 1]),
+        "recent": found["recent"][:, 0] == MISSING_ROW,
+        "taste": found["taste"][:, 0] == MISSING_ROW,
+    }
+    for mask in hidden.values():
+        assert mask.mean() == pytest.approx(0.25, abs=0.015)
+    together = np.logical_and.reduce(list(hidden.values()))
+    assert together.mean() == pytest.approx(0.25**4, abs=0.003)
+    assert (found["ids"][:, 0] == 7).all()
+    assert (found["values"][:, 0] == 0.5).all()
+
+
+def test_a_hidden_bag_is_the_missing_word_alone() -> None:
+    found = arrays(4)
+    hide_columns(found, side(), 1.0, rng())
+    assert (found["recent"] == [MISSING_ROW, PADDING_ROW, PADDING_ROW]).all()
+    assert (found["taste"] == [MISSING_ROW, PADDING_ROW]).all()
+    assert (found["taste.weights"] == [1, 0]).all()
+
+
+def test_a_share_of_zero_changes_nothing() -> None:
+    found = arrays(100)
+    hide_columns(found, side(), 0.0, rng())
+    for name, array in arrays(100).items():
+        assert (found[name] == array).all()
