@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from export.contract.errors import Fault, RecordError
+from export.contract.errors import Fault, RecordError, SchemaError
 from export.contract.schema import Record
 from export.embedder import Embedder, Vectors
 from service.generation import Generation
@@ -96,16 +96,33 @@ class Items:
         return item
 
     async def _write(self, items: Sequence[ItemRecord]) -> list[Outcome]:
-        if not items:
-            return []
         records = [self._generation.served(item).record for item in items]
-        vectors = self._embedder.embed("item", records)
+        vectors = self._embed(records)
+        ready = [
+            (item, record, vector)
+            for item, record, vector in zip(items, records, vectors, strict=True)
+            if not isinstance(vector, RecordError)
+        ]
         generation = self._generation
         written = await self._store.write_items(
-            list(zip(items, vectors, strict=True)), generation.version, generation.highest_rev
+            [(item, vector) for item, _, vector in ready],
+            generation.version,
+            generation.highest_rev,
         )
-        rows = zip(items, records, vectors, written, strict=True)
-        return [self._posted(*row) for row in rows]
+        done = iter([self._posted(*row, w) for row, w in zip(ready, written, strict=True)])
+        return [one if isinstance(one, RecordError) else next(done) for one in vectors]
+
+    def _embed(self, records: Sequence[Record]) -> list[Vectors | RecordError]:
+        """Compute vectors; a record so large that the tower overflows takes none along."""
+        if not records:
+            return []
+        try:
+            return list(self._embedder.embed("item", records))
+        except SchemaError:
+            if len(records) > 1:
+                return [one for record in records for one in self._embed([record])]
+            expected = "features of a size that the tower was trained on"
+            return [RecordError([Fault("item", "features without a vector", expected)])]
 
     def _posted(
         self,

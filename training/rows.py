@@ -153,7 +153,7 @@ class RowEncoder:
     def _last_carried(self, name: str) -> list[Raw]:
         """Return, for every entity, what its last train row carried; without one, its record's."""
         rows = np.flatnonzero(self.log.is_train)
-        clock = None
+        clock = rule_for(self.log, self.name).clock
         if clock is not None:
             rows = rows[np.argsort(self.log.moments(clock)[rows], kind="stable")]
         last = np.full(len(self.records), -1)

@@ -47,8 +47,7 @@ class Slices:
         cold_item = split.cold_items[part][rows.item[positives]]
         everything = np.arange(len(data.items))
         if part == VALIDATION:
-            later = split.cold_items[TEST] & ~_seen(data, split, part)
-            everything = np.flatnonzero(~later)
+            everything = np.flatnonzero(~split.cold_items[TEST])
         cold = everything[split.cold_items[part][everything]]
         chosen = {
             "warm": (~cold_user & ~cold_item, everything),
@@ -71,12 +70,6 @@ class Slices:
             if len(one.relevant.items)
         }
         return {name: metrics for name, metrics in found.items() if metrics.users}
-
-
-def _seen(data: Data, split: Split, part: int) -> NDArray[np.bool_]:
-    seen = np.zeros(len(data.items), dtype=bool)
-    seen[data.interactions.item[(split.part == TRAIN) | (split.part == part)]] = True
-    return seen
 
 
 def _pairs(data: Data, rows: NDArray[np.int64]) -> UserItems:

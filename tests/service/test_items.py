@@ -1,12 +1,13 @@
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
 import pytest
 import redis
 
-from export.contract.errors import RecordError
-from export.embedder import Embedder
+from export.contract.errors import RecordError, SchemaError
+from export.contract.schema import Record, SideName
+from export.embedder import Embedder, Vectors
 from service.generation import Generation
 from service.items import DeltaFull, Items, Outcome, Posted
 from service.store import Store, StoreUnavailable
@@ -78,6 +79,27 @@ def test_a_bad_item_loses_no_good_one(run: Run, generation: Generation) -> None:
         assert [posted(outcome).id for outcome in outcomes[::2]] == [f"x{n}" for n in range(7)]
         assert all(f"x{n}" in generation for n in range(7))
         assert "b" not in generation
+
+    run(use)
+
+
+def test_an_item_that_overflows_the_tower_loses_no_good_one(
+    run: Run, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = embedder.embed
+
+    def overflows(side: SideName, records: Sequence[Record]) -> Vectors:
+        if any(record.get("clicks") == 3e38 for record in records):  # no tiny tower is that steep
+            raise SchemaError("the item tower gave a vector that is not of unit length")
+        return real(side, records)
+
+    monkeypatch.setattr(embedder, "embed", overflows)
+
+    async def use(items: Items) -> None:
+        outcomes = await items.post([{"id": "a"}, {"id": "huge", "clicks": 3e38}, {"id": "b"}])
+        assert [posted(outcomes[0]).id, posted(outcomes[2]).id] == ["a", "b"]
+        assert isinstance(outcomes[1], RecordError)
+        assert items.get("huge") is None
 
     run(use)
 

@@ -30,6 +30,7 @@ def prepared(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     rng = np.random.default_rng(5)
     tables = {name: pq.read_table(world / f"{name}.parquet") for name in ("users", "items", "cold")}
     rows = pq.read_table(world / "interactions.parquet")
+    rows = rows.take(pa.array(rng.permutation(len(rows))))  # a table need not go by time
     drawn = rng.integers(0, 40, len(rows))
     liked = [None if n < 5 else [f"i{k:04}" for k in range(n % 4)] for n in drawn.tolist()]
     rows = rows.append_column("mood", pa.array(rng.choice(MOODS, len(rows)), pa.string()))

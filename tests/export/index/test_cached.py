@@ -14,6 +14,7 @@ from tests.export.forged import sign
 
 
 def with_index(bundle: Path, settings: dict[str, object]) -> None:
+    sign(bundle)
     report = read_bundle(bundle).manifest.index.model_copy(update={"settings": settings})
     sign(bundle, index=report.model_dump(mode="json"))
 

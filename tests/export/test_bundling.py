@@ -1,0 +1,111 @@
+"""From a run to a bundle: everything goes along, and what is not finished is refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+
+from export.bundling import export_run
+from export.contract.bundle import read_bundle
+from export.contract.errors import BundleError, SchemaError
+from export.contract.run import RunLayout
+from export.contract.tables import read_records
+from export.embedder import open_bundle
+
+
+@pytest.fixture(scope="module")
+def trained_only(run: RunLayout, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A bundle of the items that training saw, and what its export told."""
+    told: list[str] = []
+    target = tmp_path_factory.mktemp("bundles") / "trained-1"
+    export_run(run.folder, target, catalogue="trained", on_note=told.append)
+    return target, told
+
+
+def test_every_item_of_the_table_is_in_the_catalogue(exported: Path, run: RunLayout) -> None:
+    bundle, embedder = open_bundle(exported)
+    items = read_records(run.items, bundle.schema.item, "item_id")
+    assert bundle.ids == items.ids
+    assert len(bundle.ids) == 60
+    np.testing.assert_allclose(bundle.vectors, embedder.embed("item", items.records), atol=1e-6)
+    np.testing.assert_allclose(bundle.popularity, items.extras.column("popularity").to_numpy())
+
+
+def test_catalogue_may_be_what_training_saw(
+    trained_only: tuple[Path, list[str]], exported: Path, run: RunLayout
+) -> None:
+    everything, bundle = read_bundle(exported), read_bundle(trained_only[0])
+    table = pyarrow.parquet.read_table(run.items)
+    trained = dict(zip(table["item_id"].to_pylist(), table["trained"].to_pylist(), strict=True))
+    assert bundle.ids == [one for one in everything.ids if trained[one]]
+    assert 0 < len(bundle.ids) < len(everything.ids)
+    rows = [everything.ids.index(one) for one in bundle.ids]
+    np.testing.assert_allclose(bundle.vectors, everything.vectors[rows], atol=1e-6)
+    assert np.isfinite(bundle.first_seen).all()  # each has a moment, as it has a train row
+
+
+def test_export_tells_parity_and_recall(trained_only: tuple[Path, list[str]]) -> None:
+    told = trained_only[1]
+    assert [text.partition(":")[0] for text in told[:2]] == ["user tower", "item tower"]
+    assert "index exact: recall@100 1.0000 (target 0.99)" in told[2]
+
+
+def test_schema_config_and_metrics_are_those_of_the_run(exported: Path, run: RunLayout) -> None:
+    for name in ("schema.json", "config.yaml"):
+        assert (exported / name).read_bytes() == (run.folder / name).read_bytes()
+    metrics = json.loads(run.metrics.read_bytes())
+    assert json.loads((exported / "metrics.json").read_bytes()) == metrics
+    lineage = read_bundle(exported).manifest.lineage
+    assert (lineage.run, lineage.data) == ("run", metrics["data"])
+    assert lineage.trained_at is not None
+    assert lineage.trained_at < lineage.exported_at
+
+
+def test_parity_is_written_for_every_row_warm_and_cold(exported: Path) -> None:
+    parity = json.loads((exported / "parity.json").read_bytes())
+    for side, entities in (("user", 80), ("item", 60)):
+        rows = parity[side]["rows"]
+        assert parity[side]["max_abs_difference"] <= parity[side]["tolerance"] == 1e-5
+        assert sum(n for key, n in rows.items() if key.startswith("warm")) == entities + 1
+        assert {int(key.rpartition(" ")[2]) for key in rows} == {1, 7, 64}
+        assert sum(rows.values()) == 2 * (entities + 1)
+
+
+def test_unfinished_run_is_refused(run: RunLayout, tmp_path: Path) -> None:
+    half = shutil.copytree(run.folder, tmp_path / "run")
+    (half / "metrics.json").unlink()
+    with pytest.raises(BundleError, match="no finished run here"):
+        export_run(half, tmp_path / "v1")
+    with pytest.raises(BundleError, match="no finished run here"):
+        export_run(tmp_path / "absent", tmp_path / "v1")
+    assert not (tmp_path / "v1").exists()
+
+
+def test_run_with_a_broken_schema_is_refused(run: RunLayout, tmp_path: Path) -> None:
+    broken = shutil.copytree(run.folder, tmp_path / "run")
+    (broken / "schema.json").write_text("{}")
+    with pytest.raises(SchemaError, match=r"schema\.json"):
+        export_run(broken, tmp_path / "v1")
+
+
+def test_run_whose_program_is_another_fails_parity_or_conversion(
+    run: RunLayout, tmp_path: Path
+) -> None:
+    mixed = shutil.copytree(run.folder, tmp_path / "run")
+    shutil.copy(mixed / "item_tower.pt2", mixed / "user_tower.pt2")
+    with pytest.raises(BundleError, match="user_tower"):
+        export_run(mixed, tmp_path / "v1")
+    assert not (tmp_path / "v1").exists()
+
+
+def test_existing_bundle_is_refused_before_any_work(exported: Path, run: RunLayout) -> None:
+    told: list[str] = []
+    with pytest.raises(BundleError, match="exists already"):
+        export_run(run.folder, exported, on_note=told.append)
+    assert told == []
+    with pytest.raises(BundleError, match="1 to 64 letters"):
+        export_run(run.folder, exported.parent / "no version", on_note=told.append)
+    assert told == []
