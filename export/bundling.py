@@ -13,7 +13,7 @@ import onnx
 import pyarrow as pa
 
 from export.catalogue import Parts, write_bundle
-from export.contract.bundle import Lineage, Manifest
+from export.contract.bundle import Lineage, Manifest, check_target
 from export.contract.errors import BundleError
 from export.contract.run import RunLayout
 from export.contract.schema import SIDES, SideName, read_schema
@@ -44,6 +44,7 @@ def export_run(
         BundleError: The run is not finished, parity fails, the index misses its target, or the
             folder exists.
     """
+    check_target(target)
     layout = RunLayout(run)
     if not layout.metrics.is_file():
         raise BundleError(f"{run}: no finished run here (metrics.json is missing)")

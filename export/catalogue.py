@@ -14,7 +14,6 @@ from export.contract.bundle import (
     IndexReport,
     Lineage,
     Manifest,
-    check_version,
     checksums,
     new_folder,
     write_manifest,
@@ -61,7 +60,6 @@ def write_bundle(target: Path, parts: Parts, *, target_recall: float = 0.99) -> 
         BundleError: The name is no version, the folder exists, or the index misses its target.
 
     """
-    version = check_version(target.name)
     with new_folder(target) as folder:
         layout = BundleLayout(folder)
         parts.schema.write(layout.schema)
@@ -79,7 +77,7 @@ def write_bundle(target: Path, parts: Parts, *, target_recall: float = 0.99) -> 
         _write_json(layout.metrics, parts.metrics)
         layout.config.write_text(parts.config, encoding="utf-8")
         manifest = Manifest(
-            version=version,
+            version=target.name,
             schema_hash=parts.schema.hash,
             dim=parts.schema.dim,
             items=len(parts.items),

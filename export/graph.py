@@ -4,6 +4,7 @@ import onnx
 from onnx import compose, helper
 
 from export.contract.encoder import ENCODED, value_info
+from export.contract.errors import BundleError
 from export.contract.schema import Schema, SideName
 
 PREFIX = "tower."
@@ -16,11 +17,17 @@ def join(
 
     `program` takes the inputs that `Side.encoded` names, in that order, by whatever names; those
     the encoder does not make (`present`, weights) are the raw inputs themselves.
+
+    Raises:
+        BundleError: The program takes another number of inputs.
     """
     side = schema.side(side_name)
     tower = compose.add_prefix(program, PREFIX)
     made = {output.name for output in encoder.graph.output}
-    taken = dict(zip(side.encoded, [one.name for one in tower.graph.input], strict=True))
+    inputs = [one.name for one in tower.graph.input]
+    if len(inputs) != len(side.encoded):
+        raise BundleError(f"the program takes {len(inputs)} inputs, the schema says {side.encoded}")
+    taken = dict(zip(side.encoded, inputs, strict=True))
     links = [(ENCODED + name, to) for name, to in taken.items() if ENCODED + name in made]
     merged = compose.merge_models(
         encoder, tower, io_map=links, outputs=[PREFIX + "vector"], producer_name="firstsight"

@@ -38,6 +38,7 @@ def embed_file(
     Raises:
         BundleError, DataError: As reading them does.
     """
+    check_ending(out)
     bundle, embedder = open_bundle(folder)
     table = _read(source, bundle, side, on_note)
     vectors = embedder.embed(side, table.records)
@@ -66,6 +67,7 @@ def recall_file(
     Raises:
         BundleError, DataError: As reading them does.
     """
+    check_ending(out)
     bundle, embedder = open_bundle(folder)
     asked = _read(users, bundle, "user", on_note)
     if items is not None:
@@ -116,8 +118,7 @@ def write_tables(out: Path, schema: pa.Schema, parts: Iterable[pa.Table]) -> int
     Raises:
         DataError: Another ending.
     """
-    if out.suffix not in (".parquet", ".csv"):
-        raise DataError(f"{out}: got {out.suffix!r}, expected a .parquet or .csv file")
+    check_ending(out)
     is_csv = out.suffix == ".csv"
     schema, rows = _flat(schema.empty_table()).schema if is_csv else schema, 0
     kind = pyarrow.csv.CSVWriter if is_csv else pyarrow.parquet.ParquetWriter
@@ -130,6 +131,16 @@ def write_tables(out: Path, schema: pa.Schema, parts: Iterable[pa.Table]) -> int
                 rows += len(part)
         unfinished.replace(out)
     return rows
+
+
+def check_ending(out: Path) -> None:
+    """Check that a file to be written is named .parquet or .csv.
+
+    Raises:
+        DataError: It is not.
+    """
+    if out.suffix not in (".parquet", ".csv"):
+        raise DataError(f"{out}: got {out.suffix!r}, expected a .parquet or .csv file")
 
 
 def _flat(table: pa.Table) -> pa.Table:

@@ -27,7 +27,11 @@ MOST_ROWS = 10_000
 
 
 def convert(layout: RunLayout, schema: Schema, side: SideName) -> onnx.ModelProto:
-    """Return the tower file of one side: encoder graph and tower program in one model."""
+    """Return the tower file of one side: encoder graph and tower program in one model.
+
+    Raises:
+        BundleError: The program does not fit the schema.
+    """
     program = load(layout.tower(side))
     with _quiet():
         converted = torch.onnx.export(
@@ -42,7 +46,10 @@ def convert(layout: RunLayout, schema: Schema, side: SideName) -> onnx.ModelProt
         )
     if converted is None:
         raise BundleError(f"{layout.tower(side)}: the exporter gave no program")
-    return join(schema, side, onnx.load(layout.encoder(side)), converted.model_proto)
+    try:
+        return join(schema, side, onnx.load(layout.encoder(side)), converted.model_proto)
+    except (BundleError, ValueError, onnx.checker.ValidationError) as error:
+        raise BundleError(f"{layout.tower(side)}: does not fit the schema: {error}") from error
 
 
 @contextmanager

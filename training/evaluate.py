@@ -82,7 +82,7 @@ def make_baselines(data: Data, split: Split, schema: Schema) -> tuple[dict[str, 
                 found[f"last {days} d"] = popularity_scores(counts)
         return found
 
-    validation = Slices.of(data, split, TEST)
+    validation = Slices.of(data, split, VALIDATION)
 
     def measure(scores: Scores) -> float:
         found = validation.measure(scores, (100,))

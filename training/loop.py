@@ -184,7 +184,7 @@ def step(
         raise NotFinite(
             f"loss is {loss.item()} in epoch {progress.epoch + 1}, step {progress.step + 1}: "
             f"losses {parts}, {len(batch.rows)} rows (first {batch.rows[:5].tolist()}), learning "
-            f"rate {rate:.2g}, largest score {float(scored.scores.abs().max()):.3g}, states "
+            f"rate {rate:.2g}, largest score {scored.scores.abs().max().item():.3g}, states "
             f"{batch.states.shares()}; lower training.learning_rate or look at these rows"
         )
     optimizer.zero_grad(set_to_none=True)

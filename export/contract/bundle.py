@@ -39,6 +39,7 @@ __all__ = [
     "IndexReport",
     "Lineage",
     "Manifest",
+    "check_target",
     "check_version",
     "checksum",
     "checksums",
@@ -74,6 +75,18 @@ class Bundle:
         return self.manifest.version
 
 
+def check_target(target: Path) -> None:
+    """Check that a bundle may be written there.
+
+    Raises:
+        BundleError: The folder's name is no version, or something is there already.
+
+    """
+    check_version(target.name)
+    if target.exists():
+        raise BundleError(f"{target}: exists already; a bundle never changes, choose another name")
+
+
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """Give a temporary folder that becomes `target` in one rename, or vanishes on any error.
@@ -82,11 +95,10 @@ def new_folder(target: Path) -> Iterator[Path]:
     so is no version.
 
     Raises:
-        BundleError: `target` exists already.
+        BundleError: `target` exists already, or its name is no version.
 
     """
-    if target.exists():
-        raise BundleError(f"{target}: exists already; a bundle never changes, choose another name")
+    check_target(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:

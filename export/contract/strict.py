@@ -12,7 +12,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Copy, with some fields replaced unchecked; what a cached property held is worked out anew.
+        """Copy, with some fields replaced unchecked, and without what cached properties held.
 
         pydantic copies cached properties too, which then speak for fields that were replaced.
         """

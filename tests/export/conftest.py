@@ -1,5 +1,6 @@
 """Bundles that all tests of this room read: a tiny one made by hand, and one of a real run."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +81,23 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunLayout:
 def exported(run: RunLayout, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of that run, with every item."""
     return once(tmp_path_factory, "exported-1", lambda target: export(run, target))
+
+
+def export_by_command(run: RunLayout, target: Path) -> None:
+    """Export what training saw, and keep what the command told as `told.txt` beside it."""
+    import firstsight
+
+    command = ["export", str(run.folder), "--out", str(target), "--users", "--catalogue", "trained"]
+    target.parent.mkdir()
+    with (target.parent / "told.txt").open("w") as told, contextlib.redirect_stdout(told):
+        assert firstsight.run(command) == 0
+
+
+@pytest.fixture(scope="session")
+def commanded(run: RunLayout, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of the items that training saw, with users, made by `firstsight export`."""
+    return once(
+        tmp_path_factory,
+        "commanded",
+        lambda folder: export_by_command(run, folder / "trained-1"),
+    )

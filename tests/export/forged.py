@@ -1,4 +1,4 @@
-"""Bundles that were tampered with: members changed, and the manifest written anew to match."""
+"""Bundles that were tampered with: members changed, the manifest written anew to match."""
 
 import json
 import shutil
@@ -23,3 +23,8 @@ def sign(bundle: Path, **members: Any) -> None:
     """Write the manifest anew, with the checksums of what lies there now."""
     sums = {"checksums": checksums(bundle)}
     edit_json(bundle / "manifest.json", lambda manifest: manifest | sums | members)
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return the names of what lies in a folder, hidden or not."""
+    return sorted(path.name for path in folder.iterdir())

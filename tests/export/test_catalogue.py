@@ -1,6 +1,5 @@
 """Writing a bundle: what gets in, what cannot, and that a failure leaves nothing behind."""
 
-import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from export.embedder import open_bundle
 from export.graph import join
 from export.index.cached import open_index
 from export.index.hnsw import HnswIndex
+from tests.export.forged import names_in
 from tests.tiny import tiny_items, tiny_schema, tiny_tower
 
 
@@ -84,7 +84,7 @@ def test_larger_catalogue_has_an_index_file_that_is_opened(parts: Parts, tmp_pat
 def test_folder_named_as_no_version_is_refused(parts: Parts, tmp_path: Path, name: str) -> None:
     with pytest.raises(BundleError, match="1 to 64 letters"):
         write_bundle(tmp_path / name, parts)
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 def test_missed_recall_target_leaves_nothing_behind(
@@ -95,7 +95,7 @@ def test_missed_recall_target_leaves_nothing_behind(
     monkeypatch.setattr(catalogue, "tune", lambda *args, **kwargs: missed)
     with pytest.raises(BundleError, match=r"recall@100 0\.4000 misses the target 0\.99"):
         write_bundle(tmp_path / "v1", parts)
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 def test_bundle_that_would_not_open_is_not_written(parts: Parts, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_bundle_that_would_not_open_is_not_written(parts: Parts, tmp_path: Path)
     )
     with pytest.raises(BundleError, match="popularity"):
         write_bundle(tmp_path / "v1", replace(parts, items=items))
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 @pytest.mark.parametrize("ids", [["a"] * 40, [""] * 40])
@@ -112,4 +112,4 @@ def test_ids_that_are_none_are_refused(parts: Parts, tmp_path: Path, ids: list[s
     items = RecordTable(ids, parts.items.records, parts.items.extras)
     with pytest.raises(BundleError, match=r"items\.parquet"):
         write_bundle(tmp_path / "v1", replace(parts, items=items))
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []

@@ -8,7 +8,6 @@ import pytest
 
 import firstsight
 from export.contract.bundle import read_bundle
-from export.contract.run import RunLayout
 from export.contract.tables import read_records
 
 
@@ -57,16 +56,19 @@ def test_mistake_is_told_in_one_line_with_code_2(
     assert len(told.splitlines()) == 1
 
 
-def test_export_writes_bundle_and_users_beside_it(
-    run: RunLayout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    target = tmp_path / "bundles" / "v1"
-    assert firstsight.run(["export", str(run.folder), "--out", str(target), "--users"]) == 0
-    told = capsys.readouterr().out
-    assert f"wrote {target} (version v1, 60 items)" in told
-    bundle = read_bundle(target)
-    assert sorted(path.name for path in target.parent.iterdir()) == ["users.parquet", "v1"]
-    users = read_records(target.parent / "users.parquet", bundle.schema.user, "user_id")
+def test_export_tells_parity_and_recall(commanded: Path) -> None:
+    told = (commanded / "told.txt").read_text().splitlines()
+    assert [text.partition(":")[0] for text in told[:2]] == ["user tower", "item tower"]
+    assert "index exact: recall@100 1.0000 (target 0.99)" in told[2]
+    assert told[3].startswith(f"wrote {commanded / 'trained-1'} (version trained-1, ")
+    assert told[4].endswith(f"firstsight users load {commanded / 'users.parquet'}")
+
+
+def test_users_lie_beside_the_bundle_and_not_in_it(commanded: Path) -> None:
+    names = sorted(path.name for path in commanded.iterdir())
+    assert names == ["told.txt", "trained-1", "users.parquet"]
+    side = read_bundle(commanded / "trained-1").schema.user
+    users = read_records(commanded / "users.parquet", side, "user_id")
     assert len(users) == 80
     assert any("val_1" in record for record in users.records)
 

@@ -37,9 +37,7 @@ class TestEmbed:
         assert (vectors.shape, vectors.dtype) == ((size, DIM), np.float32)
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
-    def test_batch_gives_what_its_rows_give_alone(
-        self, embedder: Embedder, side: SideName
-    ) -> None:
+    def test_batch_gives_what_its_rows_give_alone(self, embedder: Embedder, side: SideName) -> None:
         records = invented(tiny_schema(), side, 40)
         alone = [embedder.embed(side, [record])[0] for record in records]
         np.testing.assert_allclose(embedder.embed(side, records), alone, atol=1e-6)

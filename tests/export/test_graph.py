@@ -6,6 +6,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from export.contract.encoder import build_encoder
+from export.contract.errors import BundleError
 from export.contract.schema import SIDES, Schema, Side, SideName
 from export.contract.session import open_session
 from export.graph import join
@@ -61,7 +62,7 @@ def test_program_with_other_inputs_is_refused() -> None:
     schema = tiny_schema()
     program = tiny_tower(schema, "user")
     del program.graph.input[-1]
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(BundleError, match="takes 5 inputs, the schema says"):
         join(schema, "user", build_encoder(schema, "user"), program)
 
 

@@ -26,7 +26,7 @@ def users(tmp_path: Path) -> Path:
     """USERS as CSV, ids u0 to u3, with a column that is no feature and one that is absent."""
     path = tmp_path / "users.csv"
     path.write_text(
-        'user_id,country,age,recent,taste,note\n'
+        "user_id,country,age,recent,taste,note\n"
         'u0,de,30,,"art:2,food:1",x\nu1,fr,,,,x\nu2,,,"i1,i2",music:1,x\nu3,,,,,x\n'
     )
     return path

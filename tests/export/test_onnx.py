@@ -40,9 +40,7 @@ class TestTowerFile:
     ) -> None:
         graph = onnx.load(layout.tower(side)).graph
         kinds = {"string": 8, "float32": 1, "bool": 9}
-        got = [
-            (one.name, one.type.tensor_type.elem_type, _shape(one)) for one in graph.input
-        ]
+        got = [(one.name, one.type.tensor_type.elem_type, _shape(one)) for one in graph.input]
         assert got == [(o.name, kinds[o.dtype], o.shape) for o in schema.side(side).inputs]
 
     def test_output_is_vector_and_its_batch_is_named(

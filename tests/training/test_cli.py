@@ -96,7 +96,8 @@ def run_folder(dirty: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
 
     def make(folder: Path) -> None:
         asked = [sys.executable, "-m", "firstsight", "train", str(dirty), "--out", str(folder)]
-        asked += ["--set", "training.epochs=1", "--set", "tower.dim=4"]
+        for override in ("training.epochs=1", "tower.dim=4", "split={kind: held_out_ids}"):
+            asked += ["--set", override]
         done = subprocess.run(asked, capture_output=True, text=True, check=False)
         assert done.returncode == DONE, done.stderr
         folder.with_suffix(".txt").write_text(done.stdout, encoding="utf-8")

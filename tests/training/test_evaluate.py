@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from export.contract.errors import BundleError, ConfigError, DataError
+from export.contract.errors import DataError
 from export.contract.run import RunLayout
 from export.contract.schema import Schema, Side
 from tests.training.conftest import world_config
@@ -145,13 +145,6 @@ def test_a_bundle_is_measured_on_data_elsewhere(
         evaluate(open_subject(bundle, tmp_path / "nowhere"))
 
 
-def test_another_run_is_measured_on_the_rows_of_the_first(subject: Subject) -> None:
-    split = GivenSplit()  # without the list of cold ids
-    other = replace(subject, config=subject.config.model_copy(update={"split": split}))
-    assert other.on_rows_of(subject).config == subject.config
-    assert other.on_rows_of(subject).towers is other.towers
-
-
 def test_nothing_to_test_is_refused(subject: Subject, world: Path, tmp_path: Path) -> None:
     shutil.copytree(world, tmp_path, dirs_exist_ok=True)
     rows = pq.read_table(world / "interactions.parquet")
@@ -211,14 +204,3 @@ def test_popularity_counts_validation_once_the_window_is_chosen() -> None:
     baselines, _ = make_baselines(data, split, WORDLESS)
     assert set(baselines) == {"random", "popularity"}, "no item content has words"
     assert baselines["popularity"](np.array([0])).tolist() == [[2, 2]]
-
-
-def test_a_folder_that_is_neither_run_nor_bundle_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="neither a run nor a bundle"):
-        open_subject(tmp_path, None)
-
-
-def test_a_run_that_has_not_finished_is_refused(trained: RunLayout, tmp_path: Path) -> None:
-    shutil.copy(trained.config, tmp_path)
-    with pytest.raises(BundleError, match="no finished run here"):
-        open_subject(tmp_path, None)

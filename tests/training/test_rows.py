@@ -1,7 +1,6 @@
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +12,6 @@ from export.contract.schema import Arrays, Side, SideName
 from export.contract.statistics import Events, Statistic
 from tests.training.conftest import world_config
 from training.config import parse_config
-from training.encoder import Encoder
 from training.prepare import Prepared, log_of, prepare
 from training.rows import RowEncoder, SideRows
 from training.split import TRAIN, VALIDATION
@@ -309,20 +307,3 @@ def test_a_side_without_preference_has_no_present(world: Path) -> None:
     assert isinstance(rows, SideRows)
     assert rows.batch(np.arange(3)).keys() == {"values"}
     assert not rows.present.any()
-
-
-@pytest.mark.parametrize("side_name", SIDES)
-def test_a_feature_alone_is_encoded_as_among_others(
-    prepared: Prepared, encoders: dict[SideName, RowEncoder], side_name: SideName
-) -> None:
-    whole = encoders[side_name]
-    records = whole.raw_records()
-    together: dict[str, Any] = whole.encoder.columns(records)
-    for name in whole.side.features:
-        alone = Encoder.of_feature(prepared.schema, side_name, name)
-        column: Any = alone.columns([{name: record.get(name)} for record in records])[name]
-        if name in whole.side.bags:
-            assert column.values.tolist() == together[name].values.tolist()
-            assert column.missing.tolist() == together[name].missing.tolist()
-        else:
-            np.testing.assert_array_equal(column, together[name])

@@ -1,6 +1,5 @@
 """Reading a bundle refuses what does not fit together, and writing one is all or nothing."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -14,7 +13,8 @@ import pytest
 
 from export.contract.bundle import BundleLayout, new_folder, read_bundle
 from export.contract.errors import BundleError
-from tests.export.forged import edit_json, sign
+from export.contract.schema import hash_of
+from tests.export.forged import edit_json, names_in, sign
 from tests.tiny import DIM, tiny_schema
 
 
@@ -138,8 +138,6 @@ class TestRead:
             return content
 
         edit_json(schema, without_option)
-        from export.contract.schema import hash_of
-
         sign(spoilt, schema_hash=hash_of(schema.read_bytes()))
         assert read_bundle(spoilt).schema == tiny_schema()
 
@@ -156,15 +154,19 @@ class TestNewFolder:
             (folder / "a" / "b").write_text("x")
             assert not target.exists()
         assert (target / "a" / "b").read_text() == "x"
-        assert os.listdir(tmp_path / "bundles") == ["v1"]
+        assert names_in(tmp_path / "bundles") == ["v1"]
         assert target.stat().st_mode & 0o777 == 0o755
 
     @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, Interrupted])
     def test_error_leaves_nothing_behind(self, tmp_path: Path, error: type[BaseException]) -> None:
-        with pytest.raises(error), new_folder(tmp_path / "v1") as folder:
-            (folder / "a").write_text("x")
-            raise error
-        assert os.listdir(tmp_path) == []
+        def write() -> None:
+            with new_folder(tmp_path / "v1") as folder:
+                (folder / "a").write_text("x")
+                raise error
+
+        with pytest.raises(error):
+            write()
+        assert names_in(tmp_path) == []
 
     def test_existing_folder_is_never_touched(self, tmp_path: Path) -> None:
         (tmp_path / "v1").mkdir()
@@ -175,13 +177,14 @@ class TestNewFolder:
             pytest.fail("gave a folder")
 
     def test_folder_written_meanwhile_is_never_replaced(self, tmp_path: Path) -> None:
-        with (
-            pytest.raises(BundleError, match="was it written meanwhile"),
-            new_folder(tmp_path / "v1"),
-        ):
-            (tmp_path / "v1").mkdir()
-            (tmp_path / "v1" / "first").write_text("x")
-        assert os.listdir(tmp_path) == ["v1"]
+        def write_twice() -> None:
+            with new_folder(tmp_path / "v1"):
+                (tmp_path / "v1").mkdir()
+                (tmp_path / "v1" / "first").write_text("x")
+
+        with pytest.raises(BundleError, match="was it written meanwhile"):
+            write_twice()
+        assert names_in(tmp_path) == ["v1"]
         assert (tmp_path / "v1" / "first").read_text() == "x"
 
     def test_killed_writer_leaves_no_bundle_and_bars_no_other(self, tmp_path: Path) -> None:
@@ -196,7 +199,7 @@ class TestNewFolder:
         killed = subprocess.run([sys.executable, "-c", program, target], check=False)
         assert killed.returncode == -signal.SIGKILL
         assert not target.exists()
-        assert all(name.startswith(".") for name in os.listdir(tmp_path))  # no version
+        assert all(name.startswith(".") for name in names_in(tmp_path))  # no version
         with new_folder(target) as folder:
             (folder / "manifest.json").write_text("{}")
         assert BundleLayout(target).manifest.is_file()

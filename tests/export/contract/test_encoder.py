@@ -45,7 +45,8 @@ class TestCategory:
         self, left: list[str], right: list[str], word: str
     ) -> None:
         schema = schema_of(
-            {"l": {"kind": "category"}, "r": {"kind": "category"}}, {"item.l": left, "item.r": right}
+            {"l": {"kind": "category"}, "r": {"kind": "category"}},
+            {"item.l": left, "item.r": right},
         )
         for one in (*left, *right, word):
             ids = encode(schema, [{"l": one, "r": one}])["ids"][0].tolist()
@@ -143,7 +144,7 @@ class TestNumber:
             features[f"s{number}"] = {"kind": "number", "mean": float(number), "scale": 1.0}
             features[f"b{number}"] = {"kind": "number", "buckets": [float(number)]}
         schema = schema_of(features)
-        arrays = encode(schema, [{name: 1.0 for name in features}])
+        arrays = encode(schema, [dict.fromkeys(features, 1.0)])
         assert schema.item.values == ["s0", "s1", "s2"]
         assert arrays["values"].tolist() == [[1.0, 0.0, -1.0]]
         assert schema.item.ids == ["b0", "b1", "b2"]

@@ -102,7 +102,9 @@ class TestEveryMember:
             shape = declared[name].shape
             assert len(array) == size
             assert array.ndim == len(shape)
-            assert all(isinstance(d, str) or d == n for d, n in zip(shape, array.shape, strict=True))
+            assert all(
+                isinstance(d, str) or d == n for d, n in zip(shape, array.shape, strict=True)
+            )
             assert array.dtype == {"string": object, "float32": np.float32}[declared[name].dtype]
 
     def test_batch_is_encoded_as_its_rows_are(
@@ -198,7 +200,9 @@ def test_option_changes_the_encoding(change: Change) -> None:
 
 @pytest.mark.parametrize("kind", ["category", "tags", "sequence"])
 def test_equal_table_names_share_one_vocabulary(kind: str) -> None:
-    schema = schema_of({"a": {"kind": kind, "table": "t"}, "b": {"kind": kind}}, {"t": [], "item.b": []})
+    schema = schema_of(
+        {"a": {"kind": kind, "table": "t"}, "b": {"kind": kind}}, {"t": [], "item.b": []}
+    )
     uses = shared_tables([("user", schema.user), ("item", schema.item)])
     assert uses == {"t": [("item", "a")], "item.b": [("item", "b")]}
 

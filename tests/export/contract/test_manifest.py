@@ -131,7 +131,9 @@ def test_version(version: str) -> None:
     assert check_version(version) == version
 
 
-@pytest.mark.parametrize("version", ["", ".v", "-v", "_v", "a" * 65, "a/b", "a b", "..", "é", "a\n"])
+@pytest.mark.parametrize(
+    "version", ["", ".v", "-v", "_v", "a" * 65, "a/b", "a b", "..", "é", "a\n"]
+)
 def test_no_version(version: str) -> None:
     with pytest.raises(BundleError, match="1 to 64 letters"):
         check_version(version)

@@ -92,9 +92,7 @@ class TestIds:
         path = parquet(tmp_path, item_id=values)
         assert fault_of(path).startswith("column 'item_id', row 2: got None, expected an id")
 
-    @pytest.mark.parametrize(
-        "values", [[1.0, 2.0], [b"a"], [True], [["a"]], [date(2020, 1, 1)]]
-    )
+    @pytest.mark.parametrize("values", [[1.0, 2.0], [b"a"], [True], [["a"]], [date(2020, 1, 1)]])
     def test_column_of_another_type_is_refused(self, tmp_path: Path, values: list[Any]) -> None:
         message = fault_of(parquet(tmp_path, item_id=values))
         assert message.startswith("column 'item_id': got type ")
@@ -134,9 +132,7 @@ class TestCsv:
     def test_lists_weights_and_numbers_are_read_from_text(self, tmp_path: Path) -> None:
         path = csv(
             tmp_path,
-            "item_id,tags,maker,price,recent,taste\n"
-            '1,"a, b",m,2.5,"x,y,x","a:2,b:0.5"\n'
-            "2,,,,,\n",
+            'item_id,tags,maker,price,recent,taste\n1,"a, b",m,2.5,"x,y,x","a:2,b:0.5"\n2,,,,,\n',
         )
         table = read_records(path, SIDE, "item_id")
         assert table.records == [

@@ -1,0 +1,180 @@
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training.conftest import world_config
+from training.batches import Batches
+from training.config import TrainConfig, parse_config
+from training.loop import NotFinite, Progress, learning_rate, optimiser, retrain, train
+from training.model import TwoTower
+from training.prepare import Prepared, make_batches, make_encoders, prepare
+
+Figures = dict[str, float]
+
+
+@pytest.fixture(scope="module")
+def prepared(world: Path) -> Prepared:
+    raw = world_config(world)
+    raw["tower"] |= {"hidden": [8], "dropout": 0.2}
+    return prepare(parse_config(raw, world / "train.yaml"))
+
+
+@pytest.fixture(scope="module")
+def batches(prepared: Prepared) -> Batches:
+    return make_batches(prepared, make_encoders(prepared))
+
+
+def configured(prepared: Prepared, **training: object) -> TrainConfig:
+    options = prepared.config.training.model_copy(update=training)
+    return prepared.config.model_copy(update={"training": options})
+
+
+def new_model(prepared: Prepared) -> TwoTower:
+    torch.manual_seed(5)
+    return TwoTower(prepared.config, prepared.schema)
+
+
+def told(figures: Iterable[float]) -> Callable[[TwoTower], Figures]:
+    """Validate to given figures, whatever the model."""
+    left = iter(figures)
+    return lambda model: {"selected": next(left)}
+
+
+def states(model: TwoTower) -> list[torch.Tensor]:
+    return [tensor.clone() for tensor in model.state_dict().values()]
+
+
+def same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_training_lowers_the_loss(prepared: Prepared, batches: Batches) -> None:
+    progress = train(configured(prepared, epochs=3), new_model(prepared), batches, told([1, 2, 3]))
+    losses = [figures["loss"] for figures in progress.history]
+    assert losses[2] < losses[1] < losses[0]
+
+
+def test_equal_seeds_give_equal_numbers_and_others_do_not(
+    prepared: Prepared, batches: Batches
+) -> None:
+    found = []
+    for seed in (1, 1, 2):
+        model, config = new_model(prepared), configured(prepared, seed=seed)
+        reseeded = Batches(**{**vars(batches), "config": config})
+        progress = train(config, model, reseeded, told([1, 2]))
+        found.append(([one["loss"] for one in progress.history], states(model)))
+    assert found[0][0] == found[1][0]
+    assert same(found[0][1], found[1][1])
+    assert found[0][0] != found[2][0]
+
+
+def test_a_stopped_training_goes_on_to_the_same_numbers(
+    prepared: Prepared, batches: Batches
+) -> None:
+    config, whole = configured(prepared, epochs=3), new_model(prepared)
+    expected = train(config, whole, batches, told([1, 2, 3]))
+
+    class Stopped(Exception):
+        pass
+
+    def stop(progress: Progress, optimizer: torch.optim.Optimizer) -> None:
+        raise Stopped
+
+    model, progress, optimizer = new_model(prepared), Progress(), None
+    optimizer = optimiser(config, model)
+    with pytest.raises(Stopped):
+        train(
+            config,
+            model,
+            batches,
+            told([1]),
+            progress=progress,
+            optimizer=optimizer,
+            on_epoch=stop,
+        )
+    torch.manual_seed(999)  # what happened in between is of no account
+    train(config, model, batches, told([2, 3]), progress=progress, optimizer=optimizer)
+    assert progress.history == expected.history
+    assert same(states(model), states(whole))
+
+
+def test_training_stops_once_patience_is_over_and_keeps_the_best(
+    prepared: Prepared, batches: Batches
+) -> None:
+    model, after = new_model(prepared), []
+    progress = train(
+        configured(prepared, epochs=9, patience=2),
+        model,
+        batches,
+        told([0.1, 0.3, 0.2, 0.3]),  # an equal figure is no better one
+        on_epoch=lambda progress, optimizer: after.append(states(model)),
+    )
+    assert (progress.epoch, progress.best_epoch, progress.best) == (4, 2, 0.3)
+    assert same(list(progress.best_weights.values()), after[1])
+    assert not same(list(progress.best_weights.values()), after[3])
+
+
+def test_a_training_that_is_over_is_not_gone_on_with(prepared: Prepared, batches: Batches) -> None:
+    config, model = configured(prepared, epochs=9, patience=1), new_model(prepared)
+    progress = train(config, model, batches, told([0.2, 0.1]))
+    before = states(model)
+    train(config, model, batches, told([]), progress=progress)
+    assert progress.epoch == 2
+    assert same(states(model), before)
+
+
+def test_the_states_of_an_epoch_are_told(prepared: Prepared, batches: Batches) -> None:
+    figures = train(configured(prepared, epochs=1), new_model(prepared), batches, told([1]))
+    shares = figures.history[0]["states"]
+    assert sum(shares.values()) == pytest.approx(1)
+    assert shares["item_cold"] + shares["both_cold"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_loss_that_is_no_number_stops_with_the_batchs_facts(
+    prepared: Prepared, batches: Batches
+) -> None:
+    config = configured(prepared)
+    broken = Batches(**{**vars(batches), "weight": batches.weight * math.nan})
+    with pytest.raises(NotFinite) as error:
+        train(config, new_model(prepared), broken, told([1]))
+    message = str(error.value)
+    facts = ("loss is nan", "epoch 1, step 1", "in_batch_softmax", "256 rows", "first [", "states")
+    for fact in facts:
+        assert fact in message
+
+
+def test_the_learning_rate_rises_and_falls_over_half_a_cosine(prepared: Prepared) -> None:
+    config = configured(prepared, learning_rate=0.5, warmup=0.2)
+    rates = [learning_rate(config, step, 50) for step in range(50)]
+    assert rates[:10] == pytest.approx([0.5 * (step + 1) / 11 for step in range(10)])
+    assert rates[10] == 0.5
+    assert rates[30] == pytest.approx(0.25)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert 0 < rates[49] < 0.001
+
+
+def test_a_constant_learning_rate_stays(prepared: Prepared) -> None:
+    config = configured(prepared, learning_rate=0.5, warmup=0.0, decay="constant")
+    assert {learning_rate(config, step, 50) for step in range(50)} == {0.5}
+
+
+def test_each_decay_acts_on_its_own_parameters(prepared: Prepared) -> None:
+    model = new_model(prepared)
+    config = configured(prepared, embedding_decay=0.3, weight_decay=0.1)
+    tables, networks = optimiser(config, model).param_groups
+    assert (tables["weight_decay"], networks["weight_decay"]) == (0.3, 0.1)
+    assert tables["params"] == model.tables()
+    assert networks["params"] == model.networks()
+
+
+def test_retraining_goes_the_way_of_the_epochs_that_were_selected(
+    prepared: Prepared, batches: Batches
+) -> None:
+    config, first, again = configured(prepared, epochs=4), new_model(prepared), new_model(prepared)
+    progress = train(config, first, batches, told([1, 2, 1, 1]))
+    losses = retrain(config, again, batches, progress.best_epoch)
+    assert losses == [figures["loss"] for figures in progress.history[:2]]
+    assert same(states(again), list(progress.best_weights.values()))
