@@ -7,13 +7,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from export.contract.errors import ConfigError, DataError
+from export.contract.errors import ConfigError
 from training.config import read_config
 from training.evaluate import evaluate as measure
-from training.prepare import prepare
+from training.prepare import make_batches, make_encoders, prepare, validator
 from training.report import reporting, tables
 from training.run import run_training
-from training.split import TRAIN
 from training.subject import open_subject
 
 Config = Annotated[Path, typer.Argument(help="The YAML of a run.")]
@@ -26,9 +25,10 @@ Overrides = Annotated[
 def validate(config: Config, overrides: Overrides = None) -> None:
     """Say what is wrong with a config and its data, without training."""
     prepared = prepare(read_config(config, overrides))
+    encoders = make_encoders(prepared)
+    make_batches(prepared, encoders)
+    validator(prepared, encoders)
     data, split = prepared.data, prepared.split
-    if not ((split.part == TRAIN) & (data.interactions.label > 0)).any():
-        raise DataError("no train row has label 1; nothing to learn from")
     rows, users, items = len(data.interactions), len(data.users), len(data.items)
     left_out = {reason: count for reason, count in data.dropped.items() if count}
     typer.echo(f"{rows} interactions, {users} users, {items} items; left out: {left_out or 'none'}")

@@ -28,7 +28,8 @@ class Slices:
 
     Warm, cold-user and `all` positives are searched among all items that may be recalled then,
     cold-item and both-cold ones among the cold items. Items that a user clicked in training
-    are masked. Validation searches without the items that only test may know.
+    are masked, and no positives if clicked again. Validation searches without the items that
+    only test may know.
     """
 
     slices: tuple[Slice, ...]
@@ -42,7 +43,9 @@ class Slices:
         known = split.part == TRAIN
         if part != VALIDATION:
             known = known | (split.part == VALIDATION)
-        positives = np.flatnonzero(clicked & (split.part == part))
+        pair = rows.user * np.int64(len(data.items)) + rows.item
+        again = np.isin(pair, pair[clicked & known])
+        positives = np.flatnonzero(clicked & (split.part == part) & ~again)
         cold_user = split.cold_users[part][rows.user[positives]]
         cold_item = split.cold_items[part][rows.item[positives]]
         everything = np.arange(len(data.items))
@@ -63,13 +66,12 @@ class Slices:
         return cls(slices, _pairs(data, np.flatnonzero(clicked & known)))
 
     def measure(self, scores: Scores, ks: Sequence[int] = (100,)) -> dict[str, RankMetrics]:
-        """Return recall and ndcg of every slice that has positives, unmasked ones."""
-        found = {
+        """Return recall and ndcg of every slice that has positives."""
+        return {
             one.name: rank_metrics(scores, one.relevant, one.candidates, self.masked, ks)
             for one in self.slices
             if len(one.relevant.items)
         }
-        return {name: metrics for name, metrics in found.items() if metrics.users}
 
 
 def _pairs(data: Data, rows: NDArray[np.int64]) -> UserItems:

@@ -117,7 +117,7 @@ def make_split(config: SplitConfig, data: "Data", folder: Path) -> Split:
 
     Raises:
         DataError: The split needs a column or file that is not there, or leaves nothing to
-            train, to validate or (unless it was given) to test.
+            train or (unless it was given) to test.
 
     """
     rows, by_time = data.interactions, not isinstance(config, HeldOutIdsSplit)
@@ -137,16 +137,10 @@ def make_split(config: SplitConfig, data: "Data", folder: Path) -> Split:
         part = np.where(tests, TEST, np.where(cold.any_of(data), UNUSED, TRAIN)).astype(np.int8)
     _check(part, TRAIN, "no train row is left")
     part, pseudo = _carve(config.validation, data, part, by_time)
-    split = _with_cold(data, part, cold, pseudo, natural=getattr(config, "cold", None) is None)
     _check(part, TRAIN, "no train row is left beside validation")
-    _check(
-        np.where(rows.label > 0, split.part, UNUSED),
-        VALIDATION,
-        "no validation row with label 1 is left, so no checkpoint can be selected",
-    )
     if not isinstance(config, GivenSplit):
-        _check(split.part, TEST, "no test row is left")
-    return split
+        _check(part, TEST, "no test row is left")
+    return _with_cold(data, part, cold, pseudo, natural=getattr(config, "cold", None) is None)
 
 
 def _check(part: NDArray[np.int8], needed: int, fault: str) -> None:

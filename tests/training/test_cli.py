@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -79,15 +80,23 @@ def test_an_unknown_option_is_a_mistake(world_yaml: Path, capsys: Output) -> Non
     assert "--outt" in mistake(["train", str(world_yaml), "--outt", "x"], capsys)
 
 
-def test_data_without_a_train_click_is_no_good(world: Path, tmp_path: Path, capsys: Output) -> None:
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [("train", "no train row has label 1"), ("validation", "validation has no label 1")],
+)
+def test_nothing_to_learn_from_or_to_select_by_is_a_mistake(
+    world: Path, tmp_path: Path, capsys: Output, part: str, told: str
+) -> None:
     shutil.copytree(world, tmp_path, dirs_exist_ok=True)
     rows = pq.read_table(world / "interactions.parquet")
-    parts = pa.array(["validation"] * rows.num_rows)
-    at = rows.column_names.index("split")
-    pq.write_table(rows.set_column(at, "split", parts), tmp_path / "interactions.parquet")
+    parts = np.where(np.arange(len(rows)) % 2, "train", "validation")
+    label = np.where(parts == part, 0, 1)
+    for name, column in (("split", parts.tolist()), ("label", label)):
+        rows = rows.set_column(rows.column_names.index(name), name, pa.array(column))
+    pq.write_table(rows, tmp_path / "interactions.parquet")
     raw = world_config(tmp_path) | {"split": {"kind": "given"}}
     (tmp_path / "train.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
-    assert "no train row is left" in mistake(["validate", str(tmp_path / "train.yaml")], capsys)
+    assert told in mistake(["validate", str(tmp_path / "train.yaml")], capsys)
 
 
 @pytest.fixture(scope="module")
