@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 import typer
 
 HERE = Path(__file__).parent
-RUN, BUNDLE = Path("runs/kuairand"), Path("bundles/kuairand-1")
+RUNS, BUNDLES = Path("runs"), Path("bundles")
 K = 100
 BATCH = 500
 ITEM_COLUMNS = ("tags", "author_id")
@@ -81,18 +82,20 @@ class Log:
 def demo(
     port: Annotated[int, typer.Option(help="Where to serve.")] = 8000,
     once: Annotated[bool, typer.Option("--once", help="Stop after the recalls.")] = False,
+    seed: Annotated[int, typer.Option(help="Of training; each has its own run and bundle.")] = 1,
 ) -> None:
     """Train on the shipped sample, export, serve, and print three recalls."""
     began = time.monotonic()
-    if not (RUN / "metrics.json").exists():
-        firstsight("train", HERE / "train.yaml", "--out", RUN)
-    if not BUNDLE.exists():
-        firstsight("export", RUN, "--out", BUNDLE, "--users", "--catalogue", "trained")
-    say(f"trained and exported after {time.monotonic() - began:.0f} s: {BUNDLE}")
-    with serving(port) as service:
-        firstsight("users", "load", BUNDLE.parent / "users.parquet", "--url", url(port))
+    run, bundle = RUNS / f"kuairand-{seed}", BUNDLES / f"kuairand-{seed}"
+    if not (run / "metrics.json").exists():
+        firstsight("train", HERE / "train.yaml", "--out", run, "--set", f"training.seed={seed}")
+    if not bundle.exists():
+        firstsight("export", run, "--out", bundle, "--users", "--catalogue", "trained")
+    say(f"trained and exported after {time.monotonic() - began:.0f} s: {bundle}")
+    with serving(bundle, port) as service:
+        firstsight("users", "load", bundle.parent / "users.parquet", "--url", url(port))
         log, client = Log(HERE / "data"), Client(port)
-        schema = json.loads((BUNDLE / "schema.json").read_text())
+        schema = json.loads((bundle / "schema.json").read_text())
         features = set(schema["item"]["content"])
         tell_warm(client, log)
         tell_cold(client, log)
@@ -124,18 +127,22 @@ def firstsight(*arguments: object) -> None:
 
 
 @contextmanager
-def serving(port: int) -> Iterator[subprocess.Popen[bytes]]:
+def serving(bundle: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """Serve the bundle until the block ends, then stop it and wait."""
-    words = ["serve", "--bundle", str(BUNDLE), "--port", str(port)]
+    words = ["serve", "--bundle", str(bundle), "--port", str(port)]
     say(f"\n$ firstsight {' '.join(words)}")
+    log = bundle.parent / f"{bundle.name}.log"
+    # Each bundle has a Redis of its own here, so that the version it activates is its own.
+    environ = os.environ | {"FIRSTSIGHT_DATA_FOLDER": str(Path(".firstsight") / bundle.name)}
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     service = subprocess.Popen(
         [sys.executable, "-m", "firstsight", *words],
-        stderr=(BUNDLE.parent / "serve.log").open("wb"),
+        stderr=log.open("wb"),
+        env=environ,
         start_new_session=True,  # Ctrl-C reaches the demo, which then stops the service itself
     )
     try:
-        wait_ready(service, port)
+        wait_ready(service, port, log)
         yield service
     except KeyboardInterrupt:
         say("stopping")
@@ -144,7 +151,7 @@ def serving(port: int) -> Iterator[subprocess.Popen[bytes]]:
         service.wait(timeout=60)
 
 
-def wait_ready(service: subprocess.Popen[bytes], port: int, seconds: float = 60) -> None:
+def wait_ready(service: subprocess.Popen[bytes], port: int, log: Path, seconds: float = 60) -> None:
     """Wait until the service says that it is ready; ends the demo if it is not to be."""
     until = time.monotonic() + seconds
     while time.monotonic() < until and service.poll() is None:
@@ -154,7 +161,7 @@ def wait_ready(service: subprocess.Popen[bytes], port: int, seconds: float = 60)
             time.sleep(0.1)
         else:
             return
-    say((BUNDLE.parent / "serve.log").read_text(errors="replace")[-2000:])
+    say(log.read_text(errors="replace")[-2000:])
     raise typer.Exit(service.poll() or 1)
 
 

@@ -152,8 +152,11 @@ def test_a_reporter_is_told_of_steps_and_epochs(world: Path, tmp_path: Path) -> 
     assert [step for step, _ in steps] == list(range(1, steps[0][1] + 1))
 
 
-def test_validation_without_a_usable_slice_is_a_users_mistake(world: Path, tmp_path: Path) -> None:
+def test_selecting_by_a_slice_without_positives_is_a_users_mistake(
+    world: Path, tmp_path: Path
+) -> None:
     raw = world_config(world)
-    raw["split"]["validation"] = {"pairs": 0, "items": 0, "users": 0}
-    with pytest.raises(ConfigError, match=r"split\.validation"):
+    raw["split"]["validation"] = {"items": 0}
+    raw["training"]["select"] = {"warm": 0, "cold_item": 1, "cold_user": 0}
+    with pytest.raises(ConfigError, match=r"training\.select: .*split\.validation"):
         run_training(parse_config(raw, world / "train.yaml"), tmp_path / "run")
