@@ -15,6 +15,7 @@ from training.prepare import Prepared, make_encoders, prepare
 
 SIDES: tuple[SideName, ...] = ("user", "item")
 Inputs = dict[str, Tensor]
+Rows = dict[SideName, Inputs]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def model(prepared: Prepared) -> TwoTower:
 
 
 @pytest.fixture(scope="module")
-def rows(prepared: Prepared) -> dict[SideName, Inputs]:
+def rows(prepared: Prepared) -> Rows:
     """Encode the first clicked train rows, twelve a side."""
     clicked = np.flatnonzero(prepared.log.is_train & (prepared.log.label > 0))[-12:]
     encoders = make_encoders(prepared)
@@ -57,7 +58,7 @@ def changed(inputs: Inputs, prepared: Prepared, side_name: SideName, group: str)
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_vectors_have_length_one(model: TwoTower, rows: dict, side: SideName) -> None:
+def test_vectors_have_length_one(model: TwoTower, rows: Rows, side: SideName) -> None:
     vectors = model.side(side)(rows[side])
     assert vectors.shape == (12, 16)
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(12))
@@ -65,7 +66,7 @@ def test_vectors_have_length_one(model: TwoTower, rows: dict, side: SideName) ->
 
 @pytest.mark.parametrize("side", SIDES)
 def test_with_present_0_no_preference_value_changes_the_vector(
-    model: TwoTower, rows: dict, prepared: Prepared, side: SideName
+    model: TwoTower, rows: Rows, prepared: Prepared, side: SideName
 ) -> None:
     other = changed(rows[side], prepared, side, "preference")
     tower = model.side(side)
@@ -77,7 +78,7 @@ def test_with_present_0_no_preference_value_changes_the_vector(
 
 @pytest.mark.parametrize("side", SIDES)
 def test_content_counts_with_and_without_preference(
-    model: TwoTower, rows: dict, prepared: Prepared, side: SideName
+    model: TwoTower, rows: Rows, prepared: Prepared, side: SideName
 ) -> None:
     other = changed(rows[side], prepared, side, "content")
     for present in (False, True):
@@ -86,7 +87,7 @@ def test_content_counts_with_and_without_preference(
         assert not torch.allclose(one, two)
 
 
-def test_a_user_vector_depends_on_no_item_input(model: TwoTower, rows: dict) -> None:
+def test_a_user_vector_depends_on_no_item_input(model: TwoTower, rows: Rows) -> None:
     """It is a function of the user's arrays, and only the shared tables are also the item's."""
     item_inputs = {
         k: v.clone().requires_grad_(v.is_floating_point()) for k, v in rows["item"].items()
@@ -112,7 +113,7 @@ def tables_of(model: TwoTower, *names: str) -> list[torch.nn.Embedding]:
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_a_row_gets_the_vector_it_gets_alone(model: TwoTower, rows: dict, side: SideName) -> None:
+def test_a_row_gets_the_vector_it_gets_alone(model: TwoTower, rows: Rows, side: SideName) -> None:
     together = model.side(side)(rows[side])
     for row in range(12):
         alone = model.side(side)({name: t[row : row + 1] for name, t in rows[side].items()})
@@ -120,7 +121,7 @@ def test_a_row_gets_the_vector_it_gets_alone(model: TwoTower, rows: dict, side: 
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_padding_changes_nothing(model: TwoTower, rows: dict, side: SideName) -> None:
+def test_padding_changes_nothing(model: TwoTower, rows: Rows, side: SideName) -> None:
     longer = dict(rows[side])
     for name in [n for n in longer if longer[n].ndim == 2 and f"{n}.weights" in longer]:
         filler = torch.full((12, 3), PADDING_ROW)
@@ -132,7 +133,7 @@ def test_padding_changes_nothing(model: TwoTower, rows: dict, side: SideName) ->
     torch.testing.assert_close(model.side(side)(longer), model.side(side)(rows[side]))
 
 
-def test_a_missing_number_is_no_zero(model: TwoTower, rows: dict) -> None:
+def test_a_missing_number_is_no_zero(model: TwoTower, rows: Rows) -> None:
     zero, missing = ({**rows["item"], "present": torch.ones(12, 1, dtype=torch.bool)} for _ in "12")
     zero["values"] = torch.zeros_like(zero["values"])
     missing["values"] = torch.full_like(zero["values"], torch.nan)
@@ -172,7 +173,7 @@ def test_tables_and_networks_are_all_parameters_each_once(model: TwoTower) -> No
     assert set(parts) == set(model.parameters())
 
 
-def test_a_missing_bag_has_its_own_row(model: TwoTower, rows: dict) -> None:
+def test_a_missing_bag_has_its_own_row(model: TwoTower, rows: Rows) -> None:
     missing = {**rows["item"], "tags": torch.full((12, 1), MISSING_ROW)}
     before = model.item(missing)
     with torch.no_grad():
