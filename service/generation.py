@@ -11,11 +11,12 @@ import numpy as np
 from export.contract.bundle import Bundle
 from export.embedder import Vectors, open_bundle
 from export.index.base import VectorIndex, check_vectors
+from export.index.cached import open_index
 from service.catalogue import Catalogue
 from service.delta import Delta
 from service.found import Found, merge
 from service.ids import Ids
-from service.main_index import MainIndex, open_index, tuned_index
+from service.main_index import MainIndex, tuned_index
 from service.overlay import Overlay
 from service.popular import interleave
 from service.records import ItemRecord

@@ -5,13 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 
 from export.contract.bundle import Bundle
-from export.contract.errors import BundleError
-from export.contract.schema import explain
 from export.embedder import Vectors
-from export.index import IndexConfig
 from export.index.base import VectorIndex
 from export.index.tune import tune
 from service.ids import Ids
@@ -127,25 +123,6 @@ class MainIndex:
     def _is_live_at(retired: Rows, tick: int) -> NDArray[np.bool_]:
         live: NDArray[np.bool_] = (retired == 0) | (retired > tick)
         return live
-
-
-def open_index(bundle: Bundle) -> VectorIndex:
-    """Open the index of a bundle, or build it: the vectors are the truth, an index is a cache.
-
-    Raises:
-        BundleError: Its settings are none, or its file is not the one that was written.
-
-    """
-    settings = bundle.manifest.index.settings
-    try:
-        config: IndexConfig = TypeAdapter(IndexConfig).validate_python(settings)
-    except ValidationError as error:
-        raise BundleError(f"{bundle.layout.manifest}: index.settings: {explain(error)}") from error
-    path = bundle.layout.index
-    sha256 = bundle.manifest.checksums.get(path.relative_to(bundle.layout.folder).as_posix())
-    if sha256 is None:
-        return config.build(bundle.vectors)
-    return config.load(path, sha256=sha256, dim=bundle.schema.dim, count=len(bundle.ids))
 
 
 def tuned_index(bundle: Bundle, vectors: Vectors, threads: int | None) -> VectorIndex:

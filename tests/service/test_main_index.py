@@ -2,13 +2,12 @@ import numpy as np
 import pytest
 
 import service.main_index as module
-from export.contract.errors import BundleError
 from export.index.base import IndexSettings
 from export.index.exact import ExactConfig
 from export.index.hnsw import HnswConfig
 from service.ids import Ids
-from service.main_index import MainIndex, open_index
-from tests.service.made import made_bundle, unit_vectors
+from service.main_index import MainIndex
+from tests.service.made import unit_vectors
 
 COUNT = 400
 NONE = np.empty(0, np.int64)
@@ -63,15 +62,3 @@ def test_one_greedy_query_does_not_widen_the_search_of_the_others(
     )
     index.search(vectors[:4], [10, 300, 12, 9], [NONE] * 4, tick=0)
     assert sorted(asked) == [(1, 300), (3, 12)]
-
-
-def test_an_index_without_a_file_is_built_from_the_vectors() -> None:
-    bundle = made_bundle(unit_vectors(20, seed=1))
-    assert len(open_index(bundle)) == 20
-
-
-def test_unknown_index_settings_are_a_fault_of_the_bundle() -> None:
-    bundle = made_bundle(unit_vectors(20, seed=1))
-    bundle.manifest.index.settings["kind"] = "psychic"
-    with pytest.raises(BundleError, match="psychic"):
-        open_index(bundle)

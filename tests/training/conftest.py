@@ -1,8 +1,5 @@
 """One synthetic world, one run trained on it and its bundle, for all tests of this room."""
 
-import fcntl
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +9,7 @@ import yaml
 from examples.synthetic.generate import generate
 from export.bundling import export_run
 from export.contract.run import RunLayout
+from tests.once import once
 from training.config import parse_config
 from training.run import run_training
 
@@ -53,19 +51,6 @@ def world_config(folder: Path) -> dict[str, Any]:
         "negatives": [{"kind": "in_batch"}],
         "training": {"epochs": 2, "batch": 256, "learning_rate": 0.01},
     }
-
-
-def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
-    """Return a path that is made once in a session, however many processes run its tests."""
-    root = factory.getbasetemp()
-    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
-    path, done = root / name, root / f"{name}.done"
-    with (root / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not done.exists():
-            make(path)
-            done.touch()
-    return path
 
 
 @pytest.fixture(scope="session")

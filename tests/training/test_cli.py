@@ -13,7 +13,8 @@ import yaml
 
 from export.contract.run import RunLayout
 from firstsight import DONE, MISTAKE, run
-from tests.training.conftest import once, world_config
+from tests.once import once
+from tests.training.conftest import world_config
 
 Output = pytest.CaptureFixture[str]
 
