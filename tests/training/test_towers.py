@@ -70,8 +70,9 @@ def test_every_group_and_every_parameter_counts(member: type[AdditiveConfig]) ->
     groups = {name: group.requires_grad_() for name, group in drawn(4).items()}
     tower(groups, presence(True, True, False, False)).square().sum().backward()
     for name in names:
-        assert groups[name].grad is not None
-        assert groups[name].grad.any(), name
+        gradient = groups[name].grad
+        assert gradient is not None
+        assert gradient.any(), name
     for name, parameter in tower.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.any(), name
