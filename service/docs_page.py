@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 
 from service.errors import LEAVES, Problem
-from service.operations import EXAMPLES
+from service.examples import EXAMPLES
 
 STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }

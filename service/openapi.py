@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service.errors import MEDIA_TYPE, Problem
-from service.operations import ALWAYS, EXAMPLES, OPERATIONS, Answer, Operation, Parameter
+from service.examples import EXAMPLES
+from service.operations import ALWAYS, OPERATIONS, Answer, Operation, Parameter
 from service.payloads import ProblemBody
 
 TITLE, API_VERSION = "firstsight", "1"

@@ -35,26 +35,26 @@ class ValidationConfig(Strict):
     seed: int = 1
 
 
-class ByTimeSplit(Strict):
-    """The last `test` share of rows by time tests; cold ids are held out of training by hash."""
+class HeldOut(Strict):
+    """What a split holds out: a `test` share, and cold ids that train nothing, by hash."""
+
+    test: float = Field(0.2, gt=0, lt=1)
+    cold_items: float = Field(0.15, ge=0, lt=1)
+    cold_users: float = Field(0.15, ge=0, lt=1)
+    seed: int = 1
+    validation: ValidationConfig = ValidationConfig()
+
+
+class ByTimeSplit(HeldOut):
+    """The last `test` share of rows by time tests."""
 
     kind: Literal["by_time"] = "by_time"
-    test: float = Field(0.2, gt=0, lt=1)
-    cold_items: float = Field(0.15, ge=0, lt=1)
-    cold_users: float = Field(0.15, ge=0, lt=1)
-    seed: int = 1
-    validation: ValidationConfig = ValidationConfig()
 
 
-class HeldOutIdsSplit(Strict):
-    """A share of pairs tests, whenever they happened; cold ids are held out by hash."""
+class HeldOutIdsSplit(HeldOut):
+    """A `test` share of pairs tests, whenever they happened."""
 
     kind: Literal["held_out_ids"] = "held_out_ids"
-    test: float = Field(0.2, gt=0, lt=1)
-    cold_items: float = Field(0.15, ge=0, lt=1)
-    cold_users: float = Field(0.15, ge=0, lt=1)
-    seed: int = 1
-    validation: ValidationConfig = ValidationConfig()
 
 
 class GivenSplit(Strict):

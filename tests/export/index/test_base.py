@@ -16,7 +16,7 @@ class Disordered(VectorIndex):
         return LABELS[:, :k], SCORES[:, :k]
 
     def _write(self, part: Path) -> None:
-        raise NotImplementedError
+        part.write_bytes(LABELS.tobytes())
 
 
 @pytest.mark.parametrize(("k", "expected"), [(5, [3, 2, 0, 1, 4]), (3, [3, 1, 4])])

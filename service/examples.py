@@ -1,0 +1,89 @@
+"""The examples of the OpenAPI document and of `/docs`: bodies in, answers out, every problem."""
+
+from service import errors
+from service.errors import Problem
+
+RECALL_WARM = {
+    "user_id": "u42",
+    "state": "warm",
+    "dropped": [],
+    "version": "kuairand-3",
+    "items": ["v17", "v9"],
+    "scores": [0.83, 0.81],
+    "score": "cosine",
+    "degraded": [],
+    "exhausted": False,
+    "request_id": "01JD8X0J7Q6V3M5C9T2R4W8E1Z",
+}
+RECALL_COLD = RECALL_WARM | {"state": "cold", "dropped": ["preference"]}
+ITEM = {"id": "v900001", "tags": ["cooking", "travel"], "duration": 31.5}
+POSTED = {
+    "id": "v900001",
+    "state": "cold",
+    "dropped": ["preference"],
+    "version": "kuairand-3",
+    "vector": [0.6, 0.8],
+    "searchable": True,
+    "durable": True,
+    "log_id": "1732000000000-0",
+}
+EXAMPLES: dict[type[Problem], Problem] = {
+    type(problem): problem
+    for problem in (
+        errors.Malformed("unexpected end of data: line 1 column 8 (char 7)"),
+        errors.UnknownRoute("/recal"),
+        errors.UnknownItem("v1"),
+        errors.UnknownUser("u42"),
+        errors.MethodNotAllowed("PATCH", ["GET", "POST"]),
+        errors.BodyTimeout(10),
+        errors.TooLarge(1 << 20),
+        errors.UnsupportedMedia("text/plain"),
+        errors.InvalidRecord.of("duration", "long", "a finite number or null"),
+        errors.Overloaded("over 1024 requests are in work here"),
+        errors.NotReady("bundle"),
+        errors.StoreUnavailable(),
+        errors.DeadlineExceeded(500),
+        errors.Internal(),
+    )
+}
+BAD_ITEM = EXAMPLES[errors.InvalidRecord].body()
+POSTED_BATCH = {
+    "results": [{"status": 201, **POSTED}, {"status": 422, **BAD_ITEM}],
+    "log_id": "1732000000000-0",
+}
+STORED_ITEM = {
+    "id": "v900001",
+    "record": ITEM,
+    "state": "cold",
+    "dropped": ["preference"],
+    "version": "kuairand-3",
+    "vector": [0.6, 0.8],
+}
+USER = {"gender": "f", "age": 31, "taste": {"cooking": 4.0, "travel": 1.0}}
+STORED_USER = {"id": "u42", "record": {"id": "u42", **USER}, "state": "warm", "dropped": []}
+VERSION = {
+    "version": "kuairand-3",
+    "code": "0.1.0",
+    "schema_hash": "9f2c",
+    "dim": 64,
+    "similarity": "cosine",
+    "lineage": {"run": "kuairand", "data": "examples/kuairand", "code": "8a63782"},
+    "features": {
+        "user": {"content": {"gender": {"kind": "category"}}, "context": {}, "preference": {}},
+        "item": {"content": {"tags": {"kind": "tags"}}, "context": {}, "preference": {}},
+    },
+}
+READY = {
+    "state": "ready",
+    "version": "kuairand-3",
+    "log_id": "1732000000000-0",
+    "lag": 0,
+    "waiting_for": None,
+}
+NOT_READY = {
+    "state": "loading",
+    "version": None,
+    "log_id": None,
+    "lag": None,
+    "waiting_for": "bundle",
+}
