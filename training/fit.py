@@ -1,16 +1,16 @@
 """The schema is fitted: vocabularies, means, edges and priors, from train rows only."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from export.contract.errors import ConfigError
-from export.contract.features import Feature, FeatureKind, Raw
+from export.contract.features import Feature, Raw
 from export.contract.schema import Schema, Side, SideName, shared_tables
 from export.contract.statistics import Identity, Last, Profile, matches
+from export.contract.statistics.base import Scalar
 from training.config import TrainConfig
 from training.data import Data
 from training.ragged import Ragged
@@ -110,41 +110,55 @@ def _known(view: TrainView, side: SideName, name: str, feature: Feature) -> list
     return [record.get(name) for record in view.records(side)]
 
 
+@dataclass(frozen=True)
+class Given:
+    """The words that a feature's values hold."""
+
+    side: SideName
+    name: str
+
+
+@dataclass(frozen=True)
+class Met:
+    """The ids of one side in the events that match."""
+
+    side: SideName
+    where: tuple[tuple[str, tuple[Scalar, ...]], ...]
+
+
 def _vocabulary(
     view: TrainView, sides: dict[SideName, Side], uses: list[tuple[SideName, str]]
 ) -> tuple[str, ...]:
-    """Return the words that all features of a table know, the most frequent first."""
-    counts: Counter[str] = Counter()
-    limits = []
-    for side, name in uses:
-        feature = sides[side].features[name]
-        limits.append(getattr(feature, "min_count", 1))
-        counts.update(_word_counts(view, sides, side, name))
-    kept = [(word, count) for word, count in counts.items() if count >= min(limits)]
+    """Return the words that all features of a table know, the most frequent first.
+
+    Each source of words counts once, however many features are made of it: a profile has the
+    words of the feature it is of, and a history those of the identities in it.
+    """
+    features = [sides[side].features[name] for side, name in uses]
+    sources = {_source(*use, feature) for use, feature in zip(uses, features, strict=True)}
+    counts = sum((_count(view, sides, source) for source in sources), Counter[str]())
+    limit = min(getattr(feature, "min_count", 1) for feature in features)
+    kept = [(word, count) for word, count in counts.items() if count >= limit]
     return tuple(word for word, _ in sorted(kept, key=lambda entry: (-entry[1], entry[0])))
 
 
-def _word_counts(
-    view: TrainView, sides: dict[SideName, Side], side: SideName, name: str
-) -> Counter[str]:
-    feature = sides[side].features[name]
-    if isinstance(feature.statistic, Profile):
-        of = sides["item"].features[feature.statistic.of]
-        return _counted(of, _known(view, "item", feature.statistic.of, of))
-    if isinstance(feature.statistic, Identity):
-        clicked = view.log.is_train & (view.log.label > 0)
-        return _id_counts(view, side, view.log.ids(side)[clicked])
-    if isinstance(feature.statistic, Last):
-        met = view.log.is_train & matches(feature.statistic.where, view.log.facts(), len(view.log))
-        return _id_counts(view, "item" if side == "user" else "user", view.log.others(side)[met])
-    return _counted(feature, _known(view, side, name, feature))
+def _source(side: SideName, name: str, feature: Feature) -> Given | Met:
+    statistic = feature.statistic
+    if isinstance(statistic, Profile):
+        return Given("item", statistic.of)
+    if isinstance(statistic, Identity):
+        return Met(side, (("label", (1,)),))
+    if isinstance(statistic, Last):
+        return Met("item" if side == "user" else "user", tuple(sorted(statistic.where.items())))
+    return Given(side, name)
 
 
-def _id_counts(view: TrainView, side: SideName, positions: Any) -> Counter[str]:
-    ids = (view.data.users if side == "user" else view.data.items).ids
-    found, counts = np.unique(positions, return_counts=True)
+def _count(view: TrainView, sides: dict[SideName, Side], source: Given | Met) -> Counter[str]:
+    if isinstance(source, Given):
+        feature = sides[source.side].features[source.name]
+        values = _known(view, source.side, source.name, feature)
+        return Counter(word for value in values for word in feature.words(value))
+    met = matches(dict(source.where), view.log.facts(), len(view.log)) & view.log.is_train
+    ids = (view.data.users if source.side == "user" else view.data.items).ids
+    found, counts = np.unique(view.log.ids(source.side)[met], return_counts=True)
     return Counter({ids[one]: int(count) for one, count in zip(found, counts, strict=True)})
-
-
-def _counted(feature: FeatureKind, values: Iterable[Raw]) -> Counter[str]:
-    return Counter(word for value in values for word in feature.words(value))

@@ -11,6 +11,7 @@ from onnx import numpy_helper
 
 from export.contract.bundle import BundleLayout
 from export.contract.errors import BundleError
+from export.contract.features import FIRST_WORD_ROW
 from export.contract.run import RunLayout
 from export.contract.schema import SIDES, Schema, SideName, read_schema
 from export.embedder import Embedder
@@ -118,6 +119,18 @@ class TestTowerFile:
             return
         with pytest.raises(BundleError, match=rf"{side} tower, batch 1: .* differ by"):
             prove_parity(run, schema, side, model, records)
+
+
+def test_context_is_compared_though_no_table_holds_any(
+    layout: BundleLayout, schema: Schema, run: RunLayout
+) -> None:
+    model = onnx.load(layout.tower("user"))
+    (table,) = [one for one in model.graph.initializer if one.name.endswith("user/tab.weight")]
+    rows = numpy_helper.to_array(table).copy()
+    rows[FIRST_WORD_ROW:] += 0.1
+    table.CopyFrom(numpy_helper.from_array(rows, table.name))
+    with pytest.raises(BundleError, match="user tower, batch .* differ by"):
+        prove_parity(run, schema, "user", model, [{"region": "r1"}] * 20)
 
 
 def _shape(value: onnx.ValueInfoProto) -> tuple[str | int, ...]:

@@ -182,6 +182,25 @@ def test_an_identity_knows_the_entities_clicked_in_train(tmp_path: Path) -> None
     assert small(tmp_path, user=user).schema.tables["user.me"] == ("u0", "u1", "u2")
 
 
+def test_what_is_made_of_a_feature_adds_nothing_to_its_words(tmp_path: Path) -> None:
+    words = {"kind": "tags", "table": "word", "min_count": 2}
+    user = {
+        "preference": {
+            "recent": {"kind": "sequence", "aggregate": "last", "table": "item", "min_count": 2},
+            "taste": words | {"aggregate": "profile", "of": "words"},
+        }
+    }
+    item = {
+        "content": {"words": words},
+        "preference": {
+            "own": {"kind": "category", "aggregate": "identity", "table": "item", "min_count": 2}
+        },
+    }
+    tables = small(tmp_path, user=user, item=item).schema.tables
+    assert tables["word"] == ("b",)  # a stands in one item, b in two
+    assert tables["item"] == ("i0",)  # clicked twice, i1 once
+
+
 def test_a_number_is_scaled_by_the_entities_of_train(tmp_path: Path) -> None:
     user = {"content": {"age": {"kind": "number"}}}
     age: Any = small(tmp_path, user=user).schema.user.content["age"]
