@@ -67,6 +67,8 @@ def hide_columns(arrays: Arrays, side: Side, share: float, rng: np.random.Genera
             arrays["ids"][hidden, side.ids.index(name)] = MISSING_ROW
         elif name in side.values:
             arrays["values"][hidden, side.values.index(name)] = np.nan
+        elif name in side.vectors:
+            arrays[name][hidden] = np.nan
         else:
             _hide_bag(arrays, name, hidden)
 

@@ -53,6 +53,8 @@ class Encoder:
         for form, names in (("ids", self.side.ids), ("values", self.side.values)):
             for column, name in enumerate(names):
                 columns[name] = np.concatenate([part[form][:, column] for part in parts])
+        for name in self.side.vectors:
+            columns[name] = np.concatenate([part[name] for part in parts])
         for name in self.side.bags:
             bags = [_ragged(part[name], part.get(f"{name}.weights")) for part in parts]
             columns[name] = Ragged.concat(bags)

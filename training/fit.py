@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from export.contract.errors import ConfigError
-from export.contract.features import Feature, Raw
+from export.contract.errors import ConfigError, DataError
+from export.contract.features import Feature, Mismatch, Raw
 from export.contract.schema import Schema, Side, SideName, shared_tables
 from export.contract.statistics import Identity, Last, Profile, matches
 from export.contract.statistics.base import Scalar
@@ -39,6 +39,7 @@ def fit_schema(config: TrainConfig, data: Data, log: Log) -> Schema:
 
     Raises:
         ConfigError: A content feature holds the entity's own id, and `allow_id` does not say so.
+        DataError: The values of a feature do not fit together.
 
     """
     view = TrainView(data, log)
@@ -99,7 +100,10 @@ def _fit_feature(view: TrainView, side: SideName, name: str, feature: Feature) -
         values = compute(statistic, view.log, side, np.flatnonzero(view.log.is_train))
         assert not isinstance(values, Ragged)
         return feature.fit(values[~np.isnan(values)].tolist())
-    return feature.fit(_known(view, side, name, feature))
+    try:
+        return feature.fit(_known(view, side, name, feature))
+    except Mismatch as mismatch:
+        raise DataError(f"{side}.{name}: expected {mismatch}") from mismatch
 
 
 def _known(view: TrainView, side: SideName, name: str, feature: Feature) -> list[Raw]:

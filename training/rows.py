@@ -15,7 +15,7 @@ from training.encoder import Encoder
 from training.ragged import Ragged
 from training.statistics import ItemWords, Log, Values, as_of_end, compute, rule_for
 
-Encoded = NDArray[Any] | Ragged  # one column: table rows or values [n], or bags
+Encoded = NDArray[Any] | Ragged  # one column: rows or values [n], vectors [n, size], or bags
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,9 @@ class SideRows:
             columns = [self._column(name, rows, entity) for name in names]
             if columns:
                 arrays[form] = np.stack([column[at] for column, at in columns], axis=1)
+        for name in self.side.vectors:
+            column, at = self._column(name, rows, entity)
+            arrays[name] = column[at]
         for name in self.side.bags:
             arrays |= _padded(name, self.side, *self._column(name, rows, entity))
         if self.side.preference:
@@ -216,8 +219,8 @@ def _take(column: Encoded, at: NDArray[Any]) -> Encoded:
 def _known(values: Encoded, side: Side, name: str) -> NDArray[np.bool_]:
     if isinstance(values, Ragged):
         return ~values.missing
-    known: NDArray[np.bool_] = values != MISSING_ROW if name in side.ids else ~np.isnan(values)
-    return known
+    unknown = np.equal(values, MISSING_ROW) if name in side.ids else np.isnan(values)
+    return np.asarray(~unknown.reshape(len(unknown), -1).any(axis=1))
 
 
 def _raw_id(values: Ragged, row: int, names: Sequence[str]) -> Raw:

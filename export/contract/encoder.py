@@ -37,6 +37,7 @@ class Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self.bags: dict[str, str] = {}
+        self.vectors: dict[str, tuple[str, int]] = {}
         self._ids: list[str] = []
         self._values: list[str] = []
 
@@ -75,6 +76,10 @@ class Graph:
         """Give int64[batch, length]: the rows of one multi-valued feature."""
         self.bags[name] = tensor
 
+    def emit_vector(self, name: str, tensor: str, size: int) -> None:
+        """Give float32[batch, size]: one dense vector; a row of NaN is missing."""
+        self.vectors[name] = tensor, size
+
     def finish(self) -> list[tuple[str, int, tuple[str | int, ...]]]:
         """Join the pieces and return the outputs: name, element type, shape."""
         outputs: list[tuple[str, int, tuple[str | int, ...]]] = []
@@ -88,6 +93,9 @@ class Graph:
         for name, tensor in self.bags.items():
             self._rename(tensor, ENCODED + name)
             outputs.append((ENCODED + name, TensorProto.INT64, ("batch", f"{name}.length")))
+        for name, (tensor, size) in self.vectors.items():
+            self._rename(tensor, ENCODED + name)
+            outputs.append((ENCODED + name, TensorProto.FLOAT, ("batch", size)))
         return outputs
 
     def _rename(self, tensor: str, name: str) -> None:
@@ -98,7 +106,8 @@ def build_encoder(schema: Schema, side_name: SideName) -> onnx.ModelProto:
     """Return the encoder of one side: tower inputs (`interface`) -> `encoded.*`.
 
     Outputs: `encoded.ids` int64[batch, n], `encoded.values` float32[batch, n],
-    `encoded.<feature>` int64[batch, length]. Weights and `present` need no encoding.
+    `encoded.<feature>` int64[batch, length] of a bag, float32[batch, size] of a vector. Weights
+    and `present` need no encoding.
     """
     side, graph = schema.side(side_name), Graph()
     words: Mapping[str, Sequence[str]] = schema.words(side_name)

@@ -96,6 +96,11 @@ class Side(Strict):
         return [n for kind in KINDS for n, f in self.of_kind(kind).items() if f.form == "bag"]
 
     @cached_property
+    def vectors(self) -> list[str]:
+        """The features that leave the encoder as several floats."""
+        return [n for kind in KINDS for n, f in self.of_kind(kind).items() if f.form == "vector"]
+
+    @cached_property
     def inputs(self) -> list[Input]:
         """The inputs of the tower file, in order; those of width 0 are left out."""
         inputs = [one for kind in KINDS for one in kind.inputs(self.of_kind(kind))]
@@ -107,7 +112,7 @@ class Side(Strict):
         names = ["ids"] if self.ids else []
         names += ["values"] if self.values else []
         names += [i.name for i in self.inputs if i.name.removesuffix(".weights") in self.bags]
-        return names + (["present"] if self.preference else [])
+        return names + self.vectors + (["present"] if self.preference else [])
 
     def parse(self, record: Mapping[str, object], *, cells: bool = False) -> dict[str, Raw]:
         """Read a flat record; null and absent features stay out of the result.
@@ -264,6 +269,6 @@ def shared_tables(sides: Iterable[tuple[SideName, Side]]) -> dict[str, list[tupl
     users: dict[str, list[tuple[SideName, str]]] = {}
     for side_name, side in sides:
         for name, feature in side.features.items():
-            if feature.form != "value" and feature.own_rows() is None:
+            if feature.form in ("id", "bag") and feature.own_rows() is None:
                 users.setdefault(table_of(side_name, name, feature), []).append((side_name, name))
     return users

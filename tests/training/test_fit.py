@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export.contract.errors import ConfigError
+from export.contract.errors import ConfigError, DataError, RecordError
 from export.contract.schema import Schema
 from export.contract.tables import RecordTable
 from tests.training.conftest import world_config
@@ -14,7 +14,7 @@ from tests.training.tables import write
 from training.config import parse_config
 from training.data import Data, read_data
 from training.fit import fit_schema
-from training.prepare import Prepared, log_of, prepare
+from training.prepare import Prepared, log_of, make_encoders, prepare
 from training.split import TRAIN, make_split
 
 GARBAGE = {
@@ -206,6 +206,33 @@ def test_a_number_is_scaled_by_the_entities_of_train(tmp_path: Path) -> None:
     age: Any = small(tmp_path, user=user).schema.user.content["age"]
     assert age.mean == pytest.approx(20.0)
     assert age.scale == pytest.approx(np.std([10.0, 20.0, 30.0]))
+
+
+def with_photos(folder: Path, photos: list[list[float] | None]) -> Prepared:
+    prepared = small(folder)
+    write(folder, items={"item_id": ["i0", "i1", "i2", "i3"], "photo": photos})
+    raw = prepared.config.model_dump(mode="json", exclude_none=True)
+    item = {"content": {"photo": {"kind": "vector"}}}
+    return prepare(parse_config(raw | {"item": item}, folder / "t.yaml"))
+
+
+def test_a_vector_has_the_length_of_those_in_train(tmp_path: Path) -> None:
+    photos: list[list[float] | None] = [[1.0, 2.0], None, [3.0, 4.0], [5.0, 6.0]]
+    feature: Any = with_photos(tmp_path, photos).schema.item.content["photo"]
+    assert feature.size == 2
+
+
+def test_vectors_of_several_lengths_name_the_feature_and_both(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"item\.photo: .* got some of 1 and of 2"):
+        with_photos(tmp_path, [[1.0, 2.0], [1.0], None, None])
+    outside = with_photos(tmp_path, [[1.0, 2.0], None, None, [1.0]])  # i3 stands in test only
+    with pytest.raises(RecordError, match=r"feature 'photo': .* of 2 finite .* this has 1"):
+        make_encoders(outside)
+
+
+def test_a_vector_that_train_never_shows_has_to_be_given_its_length(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"item\.photo: expected vectors .* or `size`"):
+        with_photos(tmp_path, [None, None, None, [1.0]])
 
 
 COPIES = {"content": {"copy": {"kind": "category"}}}

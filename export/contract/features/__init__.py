@@ -21,8 +21,11 @@ from export.contract.features.category import Category
 from export.contract.features.number import Number
 from export.contract.features.sequence import SequenceFeature
 from export.contract.features.tags import Tags
+from export.contract.features.vector import Vector
 
-Feature = Annotated[Category | Number | Tags | SequenceFeature, Field(discriminator="kind")]
+Feature = Annotated[
+    Category | Number | Tags | SequenceFeature | Vector, Field(discriminator="kind")
+]
 KINDS: tuple[type[FeatureKind], ...] = get_args(get_args(Feature)[0])
 
 __all__ = [
@@ -43,4 +46,5 @@ __all__ = [
     "Raw",
     "SequenceFeature",
     "Tags",
+    "Vector",
 ]

@@ -22,11 +22,15 @@ PADDING_TOKEN = ""  # in a string input: no value here
 PADDING_ROW, MISSING_ROW, UNKNOWN_ROW, FIRST_WORD_ROW = 0, 1, 2, 3
 """Rows every embedding table reserves; the word at vocabulary position i has row i + 3."""
 
-Raw = str | float | list[str] | dict[str, float] | None
-"""A value after `parse`: a word, a number, a list of words, weighted words, or missing."""
+LIMIT = float(np.finfo(np.float32).max)
+FARTHEST = 1e12
+"""Encoded floats are held within this, or one absurd number would overflow a tower to NaN."""
 
-Form = Literal["id", "value", "bag"]
-"""How a feature leaves the encoder: one table row, one float, or several table rows."""
+Raw = str | float | list[str] | tuple[float, ...] | dict[str, float] | None
+"""A value after `parse`: a word, a number, words, numbers, weighted words, or missing."""
+
+Form = Literal["id", "value", "bag", "vector"]
+"""How a feature leaves the encoder: one table row, one float, several rows, several floats."""
 
 TableName = Annotated[str, Field(pattern=r"^\w[\w-]{0,63}$")]
 """A vocabulary that features share; without a dot, so it never meets a feature's own table."""
