@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator, model_
 
 from export.contract.errors import ConfigError
 from export.contract.features import Category, Tags
-from export.contract.schema import Side, SideName, shared_tables
+from export.contract.schema import Side, SideName, check_tables, table_users
 from export.contract.strict import Strict
 from training.document import parse_yaml
 from training.losses import LossConfig
@@ -152,9 +152,10 @@ class TrainConfig(Strict):
         return self
 
     @model_validator(mode="after")
-    def _tables_have_one_width(self) -> Self:
-        uses = shared_tables((("user", self.user), ("item", self.item)))
-        for table, users in uses.items():
+    def _tables_agree(self) -> Self:
+        sides: list[tuple[SideName, Side]] = [("user", self.user), ("item", self.item)]
+        check_tables(sides)
+        for table, users in table_users(sides).items():
             width = {
                 f"{side}.{name}": self.side(side).features[name].dim or self.embedding(side)
                 for side, name in users

@@ -2,12 +2,14 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from export.contract.errors import ConfigError, DataError
 from export.contract.features import Feature, Mismatch, Raw
+from export.contract.features.vocabulary import MIN_COUNT, Worded
 from export.contract.schema import Schema, Side, SideName, shared_tables
 from export.contract.statistics import Identity, Last, Profile, matches
 from export.contract.statistics.base import Scalar
@@ -48,7 +50,7 @@ def fit_schema(config: TrainConfig, data: Data, log: Log) -> Schema:
             _refuse_ids(view, name, side)
     sides = {name: _fit_side(view, name, side) for name, side in _sides(config)}
     tables = {
-        table: _vocabulary(view, sides, uses)
+        table: _vocabulary(view, sides, uses, config.data.folder)
         for table, uses in shared_tables(list(sides.items())).items()
     }
     return Schema(
@@ -131,17 +133,20 @@ class Met:
 
 
 def _vocabulary(
-    view: TrainView, sides: dict[SideName, Side], uses: list[tuple[SideName, str]]
+    view: TrainView, sides: dict[SideName, Side], uses: list[tuple[SideName, str]], folder: Path
 ) -> tuple[str, ...]:
-    """Return the words that all features of a table know, the most frequent first.
+    """Return the words that all features of a table know: as given, or the most frequent first.
 
     Each source of words counts once, however many features are made of it: a profile has the
     words of the feature it is of, and a history those of the identities in it.
     """
     features = [sides[side].features[name] for side, name in uses]
+    for feature in features:
+        if isinstance(feature, Worded) and feature.vocabulary == "given":
+            return feature.given_words(folder)
     sources = {_source(*use, feature) for use, feature in zip(uses, features, strict=True)}
     counts = sum((_count(view, sides, source) for source in sources), Counter[str]())
-    limit = min(getattr(feature, "min_count", 1) for feature in features)
+    limit = min(getattr(feature, "min_count", None) or MIN_COUNT for feature in features)
     kept = [(word, count) for word, count in counts.items() if count >= limit]
     return tuple(word for word, _ in sorted(kept, key=lambda entry: (-entry[1], entry[0])))
 

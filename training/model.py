@@ -6,8 +6,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.contract.features import FIRST_WORD_ROW, PADDING_ROW, Feature
-from export.contract.schema import SIDES, Group, Schema, Side, SideName, table_of
+from export.contract.features import FIRST_WORD_ROW, PADDING_ROW
+from export.contract.schema import (
+    SIDES,
+    Group,
+    Schema,
+    Side,
+    SideName,
+    table_of,
+    table_users,
+)
 from training.config import TrainConfig
 
 GROUPS: tuple[Group, ...] = ("content", "context", "preference")
@@ -155,19 +163,13 @@ def _tables(config: TrainConfig, schema: Schema) -> dict[str, nn.Embedding]:
     What both sides share begins with rows of length 1, so that equal words match from the start;
     what only one side has begins faint.
     """
-    users: dict[str, list[tuple[SideName, Feature]]] = {}
-    for side in SIDES:
-        for name, feature in schema.side(side).features.items():
-            if feature.form in ("id", "bag"):
-                users.setdefault(table_of(side, name, feature), []).append((side, feature))
-    return {
-        name: _table(
-            schema.rows(name),
-            by[0][1].dim or config.embedding(by[0][0]),
-            1.0 if len({side for side, _ in by}) > 1 else FAINT,
-        )
-        for name, by in users.items()
-    }
+    tables = {}
+    for table, users in table_users((side, schema.side(side)) for side in SIDES).items():
+        side, name = users[0]
+        width = schema.side(side).features[name].dim or config.embedding(side)
+        length = 1.0 if len({side for side, _ in users}) > 1 else FAINT
+        tables[table] = _table(schema.rows(table), width, length)
+    return tables
 
 
 def _table(rows: int, width: int, length: float) -> nn.Embedding:

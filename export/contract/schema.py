@@ -184,7 +184,9 @@ class Schema(Strict):
             for name, feature in self.side(side).features.items():
                 if not feature.is_fitted:
                     raise ValueError(f"{side}.{name}: was never fitted to data")
-        for table, uses in shared_tables((side, self.side(side)) for side in SIDES).items():
+        sides = [(side, self.side(side)) for side in SIDES]
+        check_tables(sides)
+        for table, uses in shared_tables(sides).items():
             if table not in self.tables:
                 raise ValueError(f"tables: {table!r} is missing, which {'.'.join(uses[0])} needs")
         for table, words in self.tables.items():
@@ -207,8 +209,8 @@ class Schema(Strict):
         """Return the rows of a table: reserved rows and words, or the buckets of a number."""
         if table in self.tables:
             return FIRST_WORD_ROW + len(self.tables[table])
-        side, _, name = table.partition(".")
-        rows = self.side("user" if side == "user" else "item").features[name].own_rows()
+        users = table_users((side, self.side(side)) for side in SIDES).get(table, ())
+        rows = next((self.side(side).features[name].own_rows() for side, name in users), None)
         if rows is None:
             raise SchemaError(f"schema.json: table {table!r} is named by a feature but missing")
         return rows
@@ -264,11 +266,43 @@ def explain(error: ValidationError) -> str:
     return "; ".join(lines)
 
 
-def shared_tables(sides: Iterable[tuple[SideName, Side]]) -> dict[str, list[tuple[SideName, str]]]:
-    """Return every table with a vocabulary and the (side, feature) pairs that use it."""
+def table_users(sides: Iterable[tuple[SideName, Side]]) -> dict[str, list[tuple[SideName, str]]]:
+    """Return every table and the (side, feature) pairs whose rows it holds."""
     users: dict[str, list[tuple[SideName, str]]] = {}
     for side_name, side in sides:
         for name, feature in side.features.items():
-            if feature.form in ("id", "bag") and feature.own_rows() is None:
+            if feature.form in ("id", "bag"):
                 users.setdefault(table_of(side_name, name, feature), []).append((side_name, name))
     return users
+
+
+def shared_tables(sides: Iterable[tuple[SideName, Side]]) -> dict[str, list[tuple[SideName, str]]]:
+    """Return every table with a list of words and the (side, feature) pairs that use it."""
+    known = dict(sides)
+    return {
+        table: users
+        for table, users in table_users(known.items()).items()
+        if known[users[0][0]].features[users[0][1]].own_rows() is None
+    }
+
+
+def check_tables(sides: Iterable[tuple[SideName, Side]]) -> None:
+    """Check that the features of each table agree on which row a word has.
+
+    Raises:
+        ValueError: Two do not; names both.
+
+    """
+    known = dict(sides)
+    for table, users in table_users(known.items()).items():
+        by = {f"{s}.{n}": known[s].features[n].rows_by for s, n in users}
+        first = next(iter(by))
+        for other, rows in by.items():
+            if rows != by[first]:
+                said = " and ".join(
+                    ", ".join(str(one) for one in way if one is not None)
+                    for way in (by[first], rows)
+                )
+                raise ValueError(
+                    f"{first} and {other} share table {table!r}, but not its vocabulary; got {said}"
+                )

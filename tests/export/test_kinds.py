@@ -25,6 +25,10 @@ from tests.once import once
 ADDED: dict[str, dict[str, Any]] = {
     "photo": {"kind": "vector", "dim": 5},
     "sound": {"kind": "vector", "normalise": True},
+    "shop": {"kind": "category", "vocabulary": "hashed", "buckets": 20},
+    "marks": {"kind": "tags", "vocabulary": "hashed", "buckets": 9, "table": "mark", "dim": 4},
+    "steps": {"kind": "sequence", "vocabulary": "hashed", "buckets": 9, "table": "mark", "dim": 4},
+    "colour": {"kind": "category", "vocabulary": "given", "words_from": ["red", "blue"]},
 }
 CONFIG: dict[str, Any] = {
     "data": {"folder": "data"},
@@ -60,9 +64,20 @@ def add_columns(path: Path) -> None:
         cells = [make() if rng.random() < 0.85 else None for _ in range(len(table))]
         return pa.array(cells, kind)
 
-    table = table.append_column("photo", column(lambda: rng.normal(size=4), pa.list_(pa.float32())))
-    sound = column(lambda: rng.integers(0, 2, 3).astype(float), pa.list_(pa.float64(), 3))
-    pyarrow.parquet.write_table(table.append_column("sound", sound), path)
+    def some(words: str, most: int) -> list[str]:
+        return rng.choice(list(words), rng.integers(0, most)).tolist()
+
+    columns = {
+        "photo": column(lambda: rng.normal(size=4), pa.list_(pa.float32())),
+        "sound": column(lambda: rng.integers(0, 2, 3).astype(float), pa.list_(pa.float64(), 3)),
+        "shop": column(lambda: f"shop {rng.integers(30)}", pa.string()),
+        "marks": column(lambda: sorted(set(some("abcdef", 4))), pa.list_(pa.string())),
+        "steps": column(lambda: some("abcdef", 6), pa.list_(pa.string())),
+        "colour": column(lambda: rng.choice(["red", "blue", "green"]), pa.string()),
+    }
+    for name, values in columns.items():
+        table = table.append_column(name, values)
+    pyarrow.parquet.write_table(table, path)
 
 
 def train(root: Path) -> None:

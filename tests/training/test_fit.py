@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export.contract.errors import ConfigError, DataError, RecordError
+from export.contract.errors import ConfigError, DataError, RecordError, SchemaError
+from export.contract.features import FIRST_WORD_ROW
 from export.contract.schema import Schema
 from export.contract.tables import RecordTable
 from tests.training.conftest import world_config
@@ -206,6 +207,23 @@ def test_a_number_is_scaled_by_the_entities_of_train(tmp_path: Path) -> None:
     age: Any = small(tmp_path, user=user).schema.user.content["age"]
     assert age.mean == pytest.approx(20.0)
     assert age.scale == pytest.approx(np.std([10.0, 20.0, 30.0]))
+
+
+def test_given_words_are_read_from_the_data_folder_whatever_the_data_holds(tmp_path: Path) -> None:
+    (tmp_path / "cities.txt").write_text("z\nx\nmoon\n", encoding="utf-8")
+    given = {"kind": "category", "vocabulary": "given", "words_from": "cities.txt"}
+    user = {"content": {"city": given}}
+    assert small(tmp_path, user=user).schema.tables["user.city"] == ("z", "x", "moon")
+    (tmp_path / "cities.txt").unlink()
+    with pytest.raises(SchemaError, match=r"cities\.txt: No such file"):
+        small(tmp_path, user=user)
+
+
+def test_a_hashed_vocabulary_has_no_list(tmp_path: Path) -> None:
+    hashed = {"kind": "category", "vocabulary": "hashed", "buckets": 5}
+    schema = small(tmp_path, user={"content": {"city": hashed}}).schema
+    assert "user.city" not in schema.tables
+    assert schema.rows("user.city") == FIRST_WORD_ROW + 5
 
 
 def with_photos(folder: Path, photos: list[list[float] | None]) -> Prepared:

@@ -140,6 +140,11 @@ class FeatureKind(Strict):
         """Return the rows of the feature's own table, or None where a vocabulary decides."""
         return None
 
+    @property
+    def rows_by(self) -> tuple[object, ...]:
+        """What decides which row a word has; features of one table have to agree on it."""
+        return ()
+
     @classmethod
     @abstractmethod
     def inputs(cls, features: Mapping[str, Self]) -> list[Input]:

@@ -40,6 +40,10 @@ VARIANTS: list[dict[str, Any]] = [
     {"kind": "tags", "table": "words", "weights": True, "separator": "|"},
     {"kind": "sequence", "max_length": 4},
     {"kind": "sequence", "table": "words", "separator": ";"},
+    {"kind": "category", "vocabulary": "hashed", "buckets": 7},
+    {"kind": "tags", "vocabulary": "hashed", "buckets": 7, "weights": True},
+    {"kind": "sequence", "vocabulary": "hashed", "buckets": 1, "table": "words"},
+    {"kind": "tags", "vocabulary": "given", "words_from": "words.txt"},
     {"kind": "vector", "size": 3},
     {"kind": "vector", "size": 2, "normalise": True},
 ]
@@ -184,11 +188,13 @@ CHANGES = [
 ]
 # What these change lies elsewhere: the words that training keeps, which table they share, how a
 # text cell is read, whether there is an input of weights, and how wide a tower's vector is.
+WORDED = ("category", "tags", "sequence")
+VOCABULARY = ("table", "min_count", "vocabulary", "words_from", "buckets", "hash")
 ELSEWHERE = {
     *[(kind.model_fields["kind"].default, "dim") for kind in KINDS],
-    *[("category", o) for o in ("table", "min_count")],
-    *[("tags", o) for o in ("table", "min_count", "separator", "weights")],
-    *[("sequence", o) for o in ("table", "min_count", "separator")],
+    *[(kind, o) for kind in WORDED for o in VOCABULARY],
+    *[("tags", o) for o in ("separator", "weights")],
+    ("sequence", "separator"),
     ("vector", "size"),
 }
 
@@ -214,7 +220,7 @@ def test_option_changes_the_encoding(change: Change) -> None:
     assert results[0] != results[1]
 
 
-@pytest.mark.parametrize("kind", ["category", "tags", "sequence"])
+@pytest.mark.parametrize("kind", WORDED)
 def test_equal_table_names_share_one_vocabulary(kind: str) -> None:
     schema = schema_of(
         {"a": {"kind": kind, "table": "t"}, "b": {"kind": kind}}, {"t": [], "item.b": []}
