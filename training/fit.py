@@ -94,6 +94,8 @@ def _fit_side(view: TrainView, side_name: SideName, side: Side) -> Side:
 
 
 def _fit_feature(view: TrainView, side: SideName, name: str, feature: Feature) -> Feature:
+    if feature.made_of:
+        return feature
     if feature.statistic is not None:
         statistic = fit(feature.statistic, view.log)
         feature = feature.model_copy(update={"statistic": statistic})
@@ -114,6 +116,25 @@ def _known(view: TrainView, side: SideName, name: str, feature: Feature) -> list
     if carried is not None:
         return carried.at(view.log.is_train)
     return [record.get(name) for record in view.records(side)]
+
+
+def _made(view: TrainView, side_name: SideName, side: Side, feature: Feature) -> list[Raw]:
+    """Return what a feature is made to be: by row if the interactions carry a part of it."""
+    sources = [side.features[name] for name in feature.made_of]
+    carried = view.data.interactions.carried[side_name]
+    if carried.keys() & set(feature.made_of):
+        table = view.data.users if side_name == "user" else view.data.items
+        entities = view.log.ids(side_name)[view.log.is_train].tolist()
+        columns = [
+            carried[name].at(view.log.is_train)
+            if name in carried
+            else [table.records[entity].get(name) for entity in entities]
+            for name in feature.made_of
+        ]
+    else:
+        records = view.records(side_name)
+        columns = [[record.get(name) for record in records] for name in feature.made_of]
+    return [feature.make(sources, values) for values in zip(*columns, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -165,7 +186,11 @@ def _source(side: SideName, name: str, feature: Feature) -> Given | Met:
 def _count(view: TrainView, sides: dict[SideName, Side], source: Given | Met) -> Counter[str]:
     if isinstance(source, Given):
         feature = sides[source.side].features[source.name]
-        values = _known(view, source.side, source.name, feature)
+        values = (
+            _made(view, source.side, sides[source.side], feature)
+            if feature.made_of
+            else _known(view, source.side, source.name, feature)
+        )
         return Counter(word for value in values for word in feature.words(value))
     met = matches(dict(source.where), view.log.facts(), len(view.log)) & view.log.is_train
     ids = (view.data.users if source.side == "user" else view.data.items).ids

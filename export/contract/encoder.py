@@ -7,6 +7,7 @@ tower, so there is no second implementation of what a raw value means.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
@@ -31,7 +32,7 @@ ELEMENT_TYPES = {
 class Graph:
     """Collects the nodes of one encoder; feature kinds add theirs."""
 
-    INT64 = TensorProto.INT64
+    INT64, UINT64 = TensorProto.INT64, TensorProto.UINT64
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -40,6 +41,7 @@ class Graph:
         self.vectors: dict[str, tuple[str, int]] = {}
         self._ids: list[str] = []
         self._values: list[str] = []
+        self._offered: dict[str, tuple[str, str, int]] = {}
 
     def constant(self, array: NDArray[Any]) -> str:
         """Add a constant and return its name."""
@@ -63,6 +65,24 @@ class Graph:
             values_int64s=list(rows),
             default_int64=default,
         )
+
+    def offer(self, names: Sequence[str], words: str, rows: str) -> None:
+        """Let kinds that come later use columns: string[batch, n], and their rows int64[batch, n].
+
+        `names` are the features of the n columns, in order.
+        """
+        for position, name in enumerate(names):
+            self._offered[name] = words, rows, position
+
+    def word_of(self, name: str) -> str:
+        """Return the words of a feature that was offered: string[batch, 1]."""
+        words, _, position = self._offered[name]
+        return self.node("Gather", [words, self.constant(np.array([position]))], axis=1)
+
+    def row_of(self, name: str) -> str:
+        """Return the rows of a feature that was offered: int64[batch, 1]."""
+        _, rows, position = self._offered[name]
+        return self.node("Gather", [rows, self.constant(np.array([position]))], axis=1)
 
     def emit_ids(self, tensor: str) -> None:
         """Give int64[batch, n]: the rows of n features, in order."""

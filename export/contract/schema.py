@@ -16,8 +16,6 @@ from export.contract.errors import Fault, RecordError, SchemaError
 from export.contract.features import (
     FIRST_WORD_ROW,
     KINDS,
-    MISSING_TOKEN,
-    PADDING_TOKEN,
     Feature,
     FeatureKind,
     Input,
@@ -69,7 +67,37 @@ class Side(Strict):
         for name, feature in {**self.content, **self.context}.items():
             if feature.statistic is not None:
                 raise ValueError(f"feature {name!r}: an aggregate belongs to group 'preference'")
+        for name, feature in self.features.items():
+            self._check_sources(name, feature)
         return self
+
+    def _check_sources(self, name: str, feature: Feature) -> None:
+        """Check a feature that is made of others: they are there, and not hidden before it is."""
+        if not feature.made_of:
+            return
+        for one in feature.made_of:
+            if one not in self.features:
+                raise ValueError(f"feature {name!r}: of: there is no feature {one!r} on this side")
+        try:
+            feature.check_sources([self.features[one] for one in feature.made_of])
+        except ValueError as error:
+            raise ValueError(f"feature {name!r}: {error}") from None
+        groups = {self.group_of(one) for one in feature.made_of}
+        own = groups - {"content"} or {"content"}
+        if own != {self.group_of(name)}:
+            right = own.pop() if len(own) == 1 else "no group: context and preference do not mix"
+            raise ValueError(f"feature {name!r}: with what it is made of, it belongs to {right}")
+
+    def group_of(self, name: str) -> Group:
+        """Return the group of a feature."""
+        if name in self.content:
+            return "content"
+        return "context" if name in self.context else "preference"
+
+    @cached_property
+    def given(self) -> dict[str, Feature]:
+        """The features that records may hold: all but those that are made of others."""
+        return {name: f for name, f in self.features.items() if not f.made_of}
 
     @cached_property
     def features(self) -> dict[str, Feature]:
@@ -130,7 +158,7 @@ class Side(Strict):
         for name, value in record.items():
             feature = self.features.get(name)
             if feature is None:
-                known = ", ".join(self.features)
+                known = ", ".join(self.given)
                 faults.append(Fault.of(name, value, f"one of the known features: {known}"))
                 continue
             try:
@@ -186,13 +214,14 @@ class Schema(Strict):
                     raise ValueError(f"{side}.{name}: was never fitted to data")
         sides = [(side, self.side(side)) for side in SIDES]
         check_tables(sides)
-        for table, uses in shared_tables(sides).items():
+        uses = shared_tables(sides)
+        for table, users in uses.items():
             if table not in self.tables:
-                raise ValueError(f"tables: {table!r} is missing, which {'.'.join(uses[0])} needs")
+                raise ValueError(f"tables: {table!r} is missing, which {'.'.join(users[0])} needs")
         for table, words in self.tables.items():
-            distinct = set(words)
-            reserved = any(MISSING_TOKEN in word for word in words)
-            if len(distinct) != len(words) or PADDING_TOKEN in distinct or reserved:
+            readers = [self.side(side).features[name] for side, name in uses.get(table, ())]
+            is_word = all(reader.is_word(word) for reader in readers[:1] for word in words)
+            if len(set(words)) != len(words) or not is_word:
                 raise ValueError(f"tables: {table!r} holds a word twice, or one that is reserved")
         return self
 

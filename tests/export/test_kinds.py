@@ -29,6 +29,8 @@ ADDED: dict[str, dict[str, Any]] = {
     "marks": {"kind": "tags", "vocabulary": "hashed", "buckets": 9, "table": "mark", "dim": 4},
     "steps": {"kind": "sequence", "vocabulary": "hashed", "buckets": 9, "table": "mark", "dim": 4},
     "colour": {"kind": "category", "vocabulary": "given", "words_from": ["red", "blue"]},
+    "look": {"kind": "cross", "of": ["colour", "shop"], "min_count": 1, "dim": 4},
+    "style": {"kind": "cross", "of": ["shop", "colour"], "vocabulary": "hashed", "buckets": 40},
 }
 CONFIG: dict[str, Any] = {
     "data": {"folder": "data"},
@@ -134,7 +136,7 @@ def test_every_feature_reaches_the_vector(
     records = tables(run, schema, side)
     present = [True] * len(records)
     whole = embedder.embed(side, records, present)
-    for name in schema.side(side).features:
+    for name in schema.side(side).given:
         bare = [{n: v for n, v in record.items() if n != name} for record in records]
         assert np.abs(whole - embedder.embed(side, bare, present)).max() > 1e-4, name
 

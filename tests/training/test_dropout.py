@@ -18,7 +18,10 @@ def side() -> Side:
     return Side.model_validate(
         {
             "content": {"topic": {"kind": "category"}, "size": {"kind": "number"}},
-            "context": {"tab": {"kind": "category"}},
+            "context": {
+                "tab": {"kind": "category"},
+                "tab_topic": {"kind": "cross", "of": ["tab", "topic"]},
+            },
             "preference": {
                 "clicks": {"kind": "number"},
                 "recent": {"kind": "sequence"},
@@ -31,7 +34,7 @@ def side() -> Side:
 
 def arrays(rows: int) -> Arrays:
     return {
-        "ids": np.full((rows, 2), 7),
+        "ids": np.full((rows, 3), 7),
         "values": np.full((rows, 2), 0.5, dtype=np.float32),
         "recent": np.full((rows, 3), 8),
         "taste": np.full((rows, 2), 9),
@@ -101,6 +104,8 @@ def test_columns_are_hidden_one_by_one_and_content_never() -> None:
     together = np.logical_and.reduce(list(hidden.values()))
     assert together.mean() == pytest.approx(0.25**5, abs=0.003)
     assert (found["ids"][:, 0] == 7).all()
+    cross = found["ids"][:, 2] == MISSING_ROW  # never by itself, always with what it is made of
+    assert (cross == hidden["tab"]).all()
     assert (found["values"][:, 0] == 0.5).all()
 
 

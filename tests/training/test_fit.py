@@ -219,6 +219,36 @@ def test_given_words_are_read_from_the_data_folder_whatever_the_data_holds(tmp_p
         small(tmp_path, user=user)
 
 
+def test_pairs_are_counted_by_row_where_the_interactions_carry_a_part(tmp_path: Path) -> None:
+    cross = {"kind": "cross", "min_count": 1}
+    user = {
+        "content": {"city": {"kind": "category"}},
+        "context": {
+            "tab": {"kind": "category", "min_count": 1},
+            "tab_city": {**cross, "of": ["tab", "city"]},
+        },
+    }
+    schema = small(tmp_path, user=user).schema
+    # train rows: (1, x), (1, x), (2, y), (3, y)
+    assert schema.tables["user.tab_city"] == ("1\x1fx", "2\x1fy", "3\x1fy")
+
+
+def test_pairs_of_a_record_are_counted_by_entity(tmp_path: Path) -> None:
+    item = {
+        "content": {
+            "city": {"kind": "category"},
+            "again": {"kind": "category", "vocabulary": "hashed", "buckets": 1},
+            "pair": {"kind": "cross", "of": ["again", "city"], "min_count": 1},
+        }
+    }
+    copied = {"item_id": ["i0", "i1", "i2", "i3"], "city": list("ywwz"), "again": list("ywwz")}
+    prepared = small(tmp_path)
+    write(tmp_path, items=copied)
+    raw = prepared.config.model_dump(mode="json", exclude_none=True)
+    schema = prepare(parse_config(raw | {"item": item}, tmp_path / "t.yaml")).schema
+    assert schema.tables["item.pair"] == ("0\x1fw", "0\x1fy")  # i0 and i1 stand in train
+
+
 def test_a_hashed_vocabulary_has_no_list(tmp_path: Path) -> None:
     hashed = {"kind": "category", "vocabulary": "hashed", "buckets": 5}
     schema = small(tmp_path, user={"content": {"city": hashed}}).schema

@@ -141,6 +141,30 @@ class FeatureKind(Strict):
         return None
 
     @property
+    def made_of(self) -> tuple[str, ...]:
+        """The features of its side that a feature is made of; none where it is given itself.
+
+        What is made of others is never in a record, a column or a request.
+        """
+        return ()
+
+    def check_sources(self, sources: Sequence["FeatureKind"]) -> None:
+        """Check that the feature can be made of these, in the order of `made_of`.
+
+        Raises:
+            ValueError: It cannot; says of which.
+
+        """
+
+    def make(self, sources: Sequence["FeatureKind"], values: Sequence[Raw]) -> Raw:
+        """Return what `words` takes, from parsed values of the features it is made of."""
+        raise NotImplementedError
+
+    def is_word(self, word: str) -> bool:
+        """Whether this may stand in the feature's table."""
+        return word != PADDING_TOKEN and MISSING_TOKEN not in word
+
+    @property
     def rows_by(self) -> tuple[object, ...]:
         """What decides which row a word has; features of one table have to agree on it."""
         return ()

@@ -102,3 +102,4 @@ class Category(Worded):
             is_bucket = graph.node("And", [unknown, graph.constant(buckets > 0)])
             row = bucket_rows("strings", row, is_bucket, buckets, graph)
         graph.emit_ids(row)
+        graph.offer(list(features), "strings", row)
