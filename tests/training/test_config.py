@@ -84,7 +84,7 @@ def test_an_unknown_key_is_refused_at_every_level(level: str) -> None:
 @pytest.mark.parametrize(
     ("path", "members"),
     [
-        ("tower", ["additive"]),
+        ("tower", ["additive", "dropoutnet"]),
         ("losses.0", ["in_batch_softmax", "sv_softmax", "pairwise", "pointwise"]),
         ("negatives.0", ["in_batch", "roll", "mixed", "hard", "given"]),
         ("split", ["by_time", "held_out_ids", "given"]),

@@ -38,6 +38,12 @@ BY_NEGATIVES: dict[str, dict[str, Any]] = {
     "given": {"negatives": [GIVEN]},
     "all together": {"negatives": [*IN_BATCH, {"kind": "mixed", "n": 32}, {"kind": "hard"}, GIVEN]},
 }
+BY_TOWER: dict[str, dict[str, Any]] = {
+    "dropoutnet": {"tower": {"kind": "dropoutnet", "dim": 16}},
+    "dropoutnet as EasyRec has it": {
+        "tower": {"kind": "dropoutnet", "dim": 16, "absent": "zeros", "rescale": True}
+    },
+}
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +94,11 @@ def test_it_learns_what_the_world_is_like(
     assert found["warm"] > 1.5 * untrained["warm"]
     assert found["cold_item"] > 1.6 * chance["cold_item"].recall[5]
     assert found["cold_item"] > 1.1 * untrained["cold_item"]
+
+
+@pytest.mark.parametrize("name", BY_TOWER)
+def test_a_tower_that_begins_with_nothing_learns_it_too(folder: Path, name: str) -> None:
+    found = recall(folder, BY_TOWER[name], epochs=25)
+    chance = measure(folder, random_scores(120, seed=0), (5,))
+    assert found["warm"] > 3 * chance["warm"].recall[5]
+    assert found["cold_item"] > 1.6 * chance["cold_item"].recall[5]
