@@ -131,6 +131,8 @@ class TrainConfig(Strict):
         kinds = [one.kind for one in negatives]
         if twice := [kind for kind in kinds if kinds.count(kind) > 1]:
             raise ValueError(f"{twice[0]!r} stands twice; a second one draws the same items")
+        if {"in_batch", "roll"} <= set(kinds):
+            raise ValueError("'roll' adds nothing to 'in_batch', which holds all of the batch")
         return negatives
 
     @model_validator(mode="after")

@@ -134,13 +134,14 @@ class SideTower(nn.Module):
 
 
 class TwoTower(nn.Module):
-    """Both towers, and the tables they share by name."""
+    """Both towers, the tables they share by name, and what the losses learn beside them."""
 
     def __init__(self, config: TrainConfig, schema: Schema) -> None:
         super().__init__()
         tables = _tables(config, schema)
         self.user = SideTower(config, schema, "user", tables)
         self.item = SideTower(config, schema, "item", tables)
+        self.losses = nn.ModuleList(one.build() for one in config.losses)
 
     def side(self, name: SideName) -> SideTower:
         """Return one tower."""
@@ -152,9 +153,9 @@ class TwoTower(nn.Module):
         return list(dict.fromkeys(found))
 
     def networks(self) -> list[nn.Parameter]:
-        """Return every parameter that is no table."""
-        tables = set(self.tables())
-        return [parameter for parameter in self.parameters() if parameter not in tables]
+        """Return every parameter of the towers that is no table."""
+        others = {*self.tables(), *self.losses.parameters()}
+        return [parameter for parameter in self.parameters() if parameter not in others]
 
 
 def _tables(config: TrainConfig, schema: Schema) -> dict[str, nn.Embedding]:

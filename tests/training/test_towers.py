@@ -7,15 +7,18 @@ from torch import Tensor
 
 from training.towers import TowerConfig
 from training.towers.additive import AdditiveConfig
+from training.towers.dropoutnet import DropoutNetConfig
 from training.towers.mlp import mlp
 
-MEMBERS = get_args(TowerConfig) or (TowerConfig,)
+MEMBERS = get_args(get_args(TowerConfig)[0])
 DIM = 6
+Member = type[AdditiveConfig | DropoutNetConfig]
 
 
-def built(member: type[AdditiveConfig], **options: object) -> tuple[torch.nn.Module, list[str]]:
+def built(member: Member, **options: object) -> tuple[torch.nn.Module, list[str]]:
     """Build a tower over content (3 features), context (1) and preference (2)."""
-    config = member.model_validate({"dim": DIM, **options})
+    width = {"embedding": DIM} if "embedding" in member.model_fields else {}
+    config = member.model_validate({"dim": DIM, **width, **options})
     features = {"content": 3, "context": 1, "preference": 2}
     tower = config.build({group: (config.embedding,) * n for group, n in features.items()})
     with torch.no_grad():  # what begins at zero would hide what a term does
@@ -40,7 +43,7 @@ def presence(*values: bool) -> Tensor:
 @pytest.mark.parametrize("hidden", [(), (8,), (8, 4)])
 @pytest.mark.parametrize("member", MEMBERS)
 def test_a_tower_gives_one_vector_a_row_whatever_else_is_in_the_batch(
-    member: type[AdditiveConfig], hidden: tuple[int, ...]
+    member: Member, hidden: tuple[int, ...]
 ) -> None:
     tower, _ = built(member, hidden=hidden)
     groups, present = drawn(5), presence(True, False, True, True, False)
@@ -54,7 +57,7 @@ def test_a_tower_gives_one_vector_a_row_whatever_else_is_in_the_batch(
 @pytest.mark.parametrize("hidden", [(), (8,)])
 @pytest.mark.parametrize("member", MEMBERS)
 def test_without_presence_no_preference_value_matters(
-    member: type[AdditiveConfig], hidden: tuple[int, ...]
+    member: Member, hidden: tuple[int, ...]
 ) -> None:
     tower, _ = built(member, hidden=hidden)
     one, other = drawn(2), drawn(2, seed=1)
@@ -65,7 +68,8 @@ def test_without_presence_no_preference_value_matters(
 
 
 @pytest.mark.parametrize("member", MEMBERS)
-def test_every_group_and_every_parameter_counts(member: type[AdditiveConfig]) -> None:
+def test_every_group_and_every_parameter_counts(member: Member) -> None:
+    torch.manual_seed(0)
     tower, names = built(member, hidden=(8,))
     groups = {name: group.requires_grad_() for name, group in drawn(4).items()}
     tower(groups, presence(True, True, False, False)).square().sum().backward()
@@ -79,13 +83,13 @@ def test_every_group_and_every_parameter_counts(member: type[AdditiveConfig]) ->
 
 
 @pytest.mark.parametrize("member", MEMBERS)
-def test_a_side_without_preference_needs_no_presence(member: type[AdditiveConfig]) -> None:
+def test_a_side_without_preference_needs_no_presence(member: Member) -> None:
     tower = member(dim=DIM).build({"content": (DIM,)})
     assert tower({"content": torch.ones(2, DIM)}, None).shape == (2, DIM)
 
 
 @pytest.mark.parametrize("member", MEMBERS)
-def test_neuron_dropout_acts_in_training_only(member: type[AdditiveConfig]) -> None:
+def test_neuron_dropout_acts_in_training_only(member: Member) -> None:
     tower, _ = built(member, hidden=(64,), dropout=0.5)
     groups, present = drawn(3), presence(True, True, True)
     assert torch.equal(tower(groups, present), tower(groups, present))
@@ -95,7 +99,7 @@ def test_neuron_dropout_acts_in_training_only(member: type[AdditiveConfig]) -> N
 
 @pytest.mark.parametrize("member", MEMBERS)
 @pytest.mark.parametrize(("option", "value"), [("dim", 0), ("dropout", 1), ("width", 3)])
-def test_a_wrong_option_is_named(member: type[AdditiveConfig], option: str, value: int) -> None:
+def test_a_wrong_option_is_named(member: Member, option: str, value: int) -> None:
     with pytest.raises(ValidationError, match=option):
         member.model_validate({option: value})
 
