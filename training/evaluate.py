@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from export.contract.errors import DataError
 from export.contract.features import Category, Raw, Tags
 from export.contract.schema import Record, Schema
+from training.auc import auc, gauc
 from training.baselines import (
     ItemWords,
     best_of,
@@ -18,10 +19,10 @@ from training.baselines import (
     random_scores,
 )
 from training.data import Data, read_data
-from training.metrics import Scores, UserItems, auc, dot_scores, gauc
+from training.metrics import Scores, UserItems, dot_scores
 from training.prepare import SIDES, log_of
 from training.rows import RowEncoder
-from training.slices import Slices
+from training.slices import Slices, membership
 from training.split import TEST, TRAIN, VALIDATION, Split, make_split
 from training.subject import Subject, Towers, Vectors, embed_all
 
@@ -93,7 +94,7 @@ def make_baselines(data: Data, split: Split, schema: Schema) -> tuple[dict[str, 
     popular = popularity((TRAIN, VALIDATION))[window]
     clicked = np.isin(split.part, (TRAIN, VALIDATION)) & (rows.label > 0)
     liked = UserItems.from_pairs(rows.user[clicked], rows.item[clicked], len(data.users))
-    baselines = {"random": random_scores(size, seed=1), "popularity": popular}
+    baselines = {"random": random_scores(size), "popularity": popular}
     if columns := content_columns(data, schema):
         baselines["content_neighbours"] = content_neighbours(ItemWords(columns), liked, popular)
     return baselines, window
@@ -162,18 +163,9 @@ def _order(
     data: Data, split: Split, rows: NDArray[np.int64], scores: NDArray[np.float32]
 ) -> dict[str, dict[str, float | None]]:
     """Return AUC and GAUC of the exposed rows of each slice."""
-    user, item = data.interactions.user[rows], data.interactions.item[rows]
-    label = data.interactions.label[rows]
-    cold_user, cold_item = split.cold_users[TEST][user], split.cold_items[TEST][item]
-    masks = {
-        "warm": ~cold_user & ~cold_item,
-        "cold_item": ~cold_user & cold_item,
-        "cold_user": cold_user & ~cold_item,
-        "cold_both": cold_user & cold_item,
-        "all": np.ones(len(rows), dtype=bool),
-    }
+    user, label = data.interactions.user[rows], data.interactions.label[rows]
     found: dict[str, dict[str, float | None]] = {}
-    for name, mask in masks.items():
+    for name, mask in membership(data, split, TEST, rows).items():
         if mask.any():
             grouped = gauc(user[mask], scores[mask], label[mask])
             found[name] = {
