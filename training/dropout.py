@@ -39,14 +39,14 @@ def draw_states(
     hidden items is the same, so all four states have their exact share:
     (1-p)(1-q), p(1-q), (1-p)q and pq.
     """
-    shown_user = _hide(user_present, user, rng)
+    shown_user = hide(user_present, user, rng)
     shown_item = item_present.copy()
     for rows in (np.flatnonzero(shown_user), np.flatnonzero(~shown_user)):
-        shown_item[rows] = _hide(item_present[rows], item, rng)
+        shown_item[rows] = hide(item_present[rows], item, rng)
     return States(shown_user, shown_item)
 
 
-def _hide(present: Flags, share: float, rng: np.random.Generator) -> Flags:
+def hide(present: Flags, share: float, rng: np.random.Generator) -> Flags:
     """Hide rows at random until round(share * n) are absent."""
     missing = round(share * len(present)) - int((~present).sum())
     shown = present.copy()

@@ -52,10 +52,12 @@ class FeatureKind(Strict):
     """A column's meaning. What is learned is an option left blank, which `fit` fills in.
 
     A declared preference statistic may be written flat beside the kind's own options
-    (`{kind: number, aggregate: count, window: 7d}`) or nested under `statistic`.
+    (`{kind: number, aggregate: count, window: 7d}`) or nested under `statistic`. `dim` is the
+    width of the feature's vector in a tower; by default the tower's own embedding width.
     """
 
     statistic: Statistic | None = None
+    dim: int | None = Field(None, ge=1, le=65_536)
 
     gives: ClassVar[frozenset[str]] = frozenset()
     """The results of statistics that this kind can hold: `number`, `sequence`, `tags`."""

@@ -172,8 +172,9 @@ CHANGES = [
     Change("sequence", "max_length", 1, ["red", "blue"], {"kind": "sequence"}),
 ]
 # What these change lies elsewhere: the words that training keeps, which table they share, how a
-# text cell is read, and whether there is an input of weights.
+# text cell is read, whether there is an input of weights, and how wide a tower's vector is.
 ELSEWHERE = {
+    *[(kind.model_fields["kind"].default, "dim") for kind in KINDS],
     *[("category", o) for o in ("table", "min_count")],
     *[("tags", o) for o in ("table", "min_count", "separator", "weights")],
     *[("sequence", o) for o in ("table", "min_count", "separator")],
