@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.metrics import Indices
+from training.metrics import spread_over
 from training.slices import FEW_SHOT
 
 BINS = 60
@@ -22,7 +22,7 @@ def score_distributions(
         `edges` of equal bins, and for `warm` and `cold` (None where there are no such items)
         the `share` of the scores in each bin, their `mean` and `deviation`.
     """
-    scores = users[_spread(len(users), USERS)] @ items.T
+    scores = users[spread_over(np.arange(len(users)), USERS)] @ items.T
     edges = np.linspace(scores.min(), np.nextafter(scores.max(), np.inf), BINS + 1)
     found: dict[str, Any] = {"edges": _rounded(edges)}
     for name, chosen in (("warm", ~is_cold), ("cold", is_cold)):
@@ -52,7 +52,7 @@ def item_map(items: NDArray[np.float32], counts: NDArray[np.int64]) -> dict[str,
     values, axes = np.linalg.eigh(centred.T @ centred)  # ascending
     places = centred @ axes[:, ::-1][:, :2]
     places = places * np.sign(places[np.abs(places).argmax(0), [0, 1]])
-    chosen = _spread(len(items), ITEMS)
+    chosen = spread_over(np.arange(len(items)), ITEMS)
     bucket = np.argmax([one.holds(counts[chosen]) for one in MATURITY], axis=0)
     return {
         "x": _rounded(places[chosen, 0]),
@@ -61,10 +61,6 @@ def item_map(items: NDArray[np.float32], counts: NDArray[np.int64]) -> dict[str,
         "labels": [one.label for one in MATURITY],
         "explained": float(values[-2:].sum() / max(values.sum(), 1e-12)),
     }
-
-
-def _spread(size: int, wanted: int) -> Indices:
-    return np.unique(np.linspace(0, size - 1, min(size, wanted)).astype(np.int64))
 
 
 def _rounded(values: NDArray[Any]) -> list[float]:

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.baselines import ItemWords
-from training.metrics import Block, Floats, Indices, Search
+from training.metrics import Block, Floats, Indices, Search, spread_over
 
-USERS_COMPARED = 2000  # whose lists are compared item by item, evenly spread
+USERS_COMPARED = 2000  # at most so many lists are compared item by item
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,7 @@ class Lists:
     def __post_init__(self) -> None:
         self._missed = np.ones(len(self.search.candidates))
         self._places = np.zeros(len(self.search.candidates))
-        step = max(1, len(self.wanted) // USERS_COMPARED)
-        self._compared = self.wanted[::step]
+        self._compared = spread_over(self.wanted, USERS_COMPARED)
 
     def add(self, users: Indices, block: Block) -> None:
         """Take in the lists of some users from their scores of all items."""

@@ -195,6 +195,13 @@ def measured(ranked: Ranked, relevant: UserItems, ks: Sequence[int]) -> RankMetr
     )
 
 
+def spread_over(indices: Indices, wanted: int) -> Indices:
+    """Choose at most so many, evenly spread from the first to the last."""
+    if len(indices) <= wanted:
+        return indices
+    return indices[np.linspace(0, len(indices) - 1, wanted).astype(np.int64)]
+
+
 def hit_at_k(above: Indices, tied: Indices, k: int) -> Floats:
     """Chance of a place in the first k, with `above` items before it and `tied` sharing its score.
 

@@ -289,3 +289,22 @@ def test_runs_that_differ_in_more_than_their_seed_are_no_seeds(subject: Subject)
     told = r"no seeds of one configuration: losses\.0\.temperature: 0\.1 against 0\.3; give one"
     with pytest.raises(ConfigError, match=told):
         evaluate([subject, replace(subject, config=config)])
+
+
+def test_the_page_names_every_member_and_every_figure(together: dict[str, Any]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text("utf-8")
+    figures = {
+        *(name.replace("@100", "@k") for name in together["slices"]["model"]["warm"]),
+        *together["lists"]["model"],
+        *together["rows"]["model"]["warm"],
+        *together["paired"]["popularity"]["warm"],
+        *together["curve"]["model"]["0"],
+        *together["scores"],
+        *together["map"],
+        *together["slices"]["model"],
+    }
+    figures -= {name for name in figures if name.endswith("@10")}
+    for name in {*together, *figures, "model, items as if cold"}:
+        assert f"`{name}`" in page, name
+    for scorer in (*together["slices"],):
+        assert f"`{scorer}`" in page or scorer == "longer"

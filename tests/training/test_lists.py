@@ -108,3 +108,13 @@ def test_lists_of_users_outside_are_not_counted() -> None:
     lists.add(np.array([0, 1]), np.array([[9, 8, 0, 0, 0, 0], [0, 0, 9, 8, 0, 0]], np.float32))
     assert lists.figures().users == 1
     assert lists.figures().coverage == pytest.approx(2 / 6)
+
+
+def test_diversity_of_many_users_is_that_of_a_spread_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("training.lists.USERS_COMPARED", 2)
+    alike, apart = [9.0, 8, 0, 0, 0, 0], [9.0, 0, 0, 8, 0, 0]
+    measured = found(table(apart, alike, alike, alike, apart), users=5, k=2)
+    assert measured.diversity == pytest.approx(1), "the first and the last user"
+    assert measured.users == 5
