@@ -3,6 +3,7 @@
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
+from export.contract.concepts import ConceptTable
 from export.contract.features import Raw
 from export.contract.schema import Record, Side
 from service.history import Catalogue, fold_history, replaced
@@ -24,8 +25,11 @@ class KnownUser:
 class UserReader:
     """Joins what is known of users, by one schema and catalogue."""
 
-    def __init__(self, side: Side, catalogue: Catalogue) -> None:
+    def __init__(
+        self, side: Side, catalogue: Catalogue, concepts: ConceptTable | None = None
+    ) -> None:
         self._side = side
+        self._concepts = concepts
         self._catalogue = catalogue
         self._by_history = replaced(side)
 
@@ -43,6 +47,8 @@ class UserReader:
             record = {**_without(record, request.settled), **request.user}
         if request.cold:
             record = _without(record, self._side.preference)
+        if self._concepts is not None:
+            record = self._concepts.join("user", record)
         state, dropped = state_of(self._side, record)
         missing = [f"context.{one}" for one in self._side.context if one not in request.context]
         return KnownUser({**record, **request.context}, state, [*dropped, *missing], degraded)

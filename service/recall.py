@@ -74,7 +74,7 @@ class Recaller:
         self._store = store
         self._follower = follower
         self._after_wait_s = settings.after_wait_ms / 1000
-        self._users = UserReader(generation.schema.user, generation)
+        self._users = UserReader(generation.schema.user, generation, generation.bundle.concepts)
         self._store_answers = True
         self._batcher = Batcher(self._recall, settings.batch_recalls)
 

@@ -32,7 +32,9 @@ class Encoder:
         side = schema.side(side_name)
         groups = ("content", "context", "preference")
         group = next(group for group in groups if name in getattr(side, group))
-        alone = Side.model_validate({group: {name: side.features[name]}})
+        # What a value becomes does not depend on where it comes from.
+        feature = side.features[name].model_copy(update={"statistic": None})
+        alone = Side.model_validate({group: {name: feature}})
         return cls(schema.model_copy(update={side_name: alone}), side_name)
 
     def encode(self, records: Sequence[Record]) -> Arrays:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,13 @@ import numpy as np
 from export.contract.errors import ConfigError
 from export.contract.features import Feature, Raw
 from export.contract.schema import Schema, Side, SideName, shared_tables
-from export.contract.statistics import Identity, Last, Profile, matches
+from export.contract.statistics import Identity, Last, matches
 from export.contract.statistics.base import Scalar
 from training.config import TrainConfig
 from training.data import Data
 from training.ragged import Ragged
 from training.statistics import Log, compute, fit, rule_for
+from training.statistics.sources import Sources
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,11 @@ class TrainView:
 
     data: Data
     log: Log
+
+    @cached_property
+    def sources(self) -> Sources:
+        """What statistics ask of the tables."""
+        return Sources(self.data)
 
     def entities(self, side: SideName) -> Any:
         """Return the positions of the users or items that have a train row, ascending."""
@@ -96,7 +103,8 @@ def _fit_feature(view: TrainView, side: SideName, name: str, feature: Feature) -
         feature = feature.model_copy(update={"statistic": statistic})
         if statistic.gives != "number":
             return feature
-        values = compute(statistic, view.log, side, np.flatnonzero(view.log.is_train))
+        asked = view.sources.of(statistic, side)
+        values = compute(statistic, view.log, side, np.flatnonzero(view.log.is_train), **asked)
         assert not isinstance(values, Ragged)
         return feature.fit(values[~np.isnan(values)].tolist())
     return feature.fit(_known(view, side, name, feature))
@@ -144,8 +152,8 @@ def _vocabulary(
 
 def _source(side: SideName, name: str, feature: Feature) -> Given | Met:
     statistic = feature.statistic
-    if isinstance(statistic, Profile):
-        return Given("item", statistic.of)
+    if statistic is not None and statistic.words_of is not None:
+        return Given("item", statistic.words_of)
     if isinstance(statistic, Identity):
         return Met(side, (("label", (1,)),))
     if isinstance(statistic, Last):

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from export.contract.features import MISSING_ROW, PADDING_ROW, Raw, SequenceFeature
 from export.contract.schema import Arrays, Schema, Side, SideName
-from export.contract.statistics import Identity, Profile
+from export.contract.statistics import Identity, Total
 from training.data import Data
 from training.encoder import Encoder
 from training.ragged import Ragged
-from training.statistics import ItemWords, Log, Values, as_of_end, compute, rule_for
+from training.statistics import Log, Values, as_of_end, by_concept, compute, rule_for
+from training.statistics.sources import Sources
 
 Encoded = NDArray[Any] | Ragged  # one column: table rows or values [n], or bags
 
@@ -85,15 +86,15 @@ class RowEncoder:
         self.carried = data.interactions.carried[side_name]
         self.static = self.encoder.columns(self.records)
         self._alone: dict[str, Encoder] = {}
-        self._item_words: dict[str, ItemWords] = {}
+        self.sources = Sources(data)
 
     def rows(self, rows: NDArray[np.int64]) -> SideRows:
         """Encode rows of the log as they were when they happened."""
         moving: dict[str, Encoded] = {}
         for name, feature in self.side.features.items():
             if feature.statistic is not None:
-                words = self._words(name)
-                values = compute(feature.statistic, self.log, self.name, rows, words=words)
+                asked = self.sources.of(feature.statistic, self.name)
+                values = compute(feature.statistic, self.log, self.name, rows, **asked)
                 moving[name] = self._encode_statistic(name, values)
             elif name in self.carried:
                 carried = self.carried[name]
@@ -103,7 +104,7 @@ class RowEncoder:
     def entities(self) -> SideRows:
         """Encode every entity as of the end of training, without context."""
         moving: dict[str, Encoded] = {}
-        for name, feature in self.side.preference.items():
+        for name, feature in self.side.stored.items():
             if feature.statistic is not None:
                 moving[name] = self._encode_statistic(name, self._at_end(name))
             elif name in self.carried:
@@ -119,10 +120,22 @@ class RowEncoder:
         raw = _raw_id if name in self.side.ids else _raw_bag
         return [raw(values, row, names) for row in range(len(values))]
 
+    def concept_values(self) -> dict[str, dict[str, float]]:
+        """Return each statistic with `by`: word of the concept -> its value for a new entity."""
+        found: dict[str, dict[str, float]] = {}
+        for name, by in self.side.concepts.items():
+            statistic = self.side.features[name].statistic
+            assert isinstance(statistic, Total)
+            concepts = self.sources.concepts(self.name, by)
+            values = by_concept(statistic, self.log, self.name, concepts)
+            known = np.flatnonzero(~np.isnan(values))
+            found[name] = {concepts.words[at]: float(values[at]) for at in known.tolist()}
+        return found
+
     def raw_records(self) -> list[dict[str, Raw]]:
-        """Return every entity's record with preference as of the end of training."""
+        """Return every entity's record with its statistics as of the end of training."""
         records = [dict(record) for record in self.records]
-        for name, feature in self.side.preference.items():
+        for name, feature in self.side.stored.items():
             if feature.statistic is not None:
                 values = self.raw_statistic(name)
             elif name in self.carried:
@@ -148,7 +161,8 @@ class RowEncoder:
         statistic = self.side.features[name].statistic
         assert statistic is not None
         everyone = np.arange(len(self.records), dtype=np.int32)
-        return as_of_end(statistic, self.log, self.name, everyone, words=self._words(name))
+        asked = self.sources.of(statistic, self.name)
+        return as_of_end(statistic, self.log, self.name, everyone, **asked)
 
     def _last_carried(self, name: str) -> list[Raw]:
         """Return, for every entity, what its last train row carried; without one, its record's."""
@@ -164,23 +178,12 @@ class RowEncoder:
             values[entity] = value
         return values
 
-    def _words(self, name: str) -> ItemWords | None:
-        """Return the words that a profile is made of; None for any other statistic."""
-        statistic = self.side.features[name].statistic
-        if not isinstance(statistic, Profile):
-            return None
-        if statistic.of not in self._item_words:
-            values: list[Any] = [record.get(statistic.of) for record in self.data.items.records]
-            self._item_words[statistic.of] = ItemWords.of(values)
-        return self._item_words[statistic.of]
-
     def _names(self, name: str) -> Sequence[str]:
         """Return what the numbers in a statistic's rows stand for: words, or ids of one side."""
-        words = self._words(name)
-        if words is not None:
-            return words.words
-        own_side = isinstance(self.side.features[name].statistic, Identity)
-        of_items = own_side == (self.name == "item")
+        statistic = self.side.features[name].statistic
+        if statistic is not None and statistic.words_of is not None:
+            return self.sources.words(statistic.words_of).words
+        of_items = isinstance(statistic, Identity) == (self.name == "item")
         return (self.data.items if of_items else self.data.users).ids
 
     def _encode_statistic(self, name: str, values: Values) -> Encoded:

@@ -18,12 +18,14 @@ from export.contract.features import (
     KINDS,
     MISSING_TOKEN,
     PADDING_TOKEN,
+    Category,
     Feature,
     FeatureKind,
     Input,
     Mismatch,
     Raw,
 )
+from export.contract.statistics import Total
 from export.contract.strict import Strict
 
 SideName = Literal["user", "item"]
@@ -66,15 +68,39 @@ class Side(Strict):
             if twice := seen & group.keys():
                 raise ValueError(f"feature {min(twice)!r} stands in two groups")
             seen |= group.keys()
-        for name, feature in {**self.content, **self.context}.items():
-            if feature.statistic is not None:
-                raise ValueError(f"feature {name!r}: an aggregate belongs to group 'preference'")
+        return self
+
+    @model_validator(mode="after")
+    def _statistics_fit(self) -> "Side":
+        for name, feature in self.features.items():
+            by = concept_of(feature)
+            home = self.preference if by is None else self.content
+            if feature.statistic is not None and name not in home:
+                raise ValueError(
+                    f"feature {name!r}: an aggregate belongs to group 'preference', "
+                    "or with 'by' to group 'content'"
+                )
+            if by is not None and not _is_concept(self.content.get(by)):
+                raise ValueError(
+                    f"feature {name!r}: by: got {by!r}, expected a content feature of the same "
+                    "side, of kind category"
+                )
         return self
 
     @cached_property
     def features(self) -> dict[str, Feature]:
         """All features: content, then context, then preference, each in declared order."""
         return {**self.content, **self.context, **self.preference}
+
+    @cached_property
+    def stored(self) -> dict[str, Feature]:
+        """The features that belong to the entity: all but context."""
+        return {**self.content, **self.preference}
+
+    @cached_property
+    def concepts(self) -> dict[str, str]:
+        """Each content feature that is a statistic of a parent concept -> the concept's feature."""
+        return {n: by for n, f in self.content.items() if (by := concept_of(f)) is not None}
 
     def of_kind(self, kind: type[FeatureKind]) -> dict[str, Any]:
         """Return the features of one kind, in order."""
@@ -216,6 +242,15 @@ class Schema(Strict):
     def write(self, path: Path) -> None:
         """Write `schema.json`."""
         path.write_text(self.model_dump_json(indent=1, exclude_none=True) + "\n", encoding="utf-8")
+
+
+def concept_of(feature: FeatureKind) -> str | None:
+    """Return the feature `by` whose words a statistic is taken, if it is one of that sort."""
+    return feature.statistic.by if isinstance(feature.statistic, Total) else None
+
+
+def _is_concept(feature: FeatureKind | None) -> bool:
+    return isinstance(feature, Category) and feature.statistic is None
 
 
 def hash_of(text: str | bytes) -> str:
