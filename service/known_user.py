@@ -29,7 +29,7 @@ class UserReader:
         self, side: Side, catalogue: Catalogue, concepts: ConceptTable | None = None
     ) -> None:
         self._side = side
-        self._concepts = concepts
+        self._concepts = concepts if side.concepts else None
         self._catalogue = catalogue
         self._by_history = replaced(side)
 
@@ -47,8 +47,9 @@ class UserReader:
             record = {**_without(record, request.settled), **request.user}
         if request.cold:
             record = _without(record, self._side.preference)
-        if self._concepts is not None:
-            record = self._concepts.join("user", record)
+        if self._concepts is not None:  # what the request says is missing stays so
+            told = self._concepts.join("user", record)
+            record = _without(told, request.settled - record.keys())
         state, dropped = state_of(self._side, record)
         missing = [f"context.{one}" for one in self._side.context if one not in request.context]
         return KnownUser({**record, **request.context}, state, [*dropped, *missing], degraded)

@@ -30,6 +30,7 @@ CONFIG: dict[str, Any] = {
             "tags": {"kind": "tags", "table": "tag"},
             "maker": {"kind": "category"},
             "length_s": {"kind": "number", "log1p": True},
+            "maker_rate": {"kind": "number", "aggregate": "rate", "by": "maker"},
         },
         "preference": {
             "own_id": {"kind": "category", "aggregate": "identity", "table": "item"},

@@ -40,6 +40,25 @@ class TestSide:
         with pytest.raises(ValidationError, match="belongs to group 'preference'"):
             Side.model_validate({group: {"a": {"kind": "number", "aggregate": "count"}}})
 
+    @pytest.mark.parametrize("by", ["maker", "size", "made", "nothing"])
+    @pytest.mark.parametrize("group", ["content", "context", "preference"])
+    def test_statistic_by_a_concept_belongs_to_content_with_its_category(
+        self, group: str, by: str
+    ) -> None:
+        rate = {"kind": "number", "aggregate": "rate", "by": by}
+        groups: dict[str, dict[str, object]] = {
+            "content": {"maker": CATEGORY, "size": {"kind": "number"}},
+            "context": {},
+            "preference": {"made": CATEGORY},
+        }
+        groups[group] = groups[group] | {"made_rate": rate}
+        if group == "content" and by == "maker":
+            assert Side.model_validate(groups).concepts == {"made_rate": "maker"}
+            return
+        says = "of kind category" if group == "content" else "with 'by' to group 'content'"
+        with pytest.raises(ValidationError, match=f"'made_rate': .*{says}"):
+            Side.model_validate(groups)
+
     def test_inputs_are_listed_in_order_and_empty_ones_left_out(self) -> None:
         inputs = [(one.name, one.dtype, one.shape) for one in tiny_schema().user.inputs]
         assert inputs == [
