@@ -41,8 +41,10 @@ class UserReader:
         Inline features win over folded ones, and these over stored ones.
         """
         record, degraded = self._stored(request.user_id, stored)
+        met = 0
         if request.history is not None:
-            record = _without(record, self._by_history) | self._folded(request.history)
+            folded, met = self._folded(request.history)
+            record = _without(record, self._by_history) | folded
         if request.settled:
             record = {**_without(record, request.settled), **request.user}
         if request.cold:
@@ -50,7 +52,8 @@ class UserReader:
         if self._concepts is not None:  # what the request says is missing stays so
             told = self._concepts.join("user", record)
             record = _without(told, request.settled - record.keys())
-        state, dropped = state_of(self._side, record)
+        interactions = self._at_least(record, met) if met else None
+        state, dropped = state_of(self._side, record, interactions)
         missing = [f"context.{one}" for one in self._side.context if one not in request.context]
         return KnownUser({**record, **request.context}, state, [*dropped, *missing], degraded)
 
@@ -66,10 +69,16 @@ class UserReader:
             return {}, []
         return user.record, ["features"] if user.ignored else []
 
-    def _folded(self, history: list[str]) -> dict[str, Raw]:
+    def _folded(self, history: list[str]) -> tuple[dict[str, Raw], int]:
+        """Return the features that a history gives, and how many of its items are served."""
         folded, unknown = fold_history(history, self._side, self._catalogue)
         HISTORY_UNKNOWN.inc(unknown)
-        return folded
+        return folded, len(history) - unknown
+
+    def _at_least(self, record: Record, met: int) -> float:
+        """Return the interactions that a user with a history has: as stored, or those in it."""
+        told = record.get(self._side.counter or "")
+        return max(float(met), told) if isinstance(told, float) else float(met)
 
 
 def _without(record: Record, names: Container[str]) -> dict[str, Raw]:

@@ -94,7 +94,7 @@ def _fit_side(view: TrainView, side_name: SideName, side: Side) -> Side:
         }
         for group in ("content", "context", "preference")
     }
-    return Side(**fitted)
+    return Side(**fitted, present_when=side.present_when)
 
 
 def _fit_feature(view: TrainView, side: SideName, name: str, feature: Feature) -> Feature:

@@ -91,15 +91,17 @@ class RowEncoder:
     def rows(self, rows: NDArray[np.int64]) -> SideRows:
         """Encode rows of the log as they were when they happened."""
         moving: dict[str, Encoded] = {}
+        counts: Values | None = None
         for name, feature in self.side.features.items():
             if feature.statistic is not None:
                 asked = self.sources.of(feature.statistic, self.name)
                 values = compute(feature.statistic, self.log, self.name, rows, **asked)
                 moving[name] = self._encode_statistic(name, values)
+                counts = values if name == self.side.counter else counts
             elif name in self.carried:
                 carried = self.carried[name]
                 moving[name] = _take(self._encode(name, carried.values), carried.code[rows])
-        return self._side_rows(self.log.ids(self.name)[rows], moving)
+        return self._side_rows(self.log.ids(self.name)[rows], moving, counts)
 
     def entities(self) -> SideRows:
         """Encode every entity as of the end of training, without context."""
@@ -109,7 +111,9 @@ class RowEncoder:
                 moving[name] = self._encode_statistic(name, self._at_end(name))
             elif name in self.carried:
                 moving[name] = self._encode(name, self._last_carried(name))
-        return self._side_rows(np.arange(len(self.records), dtype=np.int32), moving)
+        everyone = np.arange(len(self.records), dtype=np.int32)
+        counts = None if self.side.counter is None else self._at_end(self.side.counter)
+        return self._side_rows(everyone, moving, counts)
 
     def raw_statistic(self, name: str) -> list[Raw]:
         """Return one declared statistic of every entity at the end of training, as raw values."""
@@ -148,13 +152,18 @@ class RowEncoder:
                     record[name] = value
         return records
 
-    def _side_rows(self, entity: NDArray[np.int32], moving: dict[str, Encoded]) -> SideRows:
+    def _side_rows(
+        self, entity: NDArray[np.int32], moving: dict[str, Encoded], counts: Values | None
+    ) -> SideRows:
+        """Join the columns; `counts` are the interactions of each row, where `counter` is one."""
         present = np.zeros(len(entity), dtype=bool)
         for name in self.side.preference:
             if name in moving:
                 present |= _known(moving[name], self.side, name)
             else:
                 present |= _known(self.static[name], self.side, name)[entity]
+        if counts is not None:
+            present &= ~(np.asarray(counts) < self.side.least)  # as `Side.has_preference`
         return SideRows(self.side, entity, self.static, moving, present)
 
     def _at_end(self, name: str) -> Values:

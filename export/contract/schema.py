@@ -25,7 +25,7 @@ from export.contract.features import (
     Mismatch,
     Raw,
 )
-from export.contract.statistics import Total
+from export.contract.statistics import Count, Total
 from export.contract.strict import Strict
 
 SideName = Literal["user", "item"]
@@ -35,6 +35,7 @@ Record = Mapping[str, Raw]
 Arrays = dict[str, NDArray[Any]]
 
 NAME = re.compile(r"\w[\w-]{0,63}")
+PRESENT_WHEN = re.compile(r"interactions *>= *([1-9][0-9]{0,8})")
 TAKEN_NAMES = frozenset(
     {"id", "item", "item_id", "items", "user", "user_id", "users"}
     | {"content", "context", "preference", "preference_as_of", "popularity", "first_seen"}
@@ -45,11 +46,16 @@ TAKEN_NAMES = frozenset(
 
 
 class Side(Strict):
-    """The features of one side by group. `present` speaks for the preference group."""
+    """The features of one side by group. `present` speaks for the preference group.
+
+    `present_when: interactions >= n` makes it count only for whoever has at least n rows, of any
+    label. Their number is a declared count among the preference, without `where` and `window`.
+    """
 
     content: dict[str, Feature] = {}
     context: dict[str, Feature] = {}
     preference: dict[str, Feature] = {}
+    present_when: str | None = None
 
     @field_validator("content", "context", "preference")
     @classmethod
@@ -86,6 +92,34 @@ class Side(Strict):
                     "side, of kind category"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _is_told_when_present(self) -> "Side":
+        if self.present_when is None:
+            return self
+        if not PRESENT_WHEN.fullmatch(self.present_when):
+            raise ValueError(
+                f"present_when: got {self.present_when!r}, expected 'interactions >= n' with a "
+                "whole number n above 0"
+            )
+        if self.counter is None:
+            raise ValueError(
+                "present_when: nothing tells the number of interactions; declare "
+                "{kind: number, aggregate: count}, without where and window, in preference"
+            )
+        return self
+
+    @cached_property
+    def least(self) -> int:
+        """The interactions that `present_when` asks for; 0 if it asks for none."""
+        found = PRESENT_WHEN.fullmatch(self.present_when or "")
+        return int(found[1]) if found else 0
+
+    @cached_property
+    def counter(self) -> str | None:
+        """The preference feature that counts all interactions, if there is one."""
+        counts = (n for n, f in self.preference.items() if is_counter(f))
+        return next(counts, None)
 
     @cached_property
     def features(self) -> dict[str, Feature]:
@@ -165,9 +199,23 @@ class Side(Strict):
             raise RecordError(faults)
         return parsed
 
-    def has_preference(self, record: Record) -> bool:
-        """Say whether any preference feature is known."""
-        return any(name in record for name in self.preference)
+    def has_preference(self, record: Record, interactions: float | None = None) -> bool:
+        """Say whether the preference of a record counts: what `present` is.
+
+        Any of its features is known, and there are as many interactions as `present_when` asks
+        for. Where nothing tells how many there are, the first is enough.
+
+        Args:
+            record: Parsed.
+            interactions: How many there are; by default what the record says.
+
+        """
+        if not any(name in record for name in self.preference):
+            return False
+        if interactions is None and self.counter is not None:
+            told = record.get(self.counter)
+            interactions = told if isinstance(told, float) else None
+        return interactions is None or interactions >= self.least
 
     def pack(self, records: Sequence[Record], present: Sequence[bool]) -> Arrays:
         """Turn parsed records into the inputs of the tower file.
@@ -247,6 +295,12 @@ class Schema(Strict):
 def concept_of(feature: FeatureKind) -> str | None:
     """Return the feature `by` whose words a statistic is taken, if it is one of that sort."""
     return feature.statistic.by if isinstance(feature.statistic, Total) else None
+
+
+def is_counter(feature: FeatureKind) -> bool:
+    """Say whether a feature is the number of all interactions."""
+    statistic = feature.statistic
+    return isinstance(statistic, Count) and not statistic.where and statistic.window is None
 
 
 def _is_concept(feature: FeatureKind | None) -> bool:

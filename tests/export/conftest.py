@@ -36,6 +36,7 @@ CONFIG: dict[str, Any] = {
             "own_id": {"kind": "category", "aggregate": "identity", "table": "item"},
             "shown": {"kind": "number", "aggregate": "count", "clip": [0, 20]},
         },
+        "present_when": "interactions >= 4",
     },
     "tower": {"kind": "additive", "dim": 16, "hidden": [8]},
     "losses": [{"kind": "in_batch_softmax", "temperature": 0.1}],

@@ -62,3 +62,34 @@ def test_user_is_told_what_their_concept_knows_unless_the_request_does(
     known = reader().read(asked(user=inline, settled=settled), {"u": UserRecord("u", stored)})
     assert known.record == record
     assert known.state == "cold"
+
+
+COUNTED = {
+    "preference": {
+        "recent": {"kind": "sequence", "aggregate": "last", "n": 5, "table": "item"},
+        "seen": {"kind": "number", "aggregate": "count", "standardise": False},
+    },
+    "present_when": "interactions >= 3",
+}
+
+
+@pytest.mark.parametrize(
+    ("preference", "request_of", "state"),
+    [
+        ({"recent": ["i1"], "seen": 2.0}, {}, "cold"),
+        ({"recent": ["i1"], "seen": 3.0}, {}, "warm"),
+        ({"recent": ["i1"]}, {}, "warm"),  # nothing tells how many there are
+        ({"recent": ["i1"], "seen": 2.0}, {"history": ["i1", "i2", "i3"]}, "warm"),
+        ({"recent": ["i1"], "seen": 3.0}, {"history": ["i1"]}, "warm"),
+        ({}, {"history": ["i1", "i2", "i3"]}, "warm"),
+        ({}, {"history": ["i1", "i2", "gone"]}, "cold"),
+        ({"recent": ["i1"], "seen": 9.0}, {"cold": True}, "cold"),
+        ({"recent": ["i1"], "seen": 2.0}, {"user": {"seen": 4.0}}, "warm"),
+    ],
+)
+def test_preference_counts_from_the_interactions_asked_for(
+    preference: dict[str, Any], request_of: dict[str, Any], state: str
+) -> None:
+    stored = UserRecord("u", {"region": "north"}, preference)
+    known = reader(**COUNTED).read(asked(**request_of), {"u": stored})
+    assert (known.state, known.dropped) == (state, [] if state == "warm" else ["preference"])

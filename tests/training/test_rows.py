@@ -49,6 +49,7 @@ def prepared(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
         "maker_shown": {"kind": "number", "aggregate": "count", "by": "maker", "buckets": 3},
     }
     raw["user"]["preference"] |= {
+        "seen": {"kind": "number", "aggregate": "count"},
         "watched": {"kind": "number", "aggregate": "mean", "of": "seconds", "smoothing": 2},
         "makers_met": {"kind": "number", "aggregate": "distinct", "of": "maker", "window": "2d"},
         "mood": {"kind": "category", "min_count": 1},
@@ -62,6 +63,8 @@ def prepared(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
         "score": {"kind": "number"},
         "viewers": {"kind": "sequence", "aggregate": "last", "n": 4},
     }
+    raw["user"]["present_when"] = "interactions >= 9"
+    raw["item"]["present_when"] = "interactions >= 11"
     return prepare(parse_config(raw, folder / "train.yaml"))
 
 
@@ -156,6 +159,35 @@ def test_a_training_row_is_what_a_service_would_have_encoded_then(
         assert_same(side, found.batch(np.array([place])), encoder.encode([record]))
     assert found.present.tolist() == present
     assert found.batch(np.arange(len(rows)))["present"].tolist() == [[one] for one in present]
+
+
+@pytest.mark.parametrize(("side_name", "counter"), [("user", "seen"), ("item", "shown")])
+def test_preference_counts_from_the_interactions_asked_for(
+    prepared: Prepared, encoders: dict[SideName, RowEncoder], side_name: SideName, counter: str
+) -> None:
+    side, log = prepared.schema.side(side_name), prepared.log
+    bare = side.model_copy(update={"present_when": None})
+    train = np.flatnonzero(log.is_train)
+    rows = RowEncoder(
+        prepared.schema.model_copy(update={side_name: bare}), side_name, prepared.data, log
+    )
+    asked, given = encoders[side_name].rows(train).present, rows.rows(train).present
+    moments = log.moments("order" if side_name == "user" else "timestamp")
+    for at in range(0, len(train), 37):
+        own = log.is_train & (log.ids(side_name) == log.ids(side_name)[train[at]])
+        met = int((own & (moments < moments[train[at]])).sum())
+        assert asked[at] == (given[at] and not 0 < met < side.least)
+    assert side.counter == counter
+    assert 0 < (given & ~asked).sum() < given.sum()
+    records = rows.raw_records()
+    most = max(float(str(record.get(counter, 0.0))) for record in records)
+    strict = bare.model_copy(update={"present_when": f"interactions >= {most:.0f}"})
+    only = RowEncoder(
+        prepared.schema.model_copy(update={side_name: strict}), side_name, prepared.data, log
+    )
+    assert only.entities().present.tolist() == [
+        one.get(counter, most) == most and bare.has_preference(one) for one in records
+    ]
 
 
 def test_the_rows_compared_have_a_past(
