@@ -91,7 +91,7 @@ def _read(path: Path, bundle: Bundle, side_name: SideName, on_note: Note) -> Rec
     if unused := table.extras.column_names:
         on_note(f"{path}: columns that are no features: {', '.join(unused)}")
     told = {*table.features, *side.concepts}
-    if missing := [name for name in side.features if name not in told]:
+    if missing := [name for name in side.given if name not in told]:
         on_note(f"{path}: features without a column: {', '.join(missing)}")
     return table
 

@@ -54,7 +54,8 @@ class UserReader:
             record = _without(told, request.settled - record.keys())
         interactions = self._at_least(record, met) if met else None
         state, dropped = state_of(self._side, record, interactions)
-        missing = [f"context.{one}" for one in self._side.context if one not in request.context]
+        asked = [one for one in self._side.context if one in self._side.given]
+        missing = [f"context.{one}" for one in asked if one not in request.context]
         return KnownUser({**record, **request.context}, state, [*dropped, *missing], degraded)
 
     def _stored(

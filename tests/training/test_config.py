@@ -160,6 +160,16 @@ def test_towers_of_unequal_dim_are_refused() -> None:
     assert "16 and 8 values" in told(raw)
 
 
+def test_features_of_one_table_have_one_dim() -> None:
+    raw = raw_config()
+    raw["user"]["preference"]["taste"]["dim"] = 4
+    message = told(raw)
+    assert "user.taste and item.tags share table 'tags'" in message
+    assert "got dim 4 and 8" in message
+    raw["item"]["content"]["tags"]["dim"] = 4
+    assert parse_config(raw, PATH).item.features["tags"].dim == 4
+
+
 def test_a_side_without_a_tower_is_named() -> None:
     raw = raw_config()
     raw["user_tower"] = raw.pop("tower")

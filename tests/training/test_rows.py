@@ -48,10 +48,18 @@ def prepared(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
         "maker_rate": {"kind": "number", "aggregate": "rate", "by": "maker", "smoothing": 5},
         "maker_shown": {"kind": "number", "aggregate": "count", "by": "maker", "buckets": 3},
     }
+    raw["user"]["context"]["tab_region"] = {"kind": "cross", "of": ["tab", "region"]}
     raw["user"]["preference"] |= {
         "seen": {"kind": "number", "aggregate": "count"},
         "watched": {"kind": "number", "aggregate": "mean", "of": "seconds", "smoothing": 2},
         "makers_met": {"kind": "number", "aggregate": "distinct", "of": "maker", "window": "2d"},
+        "mood_region": {"kind": "cross", "of": ["mood", "region"], "min_count": 1},
+        "region_mood": {
+            "kind": "cross",
+            "of": ["region", "mood"],
+            "vocabulary": "hashed",
+            "buckets": 9,
+        },
         "mood": {"kind": "category", "min_count": 1},
         "liked": {"kind": "sequence", "max_length": 2, "table": "item"},
         "shown_1d": {"kind": "number", "aggregate": "count", "window": "1d"},

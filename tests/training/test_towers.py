@@ -17,7 +17,7 @@ def built(member: type[AdditiveConfig], **options: object) -> tuple[torch.nn.Mod
     """Build a tower over content (3 features), context (1) and preference (2)."""
     config = member.model_validate({"dim": DIM, **options})
     features = {"content": 3, "context": 1, "preference": 2}
-    tower = config.build({group: n * config.embedding for group, n in features.items()})
+    tower = config.build({group: (config.embedding,) * n for group, n in features.items()})
     with torch.no_grad():  # what begins at zero would hide what a term does
         for parameter in tower.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -80,7 +80,7 @@ def test_every_group_and_every_parameter_counts(member: type[AdditiveConfig]) ->
 
 @pytest.mark.parametrize("member", MEMBERS)
 def test_a_side_without_preference_needs_no_presence(member: type[AdditiveConfig]) -> None:
-    tower = member(dim=DIM).build({"content": DIM})
+    tower = member(dim=DIM).build({"content": (DIM,)})
     assert tower({"content": torch.ones(2, DIM)}, None).shape == (2, DIM)
 
 
@@ -101,7 +101,7 @@ def test_a_wrong_option_is_named(member: type[AdditiveConfig], option: str, valu
 
 
 def test_an_additive_tower_begins_as_the_sum_of_its_features() -> None:
-    tower = AdditiveConfig(dim=2, hidden=(4,)).build({"content": 4, "preference": 2})
+    tower = AdditiveConfig(dim=2, hidden=(4,)).build({"content": (2, 2), "preference": (2,)})
     groups = {
         "content": torch.tensor([[1.0, 2.0, 10.0, 20.0]] * 2),
         "preference": torch.tensor([[100.0, 200.0]] * 2),
@@ -110,8 +110,19 @@ def test_an_additive_tower_begins_as_the_sum_of_its_features() -> None:
     assert found.tolist() == [[111.0, 222.0], [11.0, 22.0]]
 
 
+def test_a_feature_of_another_width_is_mapped_and_others_are_untouched() -> None:
+    tower = AdditiveConfig(dim=3).build({"content": (3, 2, 4)})
+    wide = torch.tensor([[1.0, 2.0, 3.0, 10.0, 20.0, 100.0, 200.0, 300.0, 400.0]])
+    assert tower({"content": wide}, None).tolist() == [[111.0, 222.0, 303.0]]  # begins as identity
+    shapes = {name: tuple(p.shape) for name, p in tower.named_parameters() if "maps" in name}
+    assert shapes == {
+        "groups.content.maps.1.weight": (3, 2),
+        "groups.content.maps.2.weight": (3, 4),
+    }
+
+
 def test_a_learned_default_stands_for_absent_preference() -> None:
-    tower = AdditiveConfig(dim=2).build({"content": 2, "preference": 2})
+    tower = AdditiveConfig(dim=2).build({"content": (2,), "preference": (2,)})
     with torch.no_grad():
         tower.default.copy_(torch.tensor([5.0, 7.0]))
     groups = {"content": torch.ones(1, 2), "preference": torch.full((1, 2), torch.nan)}
