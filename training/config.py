@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator, model_
 
 from export.contract.errors import ConfigError
 from export.contract.features import Category, Tags
-from export.contract.schema import Side, SideName, shared_tables
+from export.contract.schema import Side, SideName, check_tables, table_users
 from export.contract.strict import Strict
 from training.document import parse_yaml
 from training.losses import LossConfig
@@ -140,12 +140,14 @@ class TrainConfig(Strict):
         for side_name, side in (("user", self.user), ("item", self.item)):
             for name, feature in side.preference.items():
                 statistic = feature.statistic
-                if statistic is not None and side_name not in statistic.sides:
+                if statistic is None:
+                    continue
+                if side_name not in statistic.sides:
                     raise ValueError(
                         f"{side_name}.preference.{name}: {statistic.aggregate!r} is a statistic "
                         f"of {' and '.join(statistic.sides)} only"
                     )
-                of = getattr(statistic, "of", None)
+                of = statistic.words_of
                 if of is not None and not self._has_words(of):
                     raise ValueError(
                         f"{side_name}.preference.{name}.of: got {of!r}, expected an item feature "
@@ -154,9 +156,10 @@ class TrainConfig(Strict):
         return self
 
     @model_validator(mode="after")
-    def _tables_have_one_width(self) -> Self:
-        uses = shared_tables((("user", self.user), ("item", self.item)))
-        for table, users in uses.items():
+    def _tables_agree(self) -> Self:
+        sides: list[tuple[SideName, Side]] = [("user", self.user), ("item", self.item)]
+        check_tables(sides)
+        for table, users in table_users(sides).items():
             width = {
                 f"{side}.{name}": self.side(side).features[name].dim or self.embedding(side)
                 for side, name in users

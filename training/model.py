@@ -6,8 +6,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.contract.features import FIRST_WORD_ROW, PADDING_ROW, Feature
-from export.contract.schema import SIDES, Group, Schema, Side, SideName, table_of
+from export.contract.features import FIRST_WORD_ROW, PADDING_ROW
+from export.contract.schema import (
+    SIDES,
+    Group,
+    Schema,
+    Side,
+    SideName,
+    table_of,
+    table_users,
+)
 from training.config import TrainConfig
 
 GROUPS: tuple[Group, ...] = ("content", "context", "preference")
@@ -19,7 +27,8 @@ class FeatureInputs(nn.Module):
     """The features of one group as one wide vector, [batch, sum(widths)].
 
     One table row as it is; several rows by their (weighted) mean; a number x as x times a
-    learned vector, or another learned vector where it is missing. `widths` are those of the
+    learned vector, a given vector by a learned matrix, or another learned vector where either
+    is missing. `widths` are those of the
     features' vectors, in the order in which they stand beside each other.
     """
 
@@ -33,7 +42,8 @@ class FeatureInputs(nn.Module):
         self.ids = [(n, side.ids.index(n)) for n in features if n in side.ids]
         self.bags = [name for name in features if name in side.bags]
         values = [name for name in features if name in side.values]
-        order = [*(name for name, _ in self.ids), *values, *self.bags]
+        self.vectors = [name for name in features if name in side.vectors]
+        order = [*(name for name, _ in self.ids), *values, *self.bags, *self.vectors]
         self.widths = tuple(width[name] for name in order)
         self.table_of = {name: table_of(side_name, name, f) for name, f in features.items()}
         used = {self.table_of[n] for n in (*(name for name, _ in self.ids), *self.bags)}
@@ -46,12 +56,17 @@ class FeatureInputs(nn.Module):
             self.slope = nn.Parameter(scale * torch.randn(len(self.columns)))
             self.missing = nn.Parameter(scale * torch.randn(len(self.columns)))
 
+        self.dense = nn.ModuleDict(
+            {_key(name): Dense(features[name].size, width[name]) for name in self.vectors}
+        )
+
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Return float[batch, sum(widths)]."""
         parts = [self._table(name)(inputs["ids"][:, column]) for name, column in self.ids]
         if self.columns:
             parts.append(self._scaled(inputs["values"][:, self.columns]))
         parts += [self._pooled(name, inputs) for name in self.bags]
+        parts += [self.dense[_key(name)](inputs[name]) for name in self.vectors]
         return torch.cat(parts, dim=1)
 
     def _table(self, feature: str) -> nn.Module:
@@ -68,6 +83,22 @@ class FeatureInputs(nn.Module):
             weights = weights * inputs[f"{name}.weights"]
         share = weights / weights.sum(1, keepdim=True).clamp_min(1e-9)
         return torch.matmul(share.unsqueeze(1), self._table(name)(rows)).squeeze(1)
+
+
+class Dense(nn.Module):
+    """A given vector by a learned matrix; a learned vector where it is missing."""
+
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__()
+        scale = FAINT * width**-0.5  # a vector of length 1 begins faint
+        self.weight = nn.Parameter(scale * torch.randn(width, size))
+        self.missing = nn.Parameter(scale * torch.randn(width))
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Return float[batch, width] of float[batch, size]; a row that holds NaN is missing."""
+        unknown = torch.isnan(vectors).any(1, keepdim=True)
+        found = functional.linear(vectors.nan_to_num(0.0), self.weight)
+        return torch.where(unknown, self.missing, found)
 
 
 class SideTower(nn.Module):
@@ -133,19 +164,13 @@ def _tables(config: TrainConfig, schema: Schema) -> dict[str, nn.Embedding]:
     What both sides share begins with rows of length 1, so that equal words match from the start;
     what only one side has begins faint.
     """
-    users: dict[str, list[tuple[SideName, Feature]]] = {}
-    for side in SIDES:
-        for name, feature in schema.side(side).features.items():
-            if feature.form != "value":
-                users.setdefault(table_of(side, name, feature), []).append((side, feature))
-    return {
-        name: _table(
-            schema.rows(name),
-            by[0][1].dim or config.embedding(by[0][0]),
-            1.0 if len({side for side, _ in by}) > 1 else FAINT,
-        )
-        for name, by in users.items()
-    }
+    tables = {}
+    for table, users in table_users((side, schema.side(side)) for side in SIDES).items():
+        side, name = users[0]
+        width = schema.side(side).features[name].dim or config.embedding(side)
+        length = 1.0 if len({side for side, _ in users}) > 1 else FAINT
+        tables[table] = _table(schema.rows(table), width, length)
+    return tables
 
 
 def _table(rows: int, width: int, length: float) -> nn.Embedding:
@@ -158,5 +183,5 @@ def _table(rows: int, width: int, length: float) -> nn.Embedding:
 
 
 def _key(table: str) -> str:
-    """Return a module name for a table; torch takes no dots."""
-    return table.replace(".", "/")
+    """Return a module name for a table; torch takes no dots, and no names such as `items`."""
+    return "/" + table.replace(".", "/")

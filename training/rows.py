@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.contract.features import MISSING_ROW, PADDING_ROW, Raw, SequenceFeature
-from export.contract.schema import Arrays, Schema, Side, SideName
-from export.contract.statistics import Identity, Profile
+from export.contract.schema import Arrays, Record, Schema, Side, SideName
+from export.contract.statistics import Identity, Total
 from training.data import Data
 from training.encoder import Encoder
 from training.ragged import Ragged
-from training.statistics import ItemWords, Log, Values, as_of_end, compute, rule_for
+from training.statistics import Log, Values, as_of_end, by_concept, compute, rule_for
+from training.statistics.sources import Sources
 
-Encoded = NDArray[Any] | Ragged  # one column: table rows or values [n], or bags
+Encoded = NDArray[Any] | Ragged  # one column: rows or values [n], vectors [n, size], or bags
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +44,9 @@ class SideRows:
             columns = [self._column(name, rows, entity) for name in names]
             if columns:
                 arrays[form] = np.stack([column[at] for column, at in columns], axis=1)
+        for name in self.side.vectors:
+            column, at = self._column(name, rows, entity)
+            arrays[name] = column[at]
         for name in self.side.bags:
             arrays |= _padded(name, self.side, *self._column(name, rows, entity))
         if self.side.preference:
@@ -85,30 +89,43 @@ class RowEncoder:
         self.carried = data.interactions.carried[side_name]
         self.static = self.encoder.columns(self.records)
         self._alone: dict[str, Encoder] = {}
-        self._item_words: dict[str, ItemWords] = {}
+        self.sources = Sources(data)
 
     def rows(self, rows: NDArray[np.int64]) -> SideRows:
         """Encode rows of the log as they were when they happened."""
         moving: dict[str, Encoded] = {}
+        counts: Values | None = None
         for name, feature in self.side.features.items():
             if feature.statistic is not None:
-                words = self._words(name)
-                values = compute(feature.statistic, self.log, self.name, rows, words=words)
+                asked = self.sources.of(feature.statistic, self.name)
+                values = compute(feature.statistic, self.log, self.name, rows, **asked)
                 moving[name] = self._encode_statistic(name, values)
+                counts = values if name == self.side.counter else counts
             elif name in self.carried:
                 carried = self.carried[name]
                 moving[name] = _take(self._encode(name, carried.values), carried.code[rows])
-        return self._side_rows(self.log.ids(self.name)[rows], moving)
+            elif self.carried.keys() & set(feature.made_of):
+                moving[name] = self._encode_made(name, rows)
+        return self._side_rows(self.log.ids(self.name)[rows], moving, counts)
 
     def entities(self) -> SideRows:
         """Encode every entity as of the end of training, without context."""
         moving: dict[str, Encoded] = {}
-        for name, feature in self.side.preference.items():
+        for name, feature in self.side.stored.items():
             if feature.statistic is not None:
                 moving[name] = self._encode_statistic(name, self._at_end(name))
             elif name in self.carried:
                 moving[name] = self._encode(name, self._last_carried(name))
-        return self._side_rows(np.arange(len(self.records), dtype=np.int32), moving)
+            elif self.carried.keys() & set(feature.made_of):
+                sources = feature.made_of
+                columns = [self._as_of_end(source) for source in sources]
+                records = [
+                    dict(zip(sources, one, strict=True)) for one in zip(*columns, strict=True)
+                ]
+                moving[name] = self._encode_records(name, records)
+        everyone = np.arange(len(self.records), dtype=np.int32)
+        counts = None if self.side.counter is None else self._at_end(self.side.counter)
+        return self._side_rows(everyone, moving, counts)
 
     def raw_statistic(self, name: str) -> list[Raw]:
         """Return one declared statistic of every entity at the end of training, as raw values."""
@@ -119,10 +136,22 @@ class RowEncoder:
         raw = _raw_id if name in self.side.ids else _raw_bag
         return [raw(values, row, names) for row in range(len(values))]
 
+    def concept_values(self) -> dict[str, dict[str, float]]:
+        """Return each statistic with `by`: word of the concept -> its value for a new entity."""
+        found: dict[str, dict[str, float]] = {}
+        for name, by in self.side.concepts.items():
+            statistic = self.side.features[name].statistic
+            assert isinstance(statistic, Total)
+            concepts = self.sources.concepts(self.name, by)
+            values = by_concept(statistic, self.log, self.name, concepts)
+            known = np.flatnonzero(~np.isnan(values))
+            found[name] = {concepts.words[at]: float(values[at]) for at in known.tolist()}
+        return found
+
     def raw_records(self) -> list[dict[str, Raw]]:
-        """Return every entity's record with preference as of the end of training."""
+        """Return every entity's record with its statistics as of the end of training."""
         records = [dict(record) for record in self.records]
-        for name, feature in self.side.preference.items():
+        for name, feature in self.side.stored.items():
             if feature.statistic is not None:
                 values = self.raw_statistic(name)
             elif name in self.carried:
@@ -135,20 +164,26 @@ class RowEncoder:
                     record[name] = value
         return records
 
-    def _side_rows(self, entity: NDArray[np.int32], moving: dict[str, Encoded]) -> SideRows:
+    def _side_rows(
+        self, entity: NDArray[np.int32], moving: dict[str, Encoded], counts: Values | None
+    ) -> SideRows:
+        """Join the columns; `counts` are the interactions of each row, where `counter` is one."""
         present = np.zeros(len(entity), dtype=bool)
-        for name in self.side.preference:
+        for name in self.side.preference.keys() & self.side.given.keys():
             if name in moving:
                 present |= _known(moving[name], self.side, name)
             else:
                 present |= _known(self.static[name], self.side, name)[entity]
+        if counts is not None:
+            present &= ~(np.asarray(counts) < self.side.least)  # as `Side.has_preference`
         return SideRows(self.side, entity, self.static, moving, present)
 
     def _at_end(self, name: str) -> Values:
         statistic = self.side.features[name].statistic
         assert statistic is not None
         everyone = np.arange(len(self.records), dtype=np.int32)
-        return as_of_end(statistic, self.log, self.name, everyone, words=self._words(name))
+        asked = self.sources.of(statistic, self.name)
+        return as_of_end(statistic, self.log, self.name, everyone, **asked)
 
     def _last_carried(self, name: str) -> list[Raw]:
         """Return, for every entity, what its last train row carried; without one, its record's."""
@@ -164,23 +199,12 @@ class RowEncoder:
             values[entity] = value
         return values
 
-    def _words(self, name: str) -> ItemWords | None:
-        """Return the words that a profile is made of; None for any other statistic."""
-        statistic = self.side.features[name].statistic
-        if not isinstance(statistic, Profile):
-            return None
-        if statistic.of not in self._item_words:
-            values: list[Any] = [record.get(statistic.of) for record in self.data.items.records]
-            self._item_words[statistic.of] = ItemWords.of(values)
-        return self._item_words[statistic.of]
-
     def _names(self, name: str) -> Sequence[str]:
         """Return what the numbers in a statistic's rows stand for: words, or ids of one side."""
-        words = self._words(name)
-        if words is not None:
-            return words.words
-        own_side = isinstance(self.side.features[name].statistic, Identity)
-        of_items = own_side == (self.name == "item")
+        statistic = self.side.features[name].statistic
+        if statistic is not None and statistic.words_of is not None:
+            return self.sources.words(statistic.words_of).words
+        of_items = isinstance(statistic, Identity) == (self.name == "item")
         return (self.data.items if of_items else self.data.users).ids
 
     def _encode_statistic(self, name: str, values: Values) -> Encoded:
@@ -202,11 +226,37 @@ class RowEncoder:
         rows = self._encode(name, bags).values if bags else np.zeros(0, dtype=np.int32)
         return Ragged(values.indptr, rows[place], values.weights, values.missing)
 
+    def _as_of_end(self, name: str) -> list[Raw]:
+        """Return a given feature of every entity as of the end of training."""
+        if name in self.carried and name in self.side.preference:
+            return self._last_carried(name)
+        return [record.get(name) for record in self.records]
+
+    def _encode_made(self, name: str, rows: NDArray[np.int64]) -> Any:
+        """Encode what is made of others for rows of the log, each distinct combination once."""
+        sources = self.side.features[name].made_of
+        entity = self.log.ids(self.name)[rows]
+        values, codes = [], []
+        for source in sources:
+            carried = self.carried.get(source)
+            values.append(carried.values if carried else [r.get(source) for r in self.records])
+            codes.append(carried.code[rows] if carried else entity)
+        distinct, place = np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)
+        records = [
+            {s: column[code] for s, column, code in zip(sources, values, row, strict=True)}
+            for row in distinct.tolist()
+        ]
+        return _take(self._encode_records(name, records or [{}]), place.ravel())
+
     def _encode(self, name: str, values: Sequence[Raw]) -> Any:
         """Encode values of one feature (at least one)."""
+        return self._encode_records(name, [{name: value} for value in values])
+
+    def _encode_records(self, name: str, records: Sequence[Record]) -> Any:
+        """Encode one feature of records (at least one) that hold what it is made of."""
         if name not in self._alone:
             self._alone[name] = Encoder.of_feature(self.schema, self.name, name)
-        return self._alone[name].columns([{name: value} for value in values])[name]
+        return self._alone[name].columns(records)[name]
 
 
 def _take(column: Encoded, at: NDArray[Any]) -> Encoded:
@@ -216,8 +266,8 @@ def _take(column: Encoded, at: NDArray[Any]) -> Encoded:
 def _known(values: Encoded, side: Side, name: str) -> NDArray[np.bool_]:
     if isinstance(values, Ragged):
         return ~values.missing
-    known: NDArray[np.bool_] = values != MISSING_ROW if name in side.ids else ~np.isnan(values)
-    return known
+    unknown = np.equal(values, MISSING_ROW) if name in side.ids else np.isnan(values)
+    return np.asarray(~unknown.reshape(len(unknown), -1).any(axis=1))
 
 
 def _raw_id(values: Ragged, row: int, names: Sequence[str]) -> Raw:

@@ -16,14 +16,14 @@ from export.contract.errors import Fault, RecordError, SchemaError
 from export.contract.features import (
     FIRST_WORD_ROW,
     KINDS,
-    MISSING_TOKEN,
-    PADDING_TOKEN,
+    Category,
     Feature,
     FeatureKind,
     Input,
     Mismatch,
     Raw,
 )
+from export.contract.statistics import Count, Total
 from export.contract.strict import Strict
 
 SideName = Literal["user", "item"]
@@ -33,6 +33,7 @@ Record = Mapping[str, Raw]
 Arrays = dict[str, NDArray[Any]]
 
 NAME = re.compile(r"\w[\w-]{0,63}")
+PRESENT_WHEN = re.compile(r"interactions *>= *([1-9][0-9]{0,8})")
 TAKEN_NAMES = frozenset(
     {"id", "item", "item_id", "items", "user", "user_id", "users"}
     | {"content", "context", "preference", "preference_as_of", "popularity", "first_seen"}
@@ -43,11 +44,16 @@ TAKEN_NAMES = frozenset(
 
 
 class Side(Strict):
-    """The features of one side by group. `present` speaks for the preference group."""
+    """The features of one side by group. `present` speaks for the preference group.
+
+    `present_when: interactions >= n` makes it count only for whoever has at least n rows, of any
+    label. Their number is a declared count among the preference, without `where` and `window`.
+    """
 
     content: dict[str, Feature] = {}
     context: dict[str, Feature] = {}
     preference: dict[str, Feature] = {}
+    present_when: str | None = None
 
     @field_validator("content", "context", "preference")
     @classmethod
@@ -66,15 +72,97 @@ class Side(Strict):
             if twice := seen & group.keys():
                 raise ValueError(f"feature {min(twice)!r} stands in two groups")
             seen |= group.keys()
-        for name, feature in {**self.content, **self.context}.items():
-            if feature.statistic is not None:
-                raise ValueError(f"feature {name!r}: an aggregate belongs to group 'preference'")
+        for name, feature in self.features.items():
+            self._check_sources(name, feature)
         return self
+
+    @model_validator(mode="after")
+    def _statistics_fit(self) -> "Side":
+        for name, feature in self.features.items():
+            by = concept_of(feature)
+            home = self.preference if by is None else self.content
+            if feature.statistic is not None and name not in home:
+                raise ValueError(
+                    f"feature {name!r}: an aggregate belongs to group 'preference', "
+                    "or with 'by' to group 'content'"
+                )
+            if by is not None and not _is_concept(self.content.get(by)):
+                raise ValueError(
+                    f"feature {name!r}: by: got {by!r}, expected a content feature of the same "
+                    "side, of kind category"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _is_told_when_present(self) -> "Side":
+        if self.present_when is None:
+            return self
+        if not PRESENT_WHEN.fullmatch(self.present_when):
+            raise ValueError(
+                f"present_when: got {self.present_when!r}, expected 'interactions >= n' with a "
+                "whole number n above 0"
+            )
+        if self.counter is None:
+            raise ValueError(
+                "present_when: nothing tells the number of interactions; declare "
+                "{kind: number, aggregate: count}, without where and window, in preference"
+            )
+        return self
+
+    @cached_property
+    def least(self) -> int:
+        """The interactions that `present_when` asks for; 0 if it asks for none."""
+        found = PRESENT_WHEN.fullmatch(self.present_when or "")
+        return int(found[1]) if found else 0
+
+    @cached_property
+    def counter(self) -> str | None:
+        """The preference feature that counts all interactions, if there is one."""
+        counts = (n for n, f in self.preference.items() if is_counter(f))
+        return next(counts, None)
+
+    def _check_sources(self, name: str, feature: Feature) -> None:
+        """Check a feature that is made of others: they are there, and not hidden before it is."""
+        if not feature.made_of:
+            return
+        for one in feature.made_of:
+            if one not in self.features:
+                raise ValueError(f"feature {name!r}: of: there is no feature {one!r} on this side")
+        try:
+            feature.check_sources([self.features[one] for one in feature.made_of])
+        except ValueError as error:
+            raise ValueError(f"feature {name!r}: {error}") from None
+        groups = {self.group_of(one) for one in feature.made_of}
+        own = groups - {"content"} or {"content"}
+        if own != {self.group_of(name)}:
+            right = own.pop() if len(own) == 1 else "no group: context and preference do not mix"
+            raise ValueError(f"feature {name!r}: with what it is made of, it belongs to {right}")
+
+    def group_of(self, name: str) -> Group:
+        """Return the group of a feature."""
+        if name in self.content:
+            return "content"
+        return "context" if name in self.context else "preference"
+
+    @cached_property
+    def given(self) -> dict[str, Feature]:
+        """The features that records may hold: all but those that are made of others."""
+        return {name: f for name, f in self.features.items() if not f.made_of}
 
     @cached_property
     def features(self) -> dict[str, Feature]:
         """All features: content, then context, then preference, each in declared order."""
         return {**self.content, **self.context, **self.preference}
+
+    @cached_property
+    def stored(self) -> dict[str, Feature]:
+        """The features that belong to the entity: all but context."""
+        return {**self.content, **self.preference}
+
+    @cached_property
+    def concepts(self) -> dict[str, str]:
+        """Each content feature that is a statistic of a parent concept -> the concept's feature."""
+        return {n: by for n, f in self.content.items() if (by := concept_of(f)) is not None}
 
     def of_kind(self, kind: type[FeatureKind]) -> dict[str, Any]:
         """Return the features of one kind, in order."""
@@ -96,6 +184,11 @@ class Side(Strict):
         return [n for kind in KINDS for n, f in self.of_kind(kind).items() if f.form == "bag"]
 
     @cached_property
+    def vectors(self) -> list[str]:
+        """The features that leave the encoder as several floats."""
+        return [n for kind in KINDS for n, f in self.of_kind(kind).items() if f.form == "vector"]
+
+    @cached_property
     def inputs(self) -> list[Input]:
         """The inputs of the tower file, in order; those of width 0 are left out."""
         inputs = [one for kind in KINDS for one in kind.inputs(self.of_kind(kind))]
@@ -107,7 +200,7 @@ class Side(Strict):
         names = ["ids"] if self.ids else []
         names += ["values"] if self.values else []
         names += [i.name for i in self.inputs if i.name.removesuffix(".weights") in self.bags]
-        return names + (["present"] if self.preference else [])
+        return names + self.vectors + (["present"] if self.preference else [])
 
     def parse(self, record: Mapping[str, object], *, cells: bool = False) -> dict[str, Raw]:
         """Read a flat record; null and absent features stay out of the result.
@@ -125,7 +218,7 @@ class Side(Strict):
         for name, value in record.items():
             feature = self.features.get(name)
             if feature is None:
-                known = ", ".join(self.features)
+                known = ", ".join(self.given)
                 faults.append(Fault.of(name, value, f"one of the known features: {known}"))
                 continue
             try:
@@ -139,9 +232,23 @@ class Side(Strict):
             raise RecordError(faults)
         return parsed
 
-    def has_preference(self, record: Record) -> bool:
-        """Say whether any preference feature is known."""
-        return any(name in record for name in self.preference)
+    def has_preference(self, record: Record, interactions: float | None = None) -> bool:
+        """Say whether the preference of a record counts: what `present` is.
+
+        Any of its features is known, and there are as many interactions as `present_when` asks
+        for. Where nothing tells how many there are, the first is enough.
+
+        Args:
+            record: Parsed.
+            interactions: How many there are; by default what the record says.
+
+        """
+        if not any(name in record for name in self.preference):
+            return False
+        if interactions is None and self.counter is not None:
+            told = record.get(self.counter)
+            interactions = told if isinstance(told, float) else None
+        return interactions is None or interactions >= self.least
 
     def pack(self, records: Sequence[Record], present: Sequence[bool]) -> Arrays:
         """Turn parsed records into the inputs of the tower file.
@@ -179,13 +286,16 @@ class Schema(Strict):
             for name, feature in self.side(side).features.items():
                 if not feature.is_fitted:
                     raise ValueError(f"{side}.{name}: was never fitted to data")
-        for table, uses in shared_tables((side, self.side(side)) for side in SIDES).items():
+        sides = [(side, self.side(side)) for side in SIDES]
+        check_tables(sides)
+        uses = shared_tables(sides)
+        for table, users in uses.items():
             if table not in self.tables:
-                raise ValueError(f"tables: {table!r} is missing, which {'.'.join(uses[0])} needs")
+                raise ValueError(f"tables: {table!r} is missing, which {'.'.join(users[0])} needs")
         for table, words in self.tables.items():
-            distinct = set(words)
-            reserved = any(MISSING_TOKEN in word for word in words)
-            if len(distinct) != len(words) or PADDING_TOKEN in distinct or reserved:
+            readers = [self.side(side).features[name] for side, name in uses.get(table, ())]
+            is_word = all(reader.is_word(word) for reader in readers[:1] for word in words)
+            if len(set(words)) != len(words) or not is_word:
                 raise ValueError(f"tables: {table!r} holds a word twice, or one that is reserved")
         return self
 
@@ -202,8 +312,8 @@ class Schema(Strict):
         """Return the rows of a table: reserved rows and words, or the buckets of a number."""
         if table in self.tables:
             return FIRST_WORD_ROW + len(self.tables[table])
-        side, _, name = table.partition(".")
-        rows = self.side("user" if side == "user" else "item").features[name].own_rows()
+        users = table_users((side, self.side(side)) for side in SIDES).get(table, ())
+        rows = next((self.side(side).features[name].own_rows() for side, name in users), None)
         if rows is None:
             raise SchemaError(f"schema.json: table {table!r} is named by a feature but missing")
         return rows
@@ -216,6 +326,21 @@ class Schema(Strict):
     def write(self, path: Path) -> None:
         """Write `schema.json`."""
         path.write_text(self.model_dump_json(indent=1, exclude_none=True) + "\n", encoding="utf-8")
+
+
+def concept_of(feature: FeatureKind) -> str | None:
+    """Return the feature `by` whose words a statistic is taken, if it is one of that sort."""
+    return feature.statistic.by if isinstance(feature.statistic, Total) else None
+
+
+def is_counter(feature: FeatureKind) -> bool:
+    """Say whether a feature is the number of all interactions."""
+    statistic = feature.statistic
+    return isinstance(statistic, Count) and not statistic.where and statistic.window is None
+
+
+def _is_concept(feature: FeatureKind | None) -> bool:
+    return isinstance(feature, Category) and feature.statistic is None
 
 
 def hash_of(text: str | bytes) -> str:
@@ -259,11 +384,43 @@ def explain(error: ValidationError) -> str:
     return "; ".join(lines)
 
 
-def shared_tables(sides: Iterable[tuple[SideName, Side]]) -> dict[str, list[tuple[SideName, str]]]:
-    """Return every table with a vocabulary and the (side, feature) pairs that use it."""
+def table_users(sides: Iterable[tuple[SideName, Side]]) -> dict[str, list[tuple[SideName, str]]]:
+    """Return every table and the (side, feature) pairs whose rows it holds."""
     users: dict[str, list[tuple[SideName, str]]] = {}
     for side_name, side in sides:
         for name, feature in side.features.items():
-            if feature.form != "value" and feature.own_rows() is None:
+            if feature.form in ("id", "bag"):
                 users.setdefault(table_of(side_name, name, feature), []).append((side_name, name))
     return users
+
+
+def shared_tables(sides: Iterable[tuple[SideName, Side]]) -> dict[str, list[tuple[SideName, str]]]:
+    """Return every table with a list of words and the (side, feature) pairs that use it."""
+    known = dict(sides)
+    return {
+        table: users
+        for table, users in table_users(known.items()).items()
+        if known[users[0][0]].features[users[0][1]].own_rows() is None
+    }
+
+
+def check_tables(sides: Iterable[tuple[SideName, Side]]) -> None:
+    """Check that the features of each table agree on which row a word has.
+
+    Raises:
+        ValueError: Two do not; names both.
+
+    """
+    known = dict(sides)
+    for table, users in table_users(known.items()).items():
+        by = {f"{s}.{n}": known[s].features[n].rows_by for s, n in users}
+        first = next(iter(by))
+        for other, rows in by.items():
+            if rows != by[first]:
+                said = " and ".join(
+                    ", ".join(str(one) for one in way if one is not None)
+                    for way in (by[first], rows)
+                )
+                raise ValueError(
+                    f"{first} and {other} share table {table!r}, but not its vocabulary; got {said}"
+                )

@@ -110,7 +110,7 @@ def test_a_user_vector_depends_on_no_item_input(model: TwoTower, rows: Rows) -> 
 
 def tables_of(model: TwoTower, *names: str) -> list[torch.nn.Embedding]:
     groups = [m for m in model.modules() if isinstance(m, FeatureInputs)]
-    found = {name: table for group in groups for name, table in group.tables.items()}
+    found = {name[1:]: table for group in groups for name, table in group.tables.items()}
     tables = [found[name] for name in names]
     return [table for table in tables if isinstance(table, torch.nn.Embedding)]
 
