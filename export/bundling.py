@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from export.catalogue import Parts, write_bundle
 from export.contract.bundle import Lineage, Manifest, check_target
+from export.contract.concepts import read_concepts
 from export.contract.errors import BundleError
 from export.contract.run import RunLayout
 from export.contract.schema import SIDES, SideName, read_schema
@@ -51,6 +52,7 @@ def export_run(
     schema = read_schema(layout.schema)
     users = read_records(layout.users, schema.user, "user_id")
     items = read_records(layout.items, schema.item, "item_id")
+    concepts = read_concepts(layout.concepts, schema)
     towers: dict[SideName, onnx.ModelProto] = {}
     parity: dict[str, dict[str, Any]] = {}
     for side, table in zip(SIDES, (users, items), strict=True):
@@ -79,6 +81,7 @@ def export_run(
             parity=parity,
             metrics=metrics,
             config=layout.config.read_text(encoding="utf-8"),
+            concepts=concepts,
         ),
         target_recall=target_recall,
     )

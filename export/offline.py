@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from export.contract.bundle import Bundle
 from export.contract.errors import DataError
+from export.contract.features import Raw
 from export.contract.schema import SideName
 from export.contract.tables import RecordTable, read_records
 from export.embedder import Embedder, open_bundle
@@ -85,11 +87,26 @@ def _read(path: Path, bundle: Bundle, side_name: SideName, on_note: Note) -> Rec
     """Read a table of records, and say where its columns and the features differ."""
     side = bundle.schema.side(side_name)
     table = read_records(path, side, f"{side_name}_id")
+    table = _with_concepts(table, bundle, side_name)
     if unused := table.extras.column_names:
         on_note(f"{path}: columns that are no features: {', '.join(unused)}")
-    if missing := [name for name in side.given if name not in table.features]:
+    told = {*table.features, *side.concepts}
+    if missing := [name for name in side.given if name not in told]:
         on_note(f"{path}: features without a column: {', '.join(missing)}")
     return table
+
+
+def _with_concepts(table: RecordTable, bundle: Bundle, side_name: SideName) -> RecordTable:
+    """Return the table with what concepts tell, where it has no column for that."""
+    side = bundle.schema.side(side_name)
+    if not any(name not in table.features for name in side.concepts):
+        return table
+    given = dict.fromkeys(table.features)  # a column that is there tells what is missing, too
+    joined = (bundle.concepts.join(side_name, {**given, **record}) for record in table.records)
+    records: list[dict[str, Raw]] = [
+        {name: value for name, value in one.items() if value is not None} for one in joined
+    ]
+    return replace(table, records=records)
 
 
 def _recall(

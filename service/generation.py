@@ -59,7 +59,7 @@ class Generation:
         # The same ids in a form that forked workers can share.
         ids = self.catalogue.ids
         self.bundle = replace(bundle, ids=cast(list[str], ids), records=self.catalogue.table)
-        self._overlay = Overlay(self.catalogue, bundle.schema.item)
+        self._overlay = Overlay(self.catalogue, bundle.schema.item, bundle.concepts)
         self._view = View(MainIndex(ids, bundle.vectors, index), Delta(bundle.schema.dim), 0, 0)
         # id -> its one live row of the delta; once there an id stays, so that a search beside a
         # writer never counts too few of those that it excludes.

@@ -4,6 +4,7 @@ import bisect
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from export.contract.concepts import ConceptTable
 from export.contract.schema import Side
 from service.catalogue import Catalogue
 from service.popular import Scored
@@ -13,9 +14,12 @@ from service.records import ItemRecord
 class Overlay:
     """The newest change of each item, and what is served of it with the bundle's record below."""
 
-    def __init__(self, catalogue: Catalogue, side: Side) -> None:
+    def __init__(
+        self, catalogue: Catalogue, side: Side, concepts: ConceptTable | None = None
+    ) -> None:
         self._catalogue = catalogue
         self._side = side
+        self._concepts = concepts if side.concepts else None
         self._written: dict[str, ItemRecord] = {}
         self._fresh: list[tuple[int, str]] = []  # rev and id of live items no bundle knows
         self.highest_rev = 0
@@ -49,17 +53,21 @@ class Overlay:
 
         What was written wins: content that was written, and preference that was written. (A bundle
         that tells up to which log id its statistics go will win over older ones; none does yet.)
+        Content that was written is joined by what the bundle knows of the item's concepts.
         """
         row = self._catalogue.ids.row(item.id)
-        if row is None or item.op == "delete":
+        if item.op == "delete" or (row is None and self._concepts is None):
             return item
-        if item.content is not None and item.preference is not None:
+        if item.content is not None and item.preference is not None and self._concepts is None:
             return item
-        content, preference = self._catalogue.groups(row)
+        own, was = (None, None) if row is None else self._catalogue.groups(row)
+        content = item.content
+        if content is not None and self._concepts is not None:
+            content = self._concepts.join("item", content, own)
         return replace(
             item,
-            content=content if item.content is None else item.content,
-            preference=preference if item.preference is None else item.preference,
+            content=own if content is None else content,
+            preference=was if item.preference is None else item.preference,
         )
 
     def get(self, one: str) -> ItemRecord | None:

@@ -74,7 +74,7 @@ class Recaller:
         self._store = store
         self._follower = follower
         self._after_wait_s = settings.after_wait_ms / 1000
-        self._users = UserReader(generation.schema.user, generation)
+        self._users = UserReader(generation.schema.user, generation, generation.bundle.concepts)
         self._store_answers = True
         self._batcher = Batcher(self._recall, settings.batch_recalls)
 
@@ -143,7 +143,11 @@ class Recaller:
         rows = [row for row, user in enumerate(users) if user.state != "fallback"]
         if not rows:
             return [self._generation.popular(one.k, one.exclude) for one in requests]
-        vectors = self._embedder.embed("user", [users[row].record for row in rows])
+        vectors = self._embedder.embed(
+            "user",
+            [users[row].record for row in rows],
+            [users[row].state == "warm" for row in rows],
+        )
         embedded_s = time.perf_counter()
         EMBED_SECONDS.observe(embedded_s - begun_s)
         near = self._generation.search(

@@ -140,12 +140,14 @@ class TrainConfig(Strict):
         for side_name, side in (("user", self.user), ("item", self.item)):
             for name, feature in side.preference.items():
                 statistic = feature.statistic
-                if statistic is not None and side_name not in statistic.sides:
+                if statistic is None:
+                    continue
+                if side_name not in statistic.sides:
                     raise ValueError(
                         f"{side_name}.preference.{name}: {statistic.aggregate!r} is a statistic "
                         f"of {' and '.join(statistic.sides)} only"
                     )
-                of = getattr(statistic, "of", None)
+                of = statistic.words_of
                 if of is not None and not self._has_words(of):
                     raise ValueError(
                         f"{side_name}.preference.{name}.of: got {of!r}, expected an item feature "

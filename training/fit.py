@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ from export.contract.errors import ConfigError, DataError
 from export.contract.features import Feature, Mismatch, Raw
 from export.contract.features.vocabulary import MIN_COUNT, Worded
 from export.contract.schema import Schema, Side, SideName, shared_tables
-from export.contract.statistics import Identity, Last, Profile, matches
+from export.contract.statistics import Identity, Last, matches
 from export.contract.statistics.base import Scalar
 from training.config import TrainConfig
 from training.data import Data
 from training.ragged import Ragged
 from training.statistics import Log, compute, fit, rule_for
+from training.statistics.sources import Sources
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,11 @@ class TrainView:
 
     data: Data
     log: Log
+
+    @cached_property
+    def sources(self) -> Sources:
+        """What statistics ask of the tables."""
+        return Sources(self.data)
 
     def entities(self, side: SideName) -> Any:
         """Return the positions of the users or items that have a train row, ascending."""
@@ -90,7 +97,7 @@ def _fit_side(view: TrainView, side_name: SideName, side: Side) -> Side:
         }
         for group in ("content", "context", "preference")
     }
-    return Side(**fitted)
+    return Side(**fitted, present_when=side.present_when)
 
 
 def _fit_feature(view: TrainView, side: SideName, name: str, feature: Feature) -> Feature:
@@ -101,7 +108,8 @@ def _fit_feature(view: TrainView, side: SideName, name: str, feature: Feature) -
         feature = feature.model_copy(update={"statistic": statistic})
         if statistic.gives != "number":
             return feature
-        values = compute(statistic, view.log, side, np.flatnonzero(view.log.is_train))
+        asked = view.sources.of(statistic, side)
+        values = compute(statistic, view.log, side, np.flatnonzero(view.log.is_train), **asked)
         assert not isinstance(values, Ragged)
         return feature.fit(values[~np.isnan(values)].tolist())
     try:
@@ -174,8 +182,8 @@ def _vocabulary(
 
 def _source(side: SideName, name: str, feature: Feature) -> Given | Met:
     statistic = feature.statistic
-    if isinstance(statistic, Profile):
-        return Given("item", statistic.of)
+    if statistic is not None and statistic.words_of is not None:
+        return Given("item", statistic.words_of)
     if isinstance(statistic, Identity):
         return Met(side, (("label", (1,)),))
     if isinstance(statistic, Last):

@@ -13,6 +13,7 @@ import pyarrow as pa
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from export.contract.concepts import ConceptTable
 from export.contract.errors import ConfigError
 from export.contract.run import RunLayout
 from export.contract.tables import write_records
@@ -151,7 +152,14 @@ def write_run(layout: RunLayout, prepared: Prepared, model: TwoTower) -> None:
     """Write the finished run: schema, encoders, towers, and the records as training ended."""
     torch.save(model.state_dict(), layout.weights)
     prepared.schema.write(layout.schema)
-    for side, encoder in make_encoders(prepared).items():
+    encoders = make_encoders(prepared)
+    values = {
+        (side, name): values
+        for side, encoder in encoders.items()
+        for name, values in encoder.concept_values().items()
+    }
+    ConceptTable(prepared.schema, values).write(layout.concepts)
+    for side, encoder in encoders.items():
         layout.encoder(side).write_bytes(encoder.encoder.model)
         export_tower(model.side(side), encoder.entities(), layout.tower(side))
         _write_entities(layout, encoder, prepared.log)

@@ -49,6 +49,11 @@ class BundleLayout:
         return self.folder / "vectors.npy"
 
     @property
+    def concepts(self) -> Path:
+        """Statistics of parent concepts; only where a feature has `by`."""
+        return self.folder / "concepts.parquet"
+
+    @property
     def index(self) -> Path:
         """A cache of the built index; may be absent."""
         return self.folder / "index" / "main.bin"
