@@ -139,12 +139,17 @@ class TwoTower(nn.Module):
     def __init__(self, config: TrainConfig, schema: Schema) -> None:
         super().__init__()
         tables = _tables(config, schema)
+        self._by_name = tables
         self.user = SideTower(config, schema, "user", tables)
         self.item = SideTower(config, schema, "item", tables)
 
     def side(self, name: SideName) -> SideTower:
         """Return one tower."""
         return self.user if name == "user" else self.item
+
+    def table(self, name: str) -> Tensor:
+        """Return the rows of one table: float[rows, width]."""
+        return self._by_name[name].weight
 
     def tables(self) -> list[nn.Parameter]:
         """Return the embedding tables, each once."""
