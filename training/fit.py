@@ -10,7 +10,8 @@ import numpy as np
 from export.contract.errors import ConfigError, DataError
 from export.contract.features import Feature, Mismatch, Raw
 from export.contract.features.vocabulary import MIN_COUNT, Worded
-from export.contract.schema import Schema, Side, SideName, shared_tables
+from export.contract.schema import Schema, Side, SideName
+from export.contract.sharing import shared_tables
 from export.contract.statistics import Identity, Last, Profile, matches
 from export.contract.statistics.base import Scalar
 from training.config import TrainConfig

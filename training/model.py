@@ -7,15 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from export.contract.features import FIRST_WORD_ROW, PADDING_ROW
-from export.contract.schema import (
-    SIDES,
-    Group,
-    Schema,
-    Side,
-    SideName,
-    table_of,
-    table_users,
-)
+from export.contract.schema import SIDES, Group, Schema, Side, SideName
+from export.contract.sharing import table_of, table_users
 from training.config import TrainConfig
 
 GROUPS: tuple[Group, ...] = ("content", "context", "preference")

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from export.contract.errors import ConfigError
-from export.contract.schema import SIDES, Schema, SideName, table_users
+from export.contract.schema import SIDES, Schema, SideName
+from export.contract.sharing import table_users
 from training.config import TrainConfig
 
 ONNX_LIMIT = 2**31 - 1  # of one protobuf message

@@ -7,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from export.contract.errors import ConfigError
-from export.contract.schema import SIDES, Schema, table_of
+from export.contract.schema import SIDES, Schema
+from export.contract.sharing import table_of
 from training.config import TrainConfig
 from training.model import TwoTower
 
