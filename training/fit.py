@@ -11,12 +11,14 @@ import numpy as np
 from export.contract.errors import ConfigError, DataError
 from export.contract.features import Feature, Mismatch, Raw
 from export.contract.features.vocabulary import MIN_COUNT, Worded
-from export.contract.schema import Schema, Side, SideName, shared_tables
+from export.contract.schema import Schema, Side, SideName
+from export.contract.sharing import shared_tables
 from export.contract.statistics import Identity, Last, matches
 from export.contract.statistics.base import Scalar
 from training.config import TrainConfig
 from training.data import Data
 from training.ragged import Ragged
+from training.size import check_size
 from training.statistics import Log, compute, fit, rule_for
 from training.statistics.sources import Sources
 
@@ -47,7 +49,8 @@ def fit_schema(config: TrainConfig, data: Data, log: Log) -> Schema:
     """Learn what raw values mean, from the log's train rows and the entities in them.
 
     Raises:
-        ConfigError: A content feature holds the entity's own id, and `allow_id` does not say so.
+        ConfigError: A content feature holds the entity's own id, and `allow_id` does not say so;
+            or the tables are too large for a tower file.
         DataError: The values of a feature do not fit together.
 
     """
@@ -60,7 +63,7 @@ def fit_schema(config: TrainConfig, data: Data, log: Log) -> Schema:
         table: _vocabulary(view, sides, uses, config.data.folder)
         for table, uses in shared_tables(list(sides.items())).items()
     }
-    return Schema(
+    schema = Schema(
         user=sides["user"],
         item=sides["item"],
         dim=config.towers[0].dim,
@@ -68,6 +71,8 @@ def fit_schema(config: TrainConfig, data: Data, log: Log) -> Schema:
         tables=tables,
         rules={name: str(rule_for(log, name)) for name in sides},
     )
+    check_size(config, schema)
+    return schema
 
 
 def _sides(config: TrainConfig) -> list[tuple[SideName, Side]]:

@@ -7,15 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from export.contract.features import FIRST_WORD_ROW, PADDING_ROW
-from export.contract.schema import (
-    SIDES,
-    Group,
-    Schema,
-    Side,
-    SideName,
-    table_of,
-    table_users,
-)
+from export.contract.schema import SIDES, Group, Schema, Side, SideName
+from export.contract.sharing import table_of, table_users
 from training.config import TrainConfig
 
 GROUPS: tuple[Group, ...] = ("content", "context", "preference")
@@ -139,6 +132,7 @@ class TwoTower(nn.Module):
     def __init__(self, config: TrainConfig, schema: Schema) -> None:
         super().__init__()
         tables = _tables(config, schema)
+        self._by_name = tables
         self.user = SideTower(config, schema, "user", tables)
         self.item = SideTower(config, schema, "item", tables)
         self.losses = nn.ModuleList(one.build() for one in config.losses)
@@ -146,6 +140,10 @@ class TwoTower(nn.Module):
     def side(self, name: SideName) -> SideTower:
         """Return one tower."""
         return self.user if name == "user" else self.item
+
+    def table(self, name: str) -> Tensor:
+        """Return the rows of one table: float[rows, width]."""
+        return self._by_name[name].weight
 
     def tables(self) -> list[nn.Parameter]:
         """Return the embedding tables, each once."""

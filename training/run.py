@@ -36,6 +36,7 @@ from training.program import export_tower
 from training.rows import RowEncoder
 from training.split import TRAIN, VALIDATION
 from training.statistics import Log
+from training.word_vectors import start_from_vectors
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,7 @@ def _select(
     """Train on the train rows and return the model of the epoch that validated best."""
     config, encoders = prepared.config, make_encoders(prepared)
     batches, validate = make_batches(prepared, encoders), validator(prepared, encoders)
-    torch.manual_seed(config.training.seed)
-    model = TwoTower(config, prepared.schema)
+    model = _new_model(prepared, told)
     progress, optimizer = Progress(), optimiser(config, model)
     if resume and layout.config.exists():
         progress, optimizer = load_checkpoint(layout, config, model)
@@ -126,10 +126,18 @@ def _refit(
     """Train a new model on all rows known before test; a resumed run does this from its start."""
     config = prepared.config
     batches = make_batches(prepared, make_encoders(prepared))
-    torch.manual_seed(config.training.seed)
-    model = TwoTower(config, prepared.schema)
+    model = _new_model(prepared, told)
     on_step = _on_step(told, scalars, "refit/loss", len(batches) * epochs)
     return model, retrain(config, model, batches, epochs, on_step=on_step)
+
+
+def _new_model(prepared: Prepared, told: Reporter) -> TwoTower:
+    """Return the model that training begins with."""
+    torch.manual_seed(prepared.config.training.seed)
+    model = TwoTower(prepared.config, prepared.schema)
+    for note in start_from_vectors(model, prepared.config, prepared.schema):
+        told.note(note)
+    return model
 
 
 def _on_step(

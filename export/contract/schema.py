@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from export.contract.features import (
     Mismatch,
     Raw,
 )
+from export.contract.sharing import check_tables, shared_tables, table_users
 from export.contract.statistics import Count, Total
 from export.contract.strict import Strict
 
@@ -353,11 +354,6 @@ def hash_of(text: str | bytes) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def table_of(side: SideName, name: str, feature: FeatureKind) -> str:
-    """Return the table of a feature: the one it names, else one of its own."""
-    return getattr(feature, "table", None) or f"{side}.{name}"
-
-
 def read_schema(path: Path) -> Schema:
     """Read `schema.json`.
 
@@ -382,45 +378,3 @@ def explain(error: ValidationError) -> str:
         shown = "" if isinstance(got, Mapping | list) else f", got {got!r}"
         lines.append(f"{where}: {fault['msg']}{shown}")
     return "; ".join(lines)
-
-
-def table_users(sides: Iterable[tuple[SideName, Side]]) -> dict[str, list[tuple[SideName, str]]]:
-    """Return every table and the (side, feature) pairs whose rows it holds."""
-    users: dict[str, list[tuple[SideName, str]]] = {}
-    for side_name, side in sides:
-        for name, feature in side.features.items():
-            if feature.form in ("id", "bag"):
-                users.setdefault(table_of(side_name, name, feature), []).append((side_name, name))
-    return users
-
-
-def shared_tables(sides: Iterable[tuple[SideName, Side]]) -> dict[str, list[tuple[SideName, str]]]:
-    """Return every table with a list of words and the (side, feature) pairs that use it."""
-    known = dict(sides)
-    return {
-        table: users
-        for table, users in table_users(known.items()).items()
-        if known[users[0][0]].features[users[0][1]].own_rows() is None
-    }
-
-
-def check_tables(sides: Iterable[tuple[SideName, Side]]) -> None:
-    """Check that the features of each table agree on which row a word has.
-
-    Raises:
-        ValueError: Two do not; names both.
-
-    """
-    known = dict(sides)
-    for table, users in table_users(known.items()).items():
-        by = {f"{s}.{n}": known[s].features[n].rows_by for s, n in users}
-        first = next(iter(by))
-        for other, rows in by.items():
-            if rows != by[first]:
-                said = " and ".join(
-                    ", ".join(str(one) for one in way if one is not None)
-                    for way in (by[first], rows)
-                )
-                raise ValueError(
-                    f"{first} and {other} share table {table!r}, but not its vocabulary; got {said}"
-                )

@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from export.contract.errors import RecordError, SchemaError
-from export.contract.schema import TAKEN_NAMES, Schema, Side, hash_of, read_schema, table_of
+from export.contract.schema import TAKEN_NAMES, Schema, Side, hash_of, read_schema
+from export.contract.sharing import table_of
 from tests.export.contract.encoded import OTHER, schema_of
 from tests.tiny import tiny_schema
 
