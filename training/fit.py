@@ -9,6 +9,7 @@ import numpy as np
 from export.contract.errors import ConfigError
 from export.contract.features import Feature, Raw
 from export.contract.schema import Schema, Side, SideName, shared_tables
+from export.contract.similarity import extra_dims
 from export.contract.statistics import Identity, Last, Profile, matches
 from export.contract.statistics.base import Scalar
 from training.config import TrainConfig
@@ -53,7 +54,7 @@ def fit_schema(config: TrainConfig, data: Data, log: Log) -> Schema:
     return Schema(
         user=sides["user"],
         item=sides["item"],
-        dim=config.towers[0].dim,
+        dim=config.towers[0].dim + extra_dims(config.similarity),
         similarity=config.similarity,
         tables=tables,
         rules={name: str(rule_for(log, name)) for name in sides},

@@ -203,7 +203,7 @@ def test_a_statistic_outside_of_preference_is_refused() -> None:
 
 
 def test_a_similarity_that_is_not_there_is_refused() -> None:
-    message = told(raw_config() | {"similarity": "inner_product"})
+    message = told(raw_config() | {"similarity": "euclid"})
     assert "similarity: " in message
     assert "'cosine'" in message
     assert "'inner_product'" in message
