@@ -36,8 +36,8 @@ class Parts:
 
     `items` carries the extra columns `popularity` (share in 0..1) and `first_seen` (seconds
     since 1970, null where unknown); `users` are real records, for tuning the index on vectors
-    that will be searched for, and do not get into the bundle. `concepts` is
-    needed where a feature of the schema has `by`.
+    that will be searched for, and do not get into the bundle. `concepts` is needed where a feature
+    of the schema has `by`; `largest_norm` is M of the lift that towers of an inner product end in.
     """
 
     schema: Schema
@@ -49,6 +49,7 @@ class Parts:
     metrics: Mapping[str, Any]
     config: str = ""
     concepts: ConceptTable | None = None
+    largest_norm: float | None = None
 
 
 def write_bundle(target: Path, parts: Parts, *, target_recall: float = 0.99) -> Manifest:
@@ -86,6 +87,8 @@ def write_bundle(target: Path, parts: Parts, *, target_recall: float = 0.99) -> 
             schema_hash=parts.schema.hash,
             dim=parts.schema.dim,
             items=len(parts.items),
+            similarity=parts.schema.similarity,
+            largest_norm=parts.largest_norm,
             index=report,
             lineage=parts.lineage,
             checksums=checksums(folder),

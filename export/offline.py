@@ -15,8 +15,9 @@ from export.contract.bundle import Bundle
 from export.contract.errors import DataError
 from export.contract.features import Raw
 from export.contract.schema import SideName
+from export.contract.similarity import count_clipped
 from export.contract.tables import RecordTable, read_records
-from export.embedder import Embedder, open_bundle
+from export.embedder import Embedder, Vectors, open_bundle
 from export.index.base import VectorIndex
 from export.index.cached import open_index
 from export.index.exact import ExactConfig
@@ -35,7 +36,8 @@ def embed_file(
 ) -> int:
     """Embed a table of records; writes columns `<side>_id`, `vector`, and returns the rows.
 
-    `on_note` is told which columns are no features, and which features have no column.
+    `on_note` is told which columns are no features, which features have no column, and how many
+    items the lift of an inner product cut.
 
     Raises:
         BundleError, DataError: As reading them does.
@@ -43,7 +45,7 @@ def embed_file(
     check_ending(out)
     bundle, embedder = open_bundle(folder)
     table = _read(source, bundle, side, on_note)
-    vectors = embedder.embed(side, table.records)
+    vectors = _embed(embedder, side, table, on_note)
     flat = pa.array(vectors.reshape(-1), pa.float32())
     column = pa.FixedSizeListArray.from_arrays(flat, bundle.schema.dim)
     found = pa.table({f"{side}_id": pa.array(table.ids, pa.string()), "vector": column})
@@ -63,8 +65,8 @@ def recall_file(
     """Recall k items for each user; writes columns user_id, rank (from 1), item_id, score.
 
     `items` is a table to recall from instead of the bundle's catalogue, always exactly. Fewer
-    than k come back for a smaller catalogue. `on_note` is told which columns are no features, and
-    which features have no column. Returns the rows.
+    than k come back for a smaller catalogue. `on_note` is told what `embed_file` tells. Returns the
+    rows.
 
     Raises:
         BundleError, DataError: As reading them does.
@@ -74,7 +76,7 @@ def recall_file(
     asked = _read(users, bundle, "user", on_note)
     if items is not None:
         other = _read(items, bundle, "item", on_note)
-        ids, index = other.ids, ExactConfig().build(embedder.embed("item", other.records))
+        ids, index = other.ids, ExactConfig().build(_embed(embedder, "item", other, on_note))
     else:
         ids = bundle.ids
         index = ExactConfig().build(bundle.vectors) if exact else open_index(bundle)
@@ -107,6 +109,14 @@ def _with_concepts(table: RecordTable, bundle: Bundle, side_name: SideName) -> R
         {name: value for name, value in one.items() if value is not None} for one in joined
     ]
     return replace(table, records=records)
+
+
+def _embed(embedder: Embedder, side: SideName, table: RecordTable, on_note: Note) -> Vectors:
+    vectors = embedder.embed(side, table.records)
+    similarity = embedder.schema.similarity
+    if side == "item" and (cut := count_clipped(similarity, vectors)):
+        on_note(f"{cut} items are longer than the bundle's largest_norm and were cut to it")
+    return vectors
 
 
 def _recall(

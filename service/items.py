@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 
 from export.contract.errors import Fault, RecordError, SchemaError
 from export.contract.schema import Record
+from export.contract.similarity import count_clipped
 from export.embedder import Embedder, Vectors
 from service.generation import Generation
+from service.observe import ITEMS_CLIPPED
 from service.records import ItemRecord, State, parse_posted, state_of, write_json
 from service.store import Store, StoreUnavailable, Written
 
@@ -117,7 +119,9 @@ class Items:
         if not records:
             return []
         try:
-            return list(self._embedder.embed("item", records))
+            vectors = self._embedder.embed("item", records)
+            ITEMS_CLIPPED.inc(count_clipped(self._generation.schema.similarity, vectors))
+            return list(vectors)
         except SchemaError:
             if len(records) > 1:
                 return [one for record in records for one in self._embed([record])]

@@ -37,7 +37,7 @@ class Recalled:
     dropped: list[str]
     version: str
     found: Found
-    score: Literal["cosine", "popularity"]
+    score: Literal["cosine", "inner_product", "popularity"]
     degraded: list[str]
 
     def encode(self, request_id: str) -> bytes:
@@ -107,6 +107,7 @@ class Recaller:
                 raise  # the batcher asks again, one by one
             users = [_without_vector(requests[0], users[0])]
             found = self._search(requests, users)
+        similarity = self._generation.schema.similarity
         return [
             Recalled(
                 user_id=one.user_id,
@@ -114,7 +115,7 @@ class Recaller:
                 dropped=user.dropped,
                 version=self._generation.version,
                 found=items,
-                score="popularity" if user.state == "fallback" else "cosine",
+                score="popularity" if user.state == "fallback" else similarity,
                 degraded=user.degraded,
             )
             for one, user, items in zip(requests, users, found, strict=True)

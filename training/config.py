@@ -10,6 +10,7 @@ from export.contract.errors import ConfigError
 from export.contract.features import Category, Tags
 from export.contract.schema import Side, SideName
 from export.contract.sharing import check_tables, table_users
+from export.contract.similarity import Similarity
 from export.contract.strict import Strict
 from training.document import parse_yaml
 from training.losses import LossConfig
@@ -84,6 +85,8 @@ class TrainingConfig(Strict):
 class TrainConfig(Strict):
     """A whole run. `tower` speaks for both sides unless a side has its own.
 
+    `similarity` is what towers are trained by: the cosine of their vectors, or the inner product.
+
     `allow_id` lets a content feature hold the entity's own id, which is looked for when the
     schema is fitted.
     """
@@ -93,7 +96,7 @@ class TrainConfig(Strict):
     item: Side
     allow_id: bool = False
     split: SplitConfig
-    similarity: Literal["cosine"] = "cosine"
+    similarity: Similarity = "cosine"
     tower: TowerConfig | None = None
     user_tower: TowerConfig | None = None
     item_tower: TowerConfig | None = None

@@ -13,6 +13,7 @@ from export.contract.features import Feature, Mismatch, Raw
 from export.contract.features.vocabulary import MIN_COUNT, Worded
 from export.contract.schema import Schema, Side, SideName
 from export.contract.sharing import shared_tables
+from export.contract.similarity import extra_dims
 from export.contract.statistics import Identity, Last, matches
 from export.contract.statistics.base import Scalar
 from training.config import TrainConfig
@@ -66,7 +67,7 @@ def fit_schema(config: TrainConfig, data: Data, log: Log) -> Schema:
     schema = Schema(
         user=sides["user"],
         item=sides["item"],
-        dim=config.towers[0].dim,
+        dim=config.towers[0].dim + extra_dims(config.similarity),
         similarity=config.similarity,
         tables=tables,
         rules={name: str(rule_for(log, name)) for name in sides},

@@ -24,6 +24,7 @@ from export.contract.features import (
     Raw,
 )
 from export.contract.sharing import check_tables, shared_tables, table_users
+from export.contract.similarity import Similarity, extra_dims
 from export.contract.statistics import Count, Total
 from export.contract.strict import Strict
 
@@ -268,13 +269,16 @@ class Side(Strict):
 
 
 class Schema(Strict):
-    """Everything learned about what raw values mean; `schema.json` of a run and a bundle."""
+    """Everything learned about what raw values mean; `schema.json` of a run and a bundle.
+
+    `dim` is the length of the vectors that tower files give and that are searched.
+    """
 
     format: Literal[1] = 1
     user: Side
     item: Side
     dim: int = Field(ge=1)
-    similarity: Literal["cosine"] = "cosine"
+    similarity: Similarity = "cosine"
     tables: dict[str, tuple[str, ...]] = {}
     rules: dict[SideName, str] = {}
 
@@ -303,6 +307,11 @@ class Schema(Strict):
     def side(self, name: SideName) -> Side:
         """Return one side."""
         return self.user if name == "user" else self.item
+
+    @property
+    def program_dim(self) -> int:
+        """The length of what a run's tower programs give: without the lift of an inner product."""
+        return self.dim - extra_dims(self.similarity)
 
     def words(self, side: SideName) -> dict[str, tuple[str, ...]]:
         """Return, for each feature of a side with a vocabulary, the words in row order."""

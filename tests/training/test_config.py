@@ -219,7 +219,7 @@ def test_mean_of_a_column_is_no_word_of_an_item() -> None:
 
 
 def test_a_similarity_that_is_not_there_is_refused() -> None:
-    message = told(raw_config() | {"similarity": "inner_product"})
+    message = told(raw_config() | {"similarity": "euclid"})
     assert "similarity: " in message
     assert "'cosine'" in message
     assert "'inner_product'" in message
