@@ -16,6 +16,13 @@ RECALL_WARM = {
     "request_id": "01JD8X0J7Q6V3M5C9T2R4W8E1Z",
 }
 RECALL_COLD = RECALL_WARM | {"state": "cold", "dropped": ["preference"]}
+RECALL_BATCH = {
+    "requests": [
+        {"user_id": "u42", "k": 100},
+        {"user": {"gender": "f", "age": 31}, "k": 20},
+        {"user": {"age": "old"}},
+    ]
+}
 ITEM = {"id": "v900001", "tags": ["cooking", "travel"], "duration": 31.5}
 POSTED = {
     "id": "v900001",
@@ -47,6 +54,14 @@ EXAMPLES: dict[type[Problem], Problem] = {
     )
 }
 BAD_ITEM = EXAMPLES[errors.InvalidRecord].body()
+BAD_USER = errors.InvalidRecord.of("age", "old", "a finite number or null").body()
+RECALL_BATCH_ANSWER = {
+    "results": [
+        {"status": 200, **RECALL_WARM},
+        {"status": 200, **RECALL_COLD, "user_id": None},
+        BAD_USER,
+    ]
+}
 POSTED_BATCH = {
     "results": [{"status": 201, **POSTED}, {"status": 422, **BAD_ITEM}],
     "log_id": "1732000000000-0",

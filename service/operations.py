@@ -13,6 +13,8 @@ from service.examples import (
     POSTED,
     POSTED_BATCH,
     READY,
+    RECALL_BATCH,
+    RECALL_BATCH_ANSWER,
     RECALL_COLD,
     RECALL_WARM,
     STORED_ITEM,
@@ -155,6 +157,27 @@ OPERATIONS = (
             "unknown user with a history": {"history": ["v3", "v8"], "exclude": ["v3", "v8"]},
             "inline features": {"user": {"gender": "f", "age": 31}, "k": 20},
         },
+        tag="recall",
+    ),
+    Operation(
+        "POST",
+        "/recall/batch",
+        "recall_batch",
+        "Recall items for many users",
+        "Each request is a body of `POST /recall` and is answered as if it were alone, with a "
+        "status of its own; a bad one loses no good one. They share store reads, tower runs and "
+        "searches. At most 256.",
+        {
+            200: Answer(
+                "One result for each request, in order.",
+                (payloads.RecallBatchAnswer,),
+                {"results": RECALL_BATCH_ANSWER},
+            )
+        },
+        (*BODY, *WORK),
+        HEAD,
+        body=(payloads.RecallBatch,),
+        bodies={"several": RECALL_BATCH},
         tag="recall",
     ),
     Operation(

@@ -13,6 +13,17 @@ Features = dict[str, Any]
 """Flat: feature name to value; null means missing. The schema knows each feature's group."""
 
 
+class ProblemBody(Strict):
+    """RFC 9457; a problem's own members come beside these."""
+
+    model_config = ConfigDict(extra="allow")
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str | None = None
+
+
 class RecallBody(Strict):
     """What `POST /recall` takes; inline features win over stored ones."""
 
@@ -30,6 +41,12 @@ class RecallBody(Strict):
     )
 
 
+class RecallBatch(Strict):
+    """What `POST /recall/batch` takes."""
+
+    requests: list[RecallBody]
+
+
 class RecallAnswer(Strict):
     """Items, best first; `scores` is parallel to `items`."""
 
@@ -43,6 +60,18 @@ class RecallAnswer(Strict):
     degraded: list[Literal["store", "features", "stale"]]
     exhausted: bool = Field(description="There are fewer than `k` items to give.")
     request_id: str
+
+
+class RecallInBatch(RecallAnswer):
+    """An answer in a batch, with the status it would have had alone."""
+
+    status: Literal[200]
+
+
+class RecallBatchAnswer(Strict):
+    """One result for each request, in order."""
+
+    results: list[RecallInBatch | ProblemBody]
 
 
 class ItemRecord(Strict):
@@ -76,17 +105,6 @@ class ItemPosted(Strict):
     searchable: bool
     durable: bool
     log_id: str
-
-
-class ProblemBody(Strict):
-    """RFC 9457; a problem's own members come beside these."""
-
-    model_config = ConfigDict(extra="allow")
-    type: str
-    title: str
-    status: int
-    detail: str
-    request_id: str | None = None
 
 
 class ItemPostedInBatch(ItemPosted):
@@ -173,21 +191,21 @@ def read_recall_body(value: object) -> RecallBody:
         raise InvalidRecord(_faults(error)) from None
 
 
-def read_batch(body: Features, most: int) -> list[object]:
-    """Return the items of a batch, none of them looked at yet.
+def read_batch(body: Features, name: str, most: int) -> list[object]:
+    """Return the members of a batch, `{name: [...]}`, none of them looked at yet.
 
     Raises:
         InvalidRecord: It is no list, too long, or something stands beside it.
 
     """
-    items = body["items"]
-    if not isinstance(items, list):
-        raise InvalidRecord.of("items", items, "a list")
-    if len(items) > most:
-        raise InvalidRecord([Fault("items", f"{len(items)} items", f"at most {most}")])
-    if beside := sorted(body.keys() - {"items"}):
-        raise InvalidRecord.of(beside[0], body[beside[0]], "nothing beside 'items'")
-    return items
+    members = body.get(name)
+    if not isinstance(members, list):
+        raise InvalidRecord.of(name, members, "a list")
+    if len(members) > most:
+        raise InvalidRecord([Fault(name, f"{len(members)} {name}", f"at most {most}")])
+    if beside := sorted(body.keys() - {name}):
+        raise InvalidRecord.of(beside[0], body[beside[0]], f"nothing beside {name!r}")
+    return members
 
 
 def _faults(error: ValidationError) -> list[Fault]:

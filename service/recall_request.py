@@ -1,16 +1,20 @@
 """One recall as asked: a wire body held against the schema and the limits."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from export.contract.errors import Fault
+from export.contract.errors import Fault, RecordError
 from export.contract.features import Mismatch, Raw
 from export.contract.schema import Record, Side
 from service.errors import InvalidRecord
-from service.payloads import RecallBody
+from service.payloads import RecallBody, read_recall_body
 from service.query import checked_id
 from service.settings import Limits, Settings
 from service.store import LogId
+
+SLICE = 16
+"""Requests checked at once, before others on the event loop have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,21 @@ def check_recall(
         cold=body.cold,
         after=body.after,
     )
+
+
+async def check_recalls(
+    bodies: Sequence[object], side: Side, settings: Settings
+) -> list[RecallRequest | Exception]:
+    """Check the bodies of a batch, in order; in place of a bad one stands what is wrong with it."""
+    checked: list[RecallRequest | Exception] = []
+    for place, body in enumerate(bodies):
+        try:
+            checked.append(check_recall(read_recall_body(body), side, settings))
+        except (InvalidRecord, RecordError) as error:
+            checked.append(error)
+        if place % SLICE == SLICE - 1:
+            await asyncio.sleep(0)
+    return checked
 
 
 def _over_limits(body: RecallBody, k: int, limits: Limits) -> list[Fault]:

@@ -11,6 +11,7 @@ from service.answers import (
     item_answer,
     json_answer,
     posted_answer,
+    recall_batch_answer,
     user_answer,
     version_answer,
 )
@@ -31,7 +32,7 @@ from service.operations import OPERATIONS
 from service.parts import Parts
 from service.payloads import read_batch, read_recall_body
 from service.query import path_id, read_recall_query, read_switch
-from service.recall_request import check_recall
+from service.recall_request import check_recall, check_recalls
 from service.request_id import request_id
 
 
@@ -66,6 +67,16 @@ async def recall_with(request: Request) -> Response:
     return Response(recalled.encode(request_id()), media_type=JSON)
 
 
+async def recall_batch(request: Request) -> Response:
+    """`POST /recall/batch`."""
+    parts = parts_of(request)
+    cases = parts.ready()
+    body = await read_object(request, parts.settings.limits)
+    bodies = read_batch(body, "requests", parts.settings.limits.requests)
+    asked = await check_recalls(bodies, cases.generation.schema.user, parts.settings)
+    return await recall_batch_answer(await cases.recaller.recall_all(asked))
+
+
 async def post_items(request: Request) -> Response:
     """`POST /items`: one item, or a batch where the body has `items`."""
     parts = parts_of(request)
@@ -73,7 +84,7 @@ async def post_items(request: Request) -> Response:
     with_vector = read_switch(request.scope["query_string"], "vector", default=True)
     body = await read_object(request, parts.settings.limits)
     if "items" in body:
-        outcomes = await cases.items.post(read_batch(body, parts.settings.limits.items))
+        outcomes = await cases.items.post(read_batch(body, "items", parts.settings.limits.items))
         return batch_answer(outcomes, with_vector=with_vector)
     [outcome] = await cases.items.post([body])
     return posted_answer(outcome, with_vector=with_vector)
@@ -150,7 +161,7 @@ async def docs(request: Request) -> Response:
 
 
 ENDPOINTS = (
-    *(recall, recall_with),
+    *(recall, recall_with, recall_batch),
     *(post_items, get_item, delete_item),
     *(get_user, put_user, delete_user),
     *(version, livez, readyz, metrics, docs),
