@@ -2,14 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import orjson
 from starlette.responses import Response
 
-from export.contract.schema import Side
+from export.contract.errors import RecordError
+from export.contract.schema import Side, SideName
+from service.embed import Embedded
 from service.errors import MEDIA_TYPE, Internal, Overloaded, Problem, as_problem
 from service.generation import Generation
 from service.items import DeltaFull, Item, Outcome, Posted
@@ -101,6 +103,26 @@ def item_answer(item: Item) -> Response:
             "vector": item.vector,
         }
     )
+
+
+def embed_answer(
+    version: str, sides: Mapping[SideName, Sequence[Embedded | RecordError]]
+) -> Response:
+    """Answer with vectors: one result for each record in order, with its own status."""
+    lists = {f"{side}s": [_embedded(one) for one in done] for side, done in sides.items()}
+    return json_answer({"version": version, **lists})
+
+
+def _embedded(outcome: Embedded | RecordError) -> dict[str, Any]:
+    if isinstance(outcome, RecordError):
+        return as_problem(outcome).body()
+    return {
+        "status": 200,
+        "id": outcome.id,
+        "state": outcome.state,
+        "dropped": outcome.dropped,
+        "vector": outcome.vector,
+    }
 
 
 def user_answer(user: User, status: int = 200) -> Response:

@@ -88,6 +88,28 @@ VERSION = {
         "item": {"content": {"tags": {"kind": "tags"}}, "context": {}, "preference": {}},
     },
 }
+SIMILAR = {
+    "id": "v17",
+    "state": "warm",
+    "dropped": [],
+    "version": "kuairand-3",
+    "items": ["v9", "v900001"],
+    "scores": [0.97, 0.93],
+    "score": "cosine",
+    "degraded": [],
+    "exhausted": False,
+    "request_id": "01JD8X0J7Q6V3M5C9T2R4W8E1Z",
+}
+EMBED = {
+    "users": [{"gender": "f", "age": 31, "tab": "1"}, {"age": "old"}],
+    "items": [{"id": "v900001", "tags": ["cooking", "travel"]}],
+}
+COLD = {"status": 200, "state": "cold", "dropped": ["preference"]}
+EMBEDDED = {
+    "version": "kuairand-3",
+    "users": [COLD | {"id": None, "vector": [0.8, 0.6]}, BAD_USER],
+    "items": [COLD | {"id": "v900001", "vector": [0.6, 0.8]}],
+}
 READY = {
     "state": "ready",
     "version": "kuairand-3",

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from export.contract.errors import Fault, RecordError, SchemaError
+from export.contract.errors import Fault, RecordError
 from export.contract.schema import Record
 from export.embedder import Embedder, Vectors
+from service.embed import embed_each
 from service.generation import Generation
 from service.records import ItemRecord, State, parse_posted, state_of, write_json
 from service.store import Store, StoreUnavailable, Written
@@ -97,7 +98,7 @@ class Items:
 
     async def _write(self, items: Sequence[ItemRecord]) -> list[Outcome]:
         records = [self._generation.served(item).record for item in items]
-        vectors = self._embed(records)
+        vectors = embed_each(self._embedder, "item", records)
         ready = [
             (item, record, vector)
             for item, record, vector in zip(items, records, vectors, strict=True)
@@ -111,18 +112,6 @@ class Items:
         )
         done = iter([self._posted(*row, w) for row, w in zip(ready, written, strict=True)])
         return [one if isinstance(one, RecordError) else next(done) for one in vectors]
-
-    def _embed(self, records: Sequence[Record]) -> list[Vectors | RecordError]:
-        """Compute vectors; a record so large that the tower overflows takes none along."""
-        if not records:
-            return []
-        try:
-            return list(self._embedder.embed("item", records))
-        except SchemaError:
-            if len(records) > 1:
-                return [one for record in records for one in self._embed([record])]
-            expected = "features of a size that the tower was trained on"
-            return [RecordError([Fault("item", "features without a vector", expected)])]
 
     def _posted(
         self,

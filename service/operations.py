@@ -8,6 +8,8 @@ from pydantic import BaseModel
 from service import errors, payloads
 from service.errors import Problem
 from service.examples import (
+    EMBED,
+    EMBEDDED,
     ITEM,
     NOT_READY,
     POSTED,
@@ -17,6 +19,7 @@ from service.examples import (
     RECALL_BATCH_ANSWER,
     RECALL_COLD,
     RECALL_WARM,
+    SIMILAR,
     STORED_ITEM,
     STORED_USER,
     USER,
@@ -91,11 +94,26 @@ WORK = (errors.InvalidRecord, errors.Overloaded, errors.NotReady, errors.Deadlin
 BODY = (errors.Malformed, errors.BodyTimeout, errors.TooLarge, errors.UnsupportedMedia)
 STORE = (errors.StoreUnavailable,)
 
+K = Parameter(
+    "k", "query", "How many items.", {"type": "integer", "minimum": 1, "maximum": 1000}, 100
+)
+EXCLUDE = Parameter(
+    "exclude",
+    "query",
+    "Ids that are not wanted. May be repeated; a comma separates, `%2C` is a literal one.",
+    TEXT,
+    "v3,v8",
+)
+AFTER = Parameter(
+    "after",
+    "query",
+    "A `log_id`: wait up to 250 ms until this replica has applied it.",
+    TEXT,
+    "1732000000000-0",
+)
 RECALL_PARAMETERS = (
     Parameter("user_id", "query", "Known or unknown; an unknown one is no error.", ID, "u42", True),
-    Parameter(
-        "k", "query", "How many items.", {"type": "integer", "minimum": 1, "maximum": 1000}, 100
-    ),
+    K,
     Parameter(
         "context",
         "query",
@@ -108,21 +126,9 @@ RECALL_PARAMETERS = (
         },
         {"context.tab": "1"},
     ),
-    Parameter(
-        "exclude",
-        "query",
-        "Ids that are not wanted. May be repeated; a comma separates, `%2C` is a literal one.",
-        TEXT,
-        "v3,v8",
-    ),
+    EXCLUDE,
     Parameter("cold", "query", "Answer as if no preference were known.", FLAG, False),
-    Parameter(
-        "after",
-        "query",
-        "A `log_id`: wait up to 250 ms until this replica has applied it.",
-        TEXT,
-        "1732000000000-0",
-    ),
+    AFTER,
     *HEAD,
 )
 
@@ -229,6 +235,32 @@ OPERATIONS = (
         (*WORK, *STORE),
         (ITEM_ID, *HEAD),
         tag="items",
+    ),
+    Operation(
+        "GET",
+        "/items/{id}/similar",
+        "similar",
+        "Find items near to an item",
+        "The items whose vectors are nearest to the item's, best first, itself left out. `state` "
+        "and `dropped` tell how its vector was made.",
+        {200: Answer("Items, best first.", (payloads.SimilarAnswer,), {"similar": SIMILAR})},
+        (errors.UnknownItem, *WORK),
+        (ITEM_ID, K, EXCLUDE, AFTER, *HEAD),
+        tag="items",
+    ),
+    Operation(
+        "POST",
+        "/embed",
+        "embed",
+        "Turn records into vectors",
+        "Nothing is stored or looked up. One result for each record in order, each with its own "
+        "status; context features may stand among a user's. At most 1000 of each side.",
+        {200: Answer("Vectors.", (payloads.EmbedAnswer,), {"vectors": EMBEDDED})},
+        (*BODY, *WORK),
+        HEAD,
+        body=(payloads.EmbedBody,),
+        bodies={"records": EMBED},
+        tag="recall",
     ),
     Operation(
         "GET",

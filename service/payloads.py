@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
 
 from export.contract.errors import Fault
+from export.contract.schema import SideName
 from export.contract.strict import Strict
 from service.errors import InvalidRecord
 
@@ -140,6 +141,53 @@ class StoredUser(Strict):
     dropped: list[str] = Field(description="What a recall for this user is made without.")
 
 
+class SimilarAnswer(Strict):
+    """Items near to an item, best first; `state` and `dropped` tell how its vector was made."""
+
+    id: str
+    state: State
+    dropped: list[str]
+    version: str
+    items: list[str]
+    scores: list[float]
+    score: Literal["cosine"]
+    degraded: list[Literal["stale"]]
+    exhausted: bool = Field(description="There are fewer than `k` items to give.")
+    request_id: str
+
+
+class EmbedRecord(Strict):
+    """Features, flat; context features may stand among a user's. The id is no must."""
+
+    model_config = ConfigDict(extra="allow")
+    id: str | None = None
+
+
+class EmbedBody(Strict):
+    """Records to embed, of one side or both."""
+
+    users: list[EmbedRecord] | None = None
+    items: list[EmbedRecord] | None = None
+
+
+class EmbeddedRecord(Strict):
+    """A vector of unit length, and how it was made."""
+
+    status: Literal[200]
+    id: str | None
+    state: State
+    dropped: list[str]
+    vector: list[float]
+
+
+class EmbedAnswer(Strict):
+    """One result for each record, in order; a side that was not given is left out."""
+
+    version: str
+    users: list[EmbeddedRecord | ProblemBody] | None = None
+    items: list[EmbeddedRecord | ProblemBody] | None = None
+
+
 class VersionAnswer(Strict):
     """What is served, and the features that it understands."""
 
@@ -176,6 +224,26 @@ EXPECTED = {
     "dict_type": "an object",
     "model_type": "an object",
 }
+
+
+SIDES: tuple[tuple[str, SideName], ...] = (("users", "user"), ("items", "item"))
+
+
+def read_embed_body(body: Features, most: int) -> dict[SideName, list[object]]:
+    """Return the records to embed by side, none of them looked at yet.
+
+    Raises:
+        InvalidRecord: There are none, too many, no lists, or something stands beside them.
+
+    """
+    lists: dict[SideName, list[object]] = {
+        side: read_batch({name: body[name]}, name, most) for name, side in SIDES if name in body
+    }
+    if beside := sorted(body.keys() - {name for name, _ in SIDES}):
+        raise InvalidRecord.of(beside[0], body[beside[0]], "'users', 'items' and nothing beside")
+    if not lists:
+        raise InvalidRecord.of("body", body, "lists of records, 'users' or 'items' or both")
+    return lists
 
 
 def read_recall_body(value: object) -> RecallBody:

@@ -53,7 +53,11 @@ def check_recall(
     """
     limits = settings.limits
     k = settings.k if body.k is None else body.k
-    if faults := _over_limits(body, k, limits):
+    faults = over_limits(k, body.exclude, body.after, limits)
+    if len(body.history or ()) > limits.history:
+        expected = f"at most {limits.history}"
+        faults.append(Fault("history", f"{len(body.history or ())} ids", expected))
+    if faults:
         raise InvalidRecord(faults)
     user, settled = _inline(body.user, side) if body.user else ({}, frozenset())
     return RecallRequest(
@@ -84,18 +88,15 @@ async def check_recalls(
     return checked
 
 
-def _over_limits(body: RecallBody, k: int, limits: Limits) -> list[Fault]:
+def over_limits(k: int, exclude: Sequence[str], after: str | None, limits: Limits) -> list[Fault]:
+    """Return what is wrong with how much is asked for, and with the log id that is waited for."""
     faults = []
     if not 1 <= k <= limits.k:
         faults.append(Fault.of("k", k, f"a whole number from 1 to {limits.k}"))
-    for name, ids, most in (
-        ("exclude", body.exclude, limits.exclude),
-        ("history", body.history or (), limits.history),
-    ):
-        if len(ids) > most:
-            faults.append(Fault(name, f"{len(ids)} ids", f"at most {most}"))
-    if body.after is not None and not _is_log_id(body.after):
-        faults.append(Fault.of("after", body.after, "a log_id such as '1732000000000-0'"))
+    if len(exclude) > limits.exclude:
+        faults.append(Fault("exclude", f"{len(exclude)} ids", f"at most {limits.exclude}"))
+    if after is not None and not _is_log_id(after):
+        faults.append(Fault.of("after", after, "a log_id such as '1732000000000-0'"))
     return faults
 
 

@@ -8,6 +8,7 @@ from starlette.routing import Match, Route
 from service.answers import (
     JSON,
     batch_answer,
+    embed_answer,
     item_answer,
     json_answer,
     posted_answer,
@@ -30,8 +31,8 @@ from service.observe import CONTENT_TYPE_LATEST, exposition
 from service.openapi import document
 from service.operations import OPERATIONS
 from service.parts import Parts
-from service.payloads import read_batch, read_recall_body
-from service.query import path_id, read_recall_query, read_switch
+from service.payloads import read_batch, read_embed_body, read_recall_body
+from service.query import path_id, read_recall_query, read_similar_query, read_switch
 from service.recall_request import check_recall, check_recalls
 from service.request_id import request_id
 
@@ -105,6 +106,27 @@ async def delete_item(request: Request) -> Response:
     return Response(status_code=204, headers={"X-Log-Id": log_id})
 
 
+async def similar(request: Request) -> Response:
+    """`GET /items/{id}/similar`."""
+    parts = parts_of(request)
+    cases, one = parts.ready(), id_of(request)
+    asked = read_similar_query(request.scope["query_string"], parts.settings.limits)
+    near = await cases.similar.similar(one, asked)
+    if near is None:
+        raise UnknownItem(one)
+    return Response(near.encode(request_id()), media_type=JSON)
+
+
+async def embed(request: Request) -> Response:
+    """`POST /embed`."""
+    parts = parts_of(request)
+    cases = parts.ready()
+    body = await read_object(request, parts.settings.limits)
+    sides = read_embed_body(body, parts.settings.limits.items)
+    done = {side: await cases.embed.embed(side, records) for side, records in sides.items()}
+    return embed_answer(cases.generation.version, done)
+
+
 async def get_user(request: Request) -> Response:
     """`GET /users/{id}`."""
     one = id_of(request)
@@ -162,7 +184,7 @@ async def docs(request: Request) -> Response:
 
 ENDPOINTS = (
     *(recall, recall_with, recall_batch),
-    *(post_items, get_item, delete_item),
+    *(post_items, get_item, delete_item, similar, embed),
     *(get_user, put_user, delete_user),
     *(version, livez, readyz, metrics, docs),
 )
