@@ -17,7 +17,7 @@ from export.contract.bundle import Lineage, Manifest, check_target
 from export.contract.errors import BundleError
 from export.contract.run import RunLayout
 from export.contract.schema import SIDES, SideName, read_schema
-from export.contract.tables import RecordTable, read_records
+from export.contract.tables import RecordTable, read_records, write_as_of
 from export.onnx import convert, prove_parity
 
 Catalogue = Literal["all", "trained"]
@@ -88,6 +88,18 @@ def export_run(
         f"recall@{found.k} {found.measured_recall:.4f} (target {found.target_recall})"
     )
     return manifest
+
+
+def export_users(run: Path, target: Path) -> None:
+    """Write the users of a finished run, as of the end of its training.
+
+    What is stored of a user after that moment is newer than this table, however late it is loaded.
+    """
+    layout = RunLayout(run)
+    finished_at = json.loads(layout.metrics.read_bytes())["finished_at"]
+    part = target.with_suffix(".part")
+    write_as_of(layout.users, part, datetime.fromisoformat(finished_at))
+    part.replace(target)
 
 
 def _trained(items: RecordTable) -> RecordTable:

@@ -1,12 +1,10 @@
 """The commands of this room: `firstsight export`, `embed` and `recall`."""
 
 from pathlib import Path
-from shutil import copyfile
 from typing import Annotated, Literal
 
 import typer
 
-from export.contract.run import RunLayout
 from export.offline import embed_file, recall_file
 
 Side = Literal["user", "item"]
@@ -27,7 +25,8 @@ def export(
     ] = 0.99,
 ) -> None:
     """Make a bundle of a run."""
-    from export.bundling import export_run  # torch, which `embed` and `recall` do without
+    # With torch, which `embed` and `recall` do without.
+    from export.bundling import export_run, export_users
 
     manifest = export_run(
         run, out, catalogue=catalogue, target_recall=recall, on_note=lambda text: typer.echo(text)
@@ -35,10 +34,8 @@ def export(
     typer.echo(f"wrote {out} (version {manifest.version}, {manifest.items} items)")
     if users:
         beside = out.parent / "users.parquet"
-        part = beside.with_suffix(".part")
-        copyfile(RunLayout(run).users, part)
-        part.replace(beside)
-        typer.echo(f"wrote {beside}; load it once with: firstsight users load {beside}")
+        export_users(run, beside)
+        typer.echo(f"wrote {beside}; load it with: firstsight users load {beside}")
 
 
 def embed(

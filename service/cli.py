@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -93,6 +94,15 @@ def _metrics_folder() -> Iterator[None]:
         shutil.rmtree(os.environ.pop(METRICS), ignore_errors=True)
 
 
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        expected = "a moment in ISO 8601, as 2026-01-31T12:00:00Z"
+        raise ConfigError(f"--as-of: got {text!r}, expected {expected}") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 @items.command("load")
 def load_items(file: Table, url: Url = SERVICE) -> None:
     """Post every item of a table with a column `item_id`; its other columns are features."""
@@ -113,11 +123,27 @@ def delete_items(
 
 
 @users.command("load")
-def load_users(file: Table, url: Url = SERVICE) -> None:
-    """Put every user of a table with a column `user_id`; its other columns are features."""
+def load_users(
+    file: Table,
+    url: Url = SERVICE,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=_moment,
+            metavar="ISO-8601",
+            help="The moment the table tells of.  [default: as the file says, else its mtime]",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Put every user of a table with a column `user_id`; its other columns are features.
+
+    Users written after the moment the table tells of are kept as they are, erased ones are
+    skipped, and both are counted; so loading a file again changes nothing.
+    """
     from service.load_table import load_users as load
 
-    raise typer.Exit(load(file, url))
+    raise typer.Exit(load(file, url, as_of))
 
 
 @users.callback()

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -16,9 +17,12 @@ class ServiceFailed(Exception):
 
     exit_code = 1
 
-    def __init__(self, message: str, status: int = 0) -> None:
+    def __init__(
+        self, message: str, status: int = 0, problem: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.problem = problem or {}
 
 
 class Client:
@@ -42,7 +46,9 @@ class Client:
         for connection in self._all:
             connection.close()
 
-    def call(self, method: str, path: str, body: object = None) -> Any:
+    def call(
+        self, method: str, path: str, body: object = None, head: Mapping[str, str] | None = None
+    ) -> Any:
         """Send one request and return what it answers; None for an empty answer.
 
         Raises:
@@ -50,11 +56,13 @@ class Client:
 
         """
         content = None if body is None else json.dumps(body, allow_nan=False).encode()
-        head = {} if content is None else {"Content-Type": "application/json"}
+        sent = dict(head or {})
+        if content is not None:
+            sent["Content-Type"] = "application/json"
         for is_last in (False, True):
             connection = self._connection()
             try:
-                connection.request(method, self._base + path, content, head)
+                connection.request(method, self._base + path, content, sent)
                 answer = connection.getresponse()
                 text = answer.read()
                 break
@@ -64,7 +72,9 @@ class Client:
                 if is_last:
                     raise ServiceFailed(f"{self._url}: {error or type(error).__name__}") from error
         if answer.status >= 400:
-            raise ServiceFailed(_detail(text) or f"status {answer.status}", answer.status)
+            problem = _problem(text)
+            told = str(problem.get("detail") or f"status {answer.status}")
+            raise ServiceFailed(told, answer.status, problem)
         return json.loads(text) if text else None
 
     def _connection(self) -> HTTPConnection:
@@ -76,8 +86,9 @@ class Client:
         return connection
 
 
-def _detail(text: bytes) -> str:
+def _problem(text: bytes) -> dict[str, Any]:
     try:
-        return str(json.loads(text)["detail"])
-    except (ValueError, KeyError, TypeError):
-        return ""
+        told = json.loads(text)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}

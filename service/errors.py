@@ -7,6 +7,7 @@ Problem                      status  type                  extra members
 ├─ UnknownUser               404     unknown-user          id
 ├─ MethodNotAllowed          405     method-not-allowed    + Allow
 ├─ BodyTimeout               408     timeout
+├─ PreconditionFailed        412     precondition-failed   id, reason, at
 ├─ TooLarge                  413     too-large             limit_bytes
 ├─ UnsupportedMedia          415     unsupported-media
 ├─ InvalidRecord             422     invalid-record        errors: [{feature, got, expected}]
@@ -21,7 +22,8 @@ Every leaf has a section in `docs/errors.md` and on the service's own page, wher
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, ClassVar
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Literal
 
 import orjson
 from starlette.requests import Request
@@ -110,6 +112,20 @@ class BodyTimeout(Problem):
 
     def __init__(self, limit_s: float) -> None:
         super().__init__(f"no whole body within {limit_s:g} s", headers={"Connection": "close"})
+
+
+class PreconditionFailed(Problem):
+    """The user was written after the moment of the condition, or was erased."""
+
+    status, type, title = 412, "precondition-failed", "What is stored is newer"
+
+    def __init__(self, id: str, reason: Literal["newer", "erased"], at_s: float) -> None:
+        at = datetime.fromtimestamp(at_s, UTC).isoformat()
+        told = {
+            "newer": f"was written at {at}, after If-Unmodified-Since",
+            "erased": f"was erased at {at}; only a write without If-Unmodified-Since is taken",
+        }
+        super().__init__(f"user {id!r} {told[reason]}", id=id, reason=reason, at=at)
 
 
 class TooLarge(Problem):

@@ -43,6 +43,7 @@ EXAMPLES: dict[type[Problem], Problem] = {
         errors.UnknownUser("u42"),
         errors.MethodNotAllowed("PATCH", ["GET", "POST"]),
         errors.BodyTimeout(10),
+        errors.PreconditionFailed("u42", "newer", 1_732_000_000.25),
         errors.TooLarge(1 << 20),
         errors.UnsupportedMedia("text/plain"),
         errors.InvalidRecord.of("duration", "long", "a finite number or null"),

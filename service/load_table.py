@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,8 +17,9 @@ from rich.progress import Progress
 from export.contract.errors import RecordError
 from export.contract.features import Raw
 from export.contract.schema import Side
-from export.contract.tables import read_ids, read_table, unique_ids
+from export.contract.tables import read_as_of, read_ids, read_table, unique_ids
 from service.client import Client, ServiceFailed
+from service.http_date import http_date
 
 BATCH = 500
 PUTS_AT_ONCE = 8
@@ -38,17 +40,33 @@ class Tally:
 
     noun: str
     loaded: int = 0
+    newer: int = 0
+    erased: int = 0
     refused: list[str] = field(default_factory=list)
 
     def refuse(self, number: int, one: str, reason: str) -> None:
         """Note a row that was not loaded."""
         self.refused.append(f"row {number}, {self.noun} {one!r}: {reason}")
 
+    def note(self, row: Row, failed: ServiceFailed | None) -> None:
+        """Note what became of a row under a condition: loaded, kept, skipped or refused."""
+        match failed and failed.problem.get("reason"):
+            case _ if failed is None:
+                self.loaded += 1
+            case "newer":
+                self.newer += 1
+            case "erased":
+                self.erased += 1
+            case _:
+                self.refuse(row.number, row.id, str(failed))
+
     def report(self) -> int:
         """Print the outcome; return the exit code."""
         for line in sorted(self.refused, key=lambda told: int(told.split(",")[0][4:])):
             typer.echo(line, err=True)
-        typer.echo(f"loaded {self.loaded}, refused {len(self.refused)}")
+        kept = f"kept {self.newer} newer, skipped {self.erased} erased, "
+        among = kept if self.noun == "user" else ""
+        typer.echo(f"loaded {self.loaded}, {among}refused {len(self.refused)}")
         return 1 if self.refused else 0
 
 
@@ -69,25 +87,26 @@ def load_items(path: Path, url: str) -> int:
         return _load(path, _side(client, "item"), tally, post)
 
 
-def load_users(path: Path, url: str) -> int:
-    """Put the users of a table, several at once; return the exit code."""
-    tally = Tally("user")
+def load_users(path: Path, url: str, as_of: datetime | None = None) -> int:
+    """Put the users of a table, several at once; return the exit code.
 
-    def put(row: Row) -> str | None:
+    Whoever was written or erased after the moment that the table tells of stays as they are.
+    """
+    tally = Tally("user")
+    condition = {"If-Unmodified-Since": http_date(as_of or _moment_of(path))}
+
+    def put(row: Row) -> ServiceFailed | None:
         try:
-            client.call("PUT", f"/users/{quote(row.id, safe='')}", row.record)
+            client.call("PUT", f"/users/{quote(row.id, safe='')}", row.record, condition)
         except ServiceFailed as failed:
             if failed.status == 0:
                 raise
-            return str(failed)
+            return failed
         return None
 
     def put_all(rows: Sequence[Row]) -> None:
-        for row, reason in zip(rows, pool.map(put, rows), strict=True):
-            if reason is None:
-                tally.loaded += 1
-            else:
-                tally.refuse(row.number, row.id, reason)
+        for row, failed in zip(rows, pool.map(put, rows), strict=True):
+            tally.note(row, failed)
 
     with Client(url) as client, ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
         return _load(path, _side(client, "user"), tally, put_all)
@@ -98,6 +117,20 @@ def delete_items(ids: Iterable[str], url: str) -> None:
     with Client(url) as client:
         for one in ids:
             client.call("DELETE", f"/items/{quote(one, safe='')}")
+
+
+def _moment_of(path: Path) -> datetime:
+    """Return the moment that a table tells of: as it says, or when the file was modified."""
+    if (moment := read_as_of(path)) is not None:
+        return moment
+    modified = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    told = modified.isoformat(timespec="seconds")
+    typer.echo(
+        f"{path} does not say as of when it is: taken as of its modification, {told}; "
+        "--as-of gives another moment",
+        err=True,
+    )
+    return modified
 
 
 def _side(client: Client, name: str) -> Side:

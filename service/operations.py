@@ -87,6 +87,14 @@ REQUEST_ID = Parameter(
     {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,64}$"},
     "01JD8X0J7Q6V3M5C9T2R4W8E1Z",
 )
+UNMODIFIED_SINCE = Parameter(
+    "If-Unmodified-Since",
+    "header",
+    "An HTTP date. Store nothing if the user was written after it, or was erased at any time of "
+    "which a mark is still kept: 412. Without it the write is unconditional.",
+    TEXT,
+    "Wed, 20 Nov 2024 07:06:40 GMT",
+)
 HEAD = (DEADLINE, REQUEST_ID)
 
 ALWAYS = (errors.Internal,)
@@ -283,8 +291,8 @@ OPERATIONS = (
             201: Answer("A new user.", (payloads.StoredUser,), {"warm": STORED_USER}),
             200: Answer("Replaced.", (payloads.StoredUser,), {"warm": STORED_USER}),
         },
-        (*BODY, *WORK, *STORE),
-        (USER_ID, *HEAD),
+        (*BODY, errors.PreconditionFailed, *WORK, *STORE),
+        (USER_ID, UNMODIFIED_SINCE, *HEAD),
         body=(payloads.UserRecord,),
         bodies={"warm": USER, "cold": {"gender": "f", "age": 31}},
         tag="users",
@@ -294,7 +302,8 @@ OPERATIONS = (
         "/users/{id}",
         "delete_user",
         "Erase a user",
-        "All that is stored of the user is gone. Idempotent.",
+        "All that is stored of the user is gone. For `FIRSTSIGHT_ERASED_KEPT_DAYS` a salted hash "
+        "of the id keeps writes with `If-Unmodified-Since` from bringing it back. Idempotent.",
         {204: Answer("Erased, or nothing was stored.")},
         (*WORK, *STORE),
         (USER_ID, *HEAD),

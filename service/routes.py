@@ -21,12 +21,14 @@ from service.docs_page import docs_page
 from service.errors import (
     InvalidRecord,
     MethodNotAllowed,
+    PreconditionFailed,
     Problem,
     UnknownItem,
     UnknownRoute,
     UnknownUser,
     answer,
 )
+from service.http_date import unmodified_since
 from service.observe import CONTENT_TYPE_LATEST, exposition
 from service.openapi import document
 from service.operations import OPERATIONS
@@ -35,6 +37,7 @@ from service.payloads import read_batch, read_embed_body, read_recall_body
 from service.query import path_id, read_recall_query, read_similar_query, read_switch
 from service.recall_request import check_recall, check_recalls
 from service.request_id import request_id
+from service.store import Kept
 
 
 def parts_of(request: Request) -> Parts:
@@ -143,7 +146,11 @@ async def put_user(request: Request) -> Response:
     body = await read_object(request, parts.settings.limits)
     if body.get("id", one) != one:
         raise InvalidRecord.of("id", body["id"], f"{one!r}, as in the path, or none")
-    user, created = await cases.users.put(body | {"id": one})
+    since_s = unmodified_since(request.headers.getlist("if-unmodified-since"))
+    try:
+        user, created = await cases.users.put(body | {"id": one}, unmodified_since_s=since_s)
+    except Kept as kept:
+        raise PreconditionFailed(one, kept.reason, kept.at_s) from None
     return user_answer(user, 201 if created else 200)
 
 

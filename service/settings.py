@@ -67,6 +67,8 @@ class Settings(Strict):
     """Recalls embedded and searched at once: the event loop waits that long."""
     store_timeout_ms: int = Field(50, ge=1)
     """How long a request waits for Redis."""
+    erased_kept_days: int = Field(30, ge=0, le=36_500)
+    """How long a mark keeps `users load` from bringing an erased user back; 0: no mark."""
     after_wait_ms: int = Field(250, ge=0)
     """How long a recall with `after` waits for that log entry."""
     catch_up_s: float = Field(60.0, ge=0)

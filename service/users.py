@@ -40,15 +40,21 @@ class Users:
         return None if stored is None else self._user(stored)
 
     async def put(
-        self, posted: Mapping[str, object], *, preference_as_of: str | None = None
+        self,
+        posted: Mapping[str, object],
+        *,
+        preference_as_of: str | None = None,
+        unmodified_since_s: float | None = None,
     ) -> tuple[User, bool]:
         """Store a user in place of what was stored; also say whether that was nothing.
 
         Args:
             posted: A flat record as JSON has it, with its `id`.
             preference_as_of: Up to when its preference tells of behaviour, in the writer's words.
+            unmodified_since_s: Store only what nobody wrote after this moment or erased at any.
 
         Raises:
+            Kept: That condition does not hold; nothing is stored.
             RecordError: Names every value at fault.
             StoreUnavailable: The store does not answer; it may be stored or not.
 
@@ -56,7 +62,7 @@ class Users:
         one, groups = parse_posted(self._side, posted)
         as_of = None if groups.preference is None else preference_as_of
         user = UserRecord(one, groups.content, groups.preference, as_of)
-        created = await self._store.put_user(user)
+        created = await self._store.put_user(user, unmodified_since_s=unmodified_since_s)
         return self._user(user), created
 
     async def delete(self, one: str) -> bool:

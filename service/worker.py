@@ -64,4 +64,5 @@ def open_store(settings: Settings, generation: Generation) -> Store:
         generation.schema,
         prefix=settings.prefix,
         timeout_s=settings.store_timeout_ms / 1000,
+        erased_kept_s=settings.erased_kept_days * 86_400,
     )

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from export.contract.features import Feature, Mismatch, Raw
 from export.contract.schema import Record, Side
 
 ID_MAX_BYTES = 256
+AS_OF = b"firstsight.as_of"
+"""The key in a Parquet file's metadata under which it says what moment it tells of."""
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
@@ -52,6 +55,37 @@ def read_table(path: Path) -> pa.Table:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: {' '.join(str(error).split())}") from error
     raise DataError(f"{path}: got {path.suffix!r}, expected a .parquet or .csv file")
+
+
+def read_as_of(path: Path) -> datetime | None:
+    """Return the moment that a table says it tells of; None where it does not say.
+
+    Raises:
+        DataError: The file is not there or not readable, or what it says is no moment.
+
+    """
+    if not path.exists():
+        raise DataError(f"{path}: no such file")
+    if path.suffix != ".parquet" or path.is_dir():
+        return None
+    try:
+        text = (pyarrow.parquet.read_schema(path).metadata or {}).get(AS_OF)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: {' '.join(str(error).split())}") from error
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.decode())
+    except ValueError as error:
+        raise DataError(f"{path}: metadata {AS_OF.decode()}: {error}") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def write_as_of(source: Path, target: Path, moment: datetime) -> None:
+    """Write a Parquet table again, saying what moment it tells of."""
+    table = pyarrow.parquet.read_table(source)
+    said = {**(table.schema.metadata or {}), AS_OF: moment.isoformat().encode()}
+    pyarrow.parquet.write_table(table.replace_schema_metadata(said), target)
 
 
 def _read_csv(path: Path) -> pa.Table:

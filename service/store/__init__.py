@@ -3,6 +3,7 @@
 from service.store.base import (
     LOG_START,
     Entry,
+    Kept,
     LogId,
     LogState,
     Poison,
@@ -15,6 +16,7 @@ from service.store.redis import Store
 __all__ = [
     "LOG_START",
     "Entry",
+    "Kept",
     "LogId",
     "LogState",
     "Poison",

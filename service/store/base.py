@@ -12,6 +12,15 @@ class StoreUnavailable(Exception):
     """The store did not answer, or not in time; a write may have happened or not."""
 
 
+class Kept(Exception):
+    """A conditional write was not made: the user was written later, or erased, at that moment."""
+
+    def __init__(self, reason: Literal["newer", "erased"], at_s: float) -> None:
+        super().__init__(f"{reason}, {at_s}")
+        self.reason = reason
+        self.at_s = at_s
+
+
 class LogId(NamedTuple):
     """A place in the item log, `milliseconds-number`; later places are greater."""
 

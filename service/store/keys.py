@@ -15,10 +15,12 @@ class Keys:
             raise ValueError(f"prefix: got {prefix!r}, expected 1 to 32 of A-Z a-z 0-9 _ . -")
         self._catalogue = b"{" + prefix.encode() + b"}:"
         self._users = prefix.encode() + b":user:"
+        self._erased = prefix.encode() + b":erased:"
         self.items = self._catalogue + b"items"
         self.rev = self._catalogue + b"rev"
         self.log = self._catalogue + b"log"
         self.epoch = self._catalogue + b"epoch"
+        self.salt = self._catalogue + b"salt"
 
     def item(self, one: str) -> bytes:
         """The record of an item."""
@@ -31,3 +33,7 @@ class Keys:
     def user(self, one: str) -> bytes:
         """The record of a user."""
         return self._users + one.encode()
+
+    def erased(self, digest: str) -> bytes:
+        """The mark that a user was erased, named by a salted hash of the id."""
+        return self._erased + digest.encode()

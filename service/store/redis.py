@@ -20,6 +20,7 @@ from service.store.connection import Call, answering, connect, run_script
 from service.store.keys import Keys
 from service.store.log import ItemLog
 from service.store.scripts import KEEP_VECTOR, WRITE_ITEM
+from service.store.users import UserWriter
 from service.store.vectors import pack_vector, unpack_vector
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Store:
         timeout_s: float = 0.05,
         write_timeout_s: float = 2.0,
         log_timeout_s: float = 2.0,
+        erased_kept_s: int = 30 * 86_400,
     ) -> None:
         self._schema = schema
         self._keys = Keys(prefix)
@@ -56,6 +58,7 @@ class Store:
         self._writes = connect(url, write_timeout_s, connections=8)
         self._follows = connect(url, log_timeout_s, connections=2)
         self.log = ItemLog(self._follows, self._keys)
+        self._users = UserWriter(self._writes, self._keys, erased_kept_s)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -89,16 +92,20 @@ class Store:
             logger.warning("user record not readable", extra={"reason": str(error)})
             return None
 
-    async def put_user(self, user: UserRecord) -> bool:
-        """Write a user; say whether nothing was stored of them before."""
-        with answering():
-            before = await self._writes.set(self._keys.user(user.id), write_json(user), get=True)
-        return before is None
+    async def put_user(self, user: UserRecord, *, unmodified_since_s: float | None = None) -> bool:
+        """Write a user; say whether nothing was stored of them before.
+
+        Raises:
+            Kept: They were written after that moment, if one is given, or erased at any.
+
+        """
+        if unmodified_since_s is None:
+            return await self._users.put(user)
+        return await self._users.put_unmodified(user, unmodified_since_s)
 
     async def delete_user(self, one: str) -> bool:
-        """Erase a user; say whether anything was stored of them."""
-        with answering():
-            return bool(await self._writes.delete(self._keys.user(one)))
+        """Erase a user, leaving the mark of it; say whether anything was stored of them."""
+        return await self._users.delete(one)
 
     # Items
 

@@ -40,3 +40,54 @@ if not rev or tonumber(rev) ~= tonumber(ARGV[2]) then return 0 end
 redis.call('SET', KEYS[2], ARGV[1] .. '\\n' .. ARGV[2] .. '\\n' .. ARGV[3], 'EX', ARGV[4])
 return 1
 """
+
+WRITE_USER: Final = b"""
+-- Writes a user's record with the moment of writing, unless it was written after a given one.
+-- A first write under a condition expires until SETTLE_USER keeps it. One that was left so, with
+-- the same record, is written again: a repeated request must not take its own write for a newer.
+-- KEYS: user. ARGV: the record's JSON after '{', the moment (s) or '', how long it stays unsettled.
+-- Answers: when it was written instead or '', what was there before or '', what is there now.
+local before = redis.call('GET', KEYS[1]) or ''
+local time = redis.call('TIME')
+local record = '{"written_at":' .. time[1] .. string.format('.%06d', time[2]) .. ',' .. ARGV[1]
+if ARGV[2] == '' then
+  redis.call('SET', KEYS[1], record)
+  return {'', before, record}
+end
+if redis.call('PTTL', KEYS[1]) >= 0 and string.sub(before, -#ARGV[1]) == ARGV[1] then
+  before = ''
+end
+local written_at = string.match(before, '^{"written_at":([0-9.]+),')
+if written_at and tonumber(written_at) > tonumber(ARGV[2]) then
+  return {written_at, before, before}
+end
+if before == '' then
+  redis.call('SET', KEYS[1], record, 'PX', ARGV[3])
+else
+  redis.call('SET', KEYS[1], record)
+end
+return {'', before, record}
+"""
+
+SETTLE_USER: Final = b"""
+-- Keeps what a conditional write wrote, or undoes it, if it is still there.
+-- KEYS: user. ARGV: what was written, 'keep' or 'undo', what was there before or ''.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if ARGV[2] == 'keep' then
+  redis.call('PERSIST', KEYS[1])
+elseif ARGV[3] == '' then
+  redis.call('DEL', KEYS[1])
+else
+  redis.call('SET', KEYS[1], ARGV[3])
+end
+return 1
+"""
+
+MARK_ERASED: Final = b"""
+-- Marks a user as erased now.
+-- KEYS: the mark. ARGV: how long it is kept (s).
+local time = redis.call('TIME')
+local moment = time[1] .. string.format('.%06d', time[2])
+redis.call('SET', KEYS[1], moment, 'EX', ARGV[1])
+return moment
+"""

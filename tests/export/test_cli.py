@@ -1,14 +1,17 @@
 """The commands of this room, and that those for serving do without torch."""
 
+import json
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 import firstsight
 from export.contract.bundle import read_bundle
-from export.contract.tables import read_records
+from export.contract.run import RunLayout
+from export.contract.tables import read_as_of, read_records, read_table
 
 
 def test_embed_and_recall_write_what_they_say(
@@ -71,6 +74,13 @@ def test_users_lie_beside_the_bundle_and_not_in_it(commanded: Path) -> None:
     users = read_records(commanded / "users.parquet", side, "user_id")
     assert len(users) == 80
     assert any("val_1" in record for record in users.records)
+
+
+def test_users_say_that_they_are_as_of_the_end_of_training(commanded: Path, run: RunLayout) -> None:
+    written = read_table(commanded / "users.parquet")
+    assert written.equals(read_table(run.users))
+    finished_at = json.loads(run.metrics.read_bytes())["finished_at"]
+    assert read_as_of(commanded / "users.parquet") == datetime.fromisoformat(finished_at)
 
 
 @pytest.mark.parametrize("module", ["export.embedder", "export.offline", "export.cli"])

@@ -116,6 +116,28 @@ def test_a_user_is_put_read_replaced_and_erased(service: Service) -> None:
     assert problem(service.get("/users/u1"), 404, "unknown-user")["id"] == "u1"
 
 
+def test_a_condition_keeps_a_newer_user_and_an_erased_one_away(service: Service) -> None:
+    def put(country: str, since: str | None = None) -> httpx.Response:
+        head = {} if since is None else {"If-Unmodified-Since": since}
+        return service.ask("PUT", "/users/u", json={"country": country}, headers=head)
+
+    past, future = "Wed, 20 Nov 2024 07:06:40 GMT", "Fri, 20 Nov 2222 07:06:40 GMT"
+    assert put("de", past).status_code == 201
+    newer = problem(put("fr", past), 412, "precondition-failed")
+    assert (newer["id"], newer["reason"]) == ("u", "newer")
+    assert f"written at {newer['at']}" in str(newer["detail"])
+    assert service.get("/users/u").json()["record"]["country"] == "de"
+    assert put("fr", future).status_code == 200
+    assert put("it").status_code == 200
+
+    assert service.ask("DELETE", "/users/u").status_code == 204
+    erased = problem(put("fr", future), 412, "precondition-failed")
+    assert erased["reason"] == "erased"
+    assert f"erased at {erased['at']}" in str(erased["detail"])
+    assert service.get("/users/u").status_code == 404
+    assert put("de").status_code == 201
+
+
 def test_a_user_is_not_put_under_another_id_and_context_is_not_stored(service: Service) -> None:
     other = service.ask("PUT", "/users/u1", json={"id": "u2"})
     assert named(problem(other, 422, "invalid-record")) == ["id"]
@@ -170,6 +192,13 @@ BAD = [
     ("PUT", "/users/u", {"json": {"country": 1.5}}, 422, "country"),
     ("PUT", "/users/u", {"json": {"taste": {"art": -1}}}, 422, "taste"),
     ("PUT", "/users/u", {"content": b""}, 400, None),
+    (
+        "PUT",
+        "/users/u",
+        {"json": {}, "headers": {"if-unmodified-since": "yesterday"}},
+        422,
+        "If-Unmodified-Since",
+    ),
     ("GET", "/recall?user_id=u&k=0", {}, 422, "k"),
     ("GET", "/recall?user_id=u&k=1001", {}, 422, "k"),
     ("GET", "/recall?user_id=u&limit=5", {}, 422, "limit"),

@@ -1,18 +1,22 @@
 """The commands of the service, against a real one."""
 
 import logging
+import os
 import socket
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+import redis
 
 import firstsight
 from export.contract.bundle import BundleLayout
+from export.contract.tables import write_as_of
 from service import worker
 from service.cli import plan_of
 from service.control import WorkerControl
@@ -86,6 +90,92 @@ def test_users_of_a_parquet_table_are_loaded(url: str, tmp_path: Path) -> None:
         "dropped": ["content", "preference"],
     }
     assert httpx.get(f"{url}/users/%C3%BC").json()["record"]["recent"] == ["i2", "i3"]
+
+
+def age(url: str, one: str) -> object:
+    return httpx.get(f"{url}/users/{one}").json()["record"]["age"]
+
+
+@pytest.fixture
+def exported(tmp_path: Path) -> Path:
+    """Users as of now, as `firstsight export --users` writes them."""
+    path = tmp_path / "users.parquet"
+    pyarrow.parquet.write_table(pa.table({"user_id": ["a", "b", "c", "d"], "age": [1.0] * 4}), path)
+    write_as_of(path, path, datetime.now(UTC))
+    return path
+
+
+def test_users_written_or_erased_after_the_export_stay_so(
+    url: str, exported: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    httpx.put(f"{url}/users/a", json={"age": 2})
+    httpx.delete(f"{url}/users/b")
+    load = ["users", "load", str(exported), "--url", url]
+    assert firstsight.run(load) == 0
+    told = capsys.readouterr()
+    assert told.out == "loaded 2, kept 1 newer, skipped 1 erased, refused 0\n"
+    assert "as of" not in told.err
+    assert (age(url, "a"), age(url, "c")) == (2, 1)
+    assert httpx.get(f"{url}/users/b").status_code == 404
+
+    assert firstsight.run(load) == 0
+    assert capsys.readouterr().out == "loaded 0, kept 3 newer, skipped 1 erased, refused 0\n"
+
+
+def test_users_written_before_the_export_are_replaced(
+    url: str, exported: Path, redis_client: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    redis_client.set("fs:user:a", '{"id":"a","content":{"age":2.0}}')
+    long_ago = '{"written_at":1000000000.000000,"id":"b","content":{"age":2.0}}'
+    redis_client.set("fs:user:b", long_ago)
+    assert firstsight.run(["users", "load", str(exported), "--url", url]) == 0
+    assert capsys.readouterr().out == "loaded 4, kept 0 newer, skipped 0 erased, refused 0\n"
+    assert (age(url, "a"), age(url, "b")) == (1, 1)
+
+
+def test_a_table_without_a_moment_is_as_of_its_modification_or_as_asked(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "users.csv"
+    path.write_text("user_id,age\na,1\n")
+    os.utime(path, (1e9, 1e9))
+    httpx.put(f"{url}/users/a", json={"age": 2})
+    load = ["users", "load", str(path), "--url", url]
+    assert firstsight.run(load) == 0
+    told = capsys.readouterr()
+    assert told.out == "loaded 0, kept 1 newer, skipped 0 erased, refused 0\n"
+    assert f"{path} does not say as of when it is" in told.err
+    assert "2001-09-09T01:46:40+00:00" in told.err
+
+    assert firstsight.run([*load, "--as-of", "2222-01-01"]) == 0
+    told = capsys.readouterr()
+    assert told.out == "loaded 1, kept 0 newer, skipped 0 erased, refused 0\n"
+    assert "as of" not in told.err
+    assert age(url, "a") == 1
+
+
+def test_a_refused_user_is_named_and_counts_as_failed(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "users.csv"
+    path.write_text("user_id,age\na,1\nb,old\n")
+    assert firstsight.run(["users", "load", str(path), "--url", url]) == 1
+    told = capsys.readouterr()
+    assert told.out == "loaded 1, kept 0 newer, skipped 0 erased, refused 1\n"
+    assert "row 2, user 'b': feature 'age': got 'old'" in told.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [(["none.csv"], "none.csv: no such file"), (["u.csv", "--as-of", "monday"], "ISO 8601")],
+)
+def test_a_load_of_users_that_cannot_begin_is_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+) -> None:
+    assert firstsight.run(["users", "load", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert told in said
+    assert said.count("\n") == 1
 
 
 def test_more_rows_than_a_batch_are_all_loaded(

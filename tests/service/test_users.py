@@ -45,7 +45,7 @@ def test_a_user_reads_back_as_put_and_is_gone_when_erased(
         assert await users.get("u") is None
 
     with_users(redis_url, use)
-    assert redis_client.dbsize() == 0
+    assert redis_client.keys("fs:user:*") == []
 
 
 def test_context_is_never_stored(redis_url: str, redis_client: redis.Redis) -> None:

@@ -1,5 +1,6 @@
 """A worker, and what it looks after beside its requests."""
 
+import asyncio
 import logging
 import socket
 import threading
@@ -9,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 
 from service import worker
 from service.control import WorkerControl
@@ -61,6 +63,21 @@ def test_what_is_loaded_becomes_the_current_version(
 
 def test_without_a_bundle_nothing_is_loaded(redis_url: str, tmp_path: Path) -> None:
     assert worker.load(Settings(redis=redis_url, bundles=tmp_path)) is None
+
+
+@pytest.mark.parametrize(("days", "ttl_s"), [(0, -2), (3, 3 * 86_400)])
+def test_the_mark_of_an_erased_user_is_kept_as_long_as_is_set(
+    redis_url: str, redis_client: redis.Redis, generation: Generation, days: int, ttl_s: int
+) -> None:
+    async def main() -> None:
+        settings = patient(redis_url).model_copy(update={"erased_kept_days": days})
+        store = worker.open_store(settings, generation)
+        await store.delete_user("u")
+        await store.close()
+
+    asyncio.run(main())
+    marks = redis_client.keys("fs:erased:*") or ["none"]
+    assert [redis_client.ttl(mark) for mark in marks] == [pytest.approx(ttl_s, abs=59)]
 
 
 @pytest.mark.parametrize("is_waiting", [True, False])

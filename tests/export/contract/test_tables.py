@@ -1,6 +1,6 @@
 """Tables of records: ids stay text, faults name their place, and writing is read back."""
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ from export.contract.errors import DataError
 from export.contract.schema import Side
 from export.contract.tables import (
     id_fault,
+    read_as_of,
     read_ids,
     read_records,
     read_table,
     unique_ids,
+    write_as_of,
     write_records,
 )
 
@@ -271,3 +273,41 @@ class TestRecords:
             list(r.get("taste", ())) for r in records
         ]  # the order of weighted words too
         assert table.extras.column_names == ["popularity"]
+
+
+class TestMoments:
+    @given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=-5))])))
+    @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_moment_is_read_back_and_the_table_unchanged(
+        self, tmp_path: Path, moment: datetime
+    ) -> None:
+        path = tmp_path / "items.parquet"
+        write_records(path, SIDE, "item_id", ["a"], [{"taste": {"b": 1.0, "a": 2.0}}])
+        before = read_table(path)
+        assert read_as_of(path) is None
+        write_as_of(path, path, moment)
+        assert read_as_of(path) == moment
+        assert read_table(path).equals(before)
+
+    def test_csv_tells_no_moment(self, tmp_path: Path) -> None:
+        assert read_as_of(csv(tmp_path, "item_id\na\n")) is None
+
+    def test_moment_without_a_zone_is_utc_and_none_is_a_fault(self, tmp_path: Path) -> None:
+        path = tmp_path / "items.parquet"
+        for said in ["2026-01-31T12:00:00", "monday"]:
+            table = pa.table({"item_id": ["a"]}, metadata={"firstsight.as_of": said})
+            pyarrow.parquet.write_table(table, path)
+            if said != "monday":
+                assert read_as_of(path) == datetime(2026, 1, 31, 12, tzinfo=UTC)
+        with pytest.raises(
+            DataError, match=r"items\.parquet: metadata firstsight\.as_of: .*monday"
+        ):
+            read_as_of(path)
+
+    @pytest.mark.parametrize("name", ["items.parquet", "items.csv"])
+    def test_file_that_is_absent_or_broken_is_refused(self, tmp_path: Path, name: str) -> None:
+        with pytest.raises(DataError, match=f"{name}: no such file"):
+            read_as_of(tmp_path / name)
+        (tmp_path / "broken.parquet").write_bytes(b"\x00\xffPAR1")
+        with pytest.raises(DataError, match=r"broken\.parquet: "):
+            read_as_of(tmp_path / "broken.parquet")

@@ -57,8 +57,11 @@ def test_the_layout_is_the_published_one(redis_url: str, redis_client: redis.Red
     assert len(redis_client.get("{fs}:epoch") or b"") == 32
     assert redis_client.get("{fs}:vec:v-1:x:1") == b"x:1\n42\n" + VECTORS[0].tobytes()
     assert 0 < redis_client.ttl("{fs}:vec:v-1:x:1") <= 7 * 86_400
-    assert redis_client.get("fs:user:u") == (
-        b'{"id":"u","preference_as_of":"then","content":{"age":3.0},"preference":{"recent":["i1"]}}'
+    user = redis_client.get("fs:user:u") or b""
+    written_at, comma, rest = user.removeprefix(b'{"written_at":').partition(b",")
+    assert abs(float(written_at) - redis_client.time()[0]) < 60
+    assert comma + rest == (
+        b',"id":"u","preference_as_of":"then","content":{"age":3.0},"preference":{"recent":["i1"]}}'
     )
     assert redis_client.dbsize() == 7
 

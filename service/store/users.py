@@ -1,0 +1,102 @@
+"""Users as they are written and erased: a conditional write undoes no newer one, no erasure."""
+
+import hashlib
+import hmac
+import secrets
+from typing import Any
+
+from redis.asyncio import Redis
+
+from service.records import UserRecord, write_json
+from service.store.base import Kept
+from service.store.connection import Call, answering, run_script
+from service.store.keys import Keys
+from service.store.scripts import MARK_ERASED, SETTLE_USER, WRITE_USER
+
+UNSETTLED_MS = 30_000
+"""Longer than the commands of one conditional write can take, each bounded in time."""
+
+
+class UserWriter:
+    """Writes and erases users; every command touches one key, for a cluster spreads them.
+
+    An erasure leaves a mark for some days, and a conditional write is refused while there is one.
+    A mark is named by a salted hash of the id, so Redis does not list who was erased.
+
+    Every method raises StoreUnavailable when Redis does not answer in time, or with an error.
+    """
+
+    def __init__(self, client: Redis, keys: Keys, erased_kept_s: int) -> None:
+        self._client = client
+        self._keys = keys
+        self._erased_kept_s = erased_kept_s
+
+    async def put(self, user: UserRecord) -> bool:
+        """Write a user; say whether nothing was stored of them before."""
+        _, before, _ = await self._write(user, "")
+        return not before
+
+    async def put_unmodified(self, user: UserRecord, since_s: float) -> bool:
+        """Write a user, unless they were written after a moment, or erased at any.
+
+        An erasure marks first and deletes then. So if the first look misses the mark and the
+        delete comes before the write, the second look finds the mark, and the write is undone. A
+        write where nothing was stored (as after such a delete) expires until it is settled: who
+        dies before the second look leaves nobody stored who was erased.
+
+        Raises:
+            Kept: Nothing was written, and why.
+
+        """
+        await self._refuse_erased(user.id)
+        newer, before, written = await self._write(user, since_s)
+        if newer:
+            raise Kept("newer", float(newer))
+        try:
+            await self._refuse_erased(user.id)
+        except Kept:
+            await self._settle(user.id, written, "undo", before)
+            raise
+        if not before:
+            await self._settle(user.id, written, "keep", before)
+        return not before
+
+    async def delete(self, one: str) -> bool:
+        """Erase a user; say whether anything was stored of them."""
+        if self._erased_kept_s:
+            with answering():
+                async with self._client.pipeline(transaction=False) as pipeline:
+                    pipeline.set(self._keys.salt, secrets.token_hex(32), nx=True)
+                    pipeline.get(self._keys.salt)
+                    _, salt = await pipeline.execute()
+            await self._run(MARK_ERASED, [self._mark(salt, one), self._erased_kept_s])
+        with answering():  # a command of its own: on a cluster a pipeline keeps no order
+            return bool(await self._client.delete(self._keys.user(one)))
+
+    async def _refuse_erased(self, one: str) -> None:
+        """Look for the mark; the salt is read each time, for this may be another Redis by now."""
+        with answering():
+            salt: Any = await self._client.get(self._keys.salt)
+            erased: Any = salt and await self._client.get(self._mark(salt, one))
+        if erased:
+            raise Kept("erased", float(erased))
+
+    def _mark(self, salt: bytes, one: str) -> bytes:
+        return self._keys.erased(hmac.new(salt, one.encode(), hashlib.sha256).hexdigest())
+
+    async def _write(self, user: UserRecord, since_s: float | str) -> tuple[bytes, bytes, bytes]:
+        """Return when it was written instead, or b""; what was there; and what is there now."""
+        record = write_json(user)[1:]
+        call: Call = [self._keys.user(user.id), record, str(since_s), UNSETTLED_MS]
+        newer, before, written = await self._run(WRITE_USER, call)
+        return newer, before, written
+
+    async def _settle(self, one: str, written: bytes, how: str, before: bytes) -> None:
+        await self._run(SETTLE_USER, [self._keys.user(one), written, how, before])
+
+    async def _run(self, script: bytes, call: Call) -> Any:
+        with answering():
+            [answer] = await run_script(self._client, script, 1, [call])
+            if isinstance(answer, Exception):
+                raise answer
+        return answer

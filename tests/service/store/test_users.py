@@ -1,0 +1,300 @@
+"""Conditional writes and erasures, each command of one held back until the other's has run."""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from itertools import combinations
+from typing import Any
+
+import pytest
+import redis
+from redis.asyncio import ConnectionPool, Redis, UnixDomainSocketConnection
+
+from service.records import UserRecord
+from service.store import Kept
+from service.store.connection import connect
+from service.store.keys import Keys
+from service.store.users import UserWriter
+
+LATER_S = 4e9
+"""After everything that a test writes."""
+OURS = UserRecord("u", {"age": 1.0})
+TABLE = UserRecord("u", {"age": 2.0})
+Work = Callable[[UserWriter], Awaitable[object]]
+
+
+async def run(url: str, work: Work, kept_s: int = 60) -> object:
+    client = connect(url, 10.0, connections=2)
+    try:
+        return await work(UserWriter(client, Keys("fs"), kept_s))
+    except Kept as kept:
+        return kept.reason
+    finally:
+        await client.aclose()
+
+
+def do(url: str, work: Work, kept_s: int = 60) -> object:
+    return asyncio.run(run(url, work, kept_s))
+
+
+def erase(writer: UserWriter) -> Awaitable[object]:
+    return writer.delete("u")
+
+
+def put(writer: UserWriter) -> Awaitable[object]:
+    return writer.put(OURS)
+
+
+def load(writer: UserWriter, since_s: float = LATER_S) -> Awaitable[object]:
+    return writer.put_unmodified(TABLE, since_s)
+
+
+async def return_after_erasure(writer: UserWriter) -> object:
+    await writer.delete("u")
+    return await writer.put(OURS)
+
+
+class Gate:
+    """Holds every command back until a step is made."""
+
+    def __init__(self) -> None:
+        self.is_held = False
+        self.reached = asyncio.Event()
+        self._opened = asyncio.Semaphore(0)
+
+    async def wait(self) -> None:
+        if self.is_held:
+            self.reached.set()
+            await self._opened.acquire()
+
+    def open_once(self) -> None:
+        self.reached.clear()
+        self._opened.release()
+
+
+class GatedConnection(UnixDomainSocketConnection):
+    """A real connection, with a gate before each command (a pipeline is one)."""
+
+    def __init__(self, gate: Gate, **options: Any) -> None:
+        super().__init__(**options)
+        self._gate = gate
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        await self._gate.wait()
+        await super().send_packed_command(command, check_health)
+
+
+class Stepped:
+    """Work on users that goes on by one command for each step, and no more."""
+
+    def __init__(self, url: str, work: Work) -> None:
+        self._gate = Gate()
+        path = url.removeprefix("unix://")
+        pool = ConnectionPool(connection_class=GatedConnection, path=path, gate=self._gate)
+        self._client = Redis.from_pool(pool)
+        self._work = work
+
+    async def __aenter__(self) -> "Stepped":
+        await self._client.ping()  # connects
+        self._gate.is_held = True
+        self.task = asyncio.create_task(self._run())
+        await self._pause()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        await self._client.aclose()
+
+    async def _run(self) -> object:
+        try:
+            return await self._work(UserWriter(self._client, Keys("fs"), 60))
+        except Kept as kept:
+            return kept.reason
+
+    async def _pause(self) -> None:
+        reached = asyncio.create_task(self._gate.reached.wait())
+        await asyncio.wait({reached, self.task}, return_when=asyncio.FIRST_COMPLETED)
+        reached.cancel()
+
+    async def step(self) -> None:
+        """Let one command through, up to the next or the end; nothing, once the work is done."""
+        if not self.task.done():
+            self._gate.open_once()
+            await self._pause()
+
+
+@pytest.fixture
+def warm_url(redis_url: str, redis_client: redis.Redis) -> str:
+    """A Redis that knows the scripts and has a salt, so that work takes as few steps as it can."""
+    do(redis_url, lambda writer: load(writer))
+    do(redis_url, put)
+    do(redis_url, erase)
+    for key in redis_client.keys("fs:*"):
+        redis_client.delete(key)
+    return redis_url
+
+
+def merges(first: int, second: int) -> Iterator[list[int]]:
+    """Give every order of so many steps of two."""
+    for places in combinations(range(first + second), second):
+        yield [int(place in places) for place in range(first + second)]
+
+
+async def interleave(url: str, works: tuple[Work, Work], order: list[int]) -> None:
+    async with AsyncExitStack() as stack:
+        both = [await stack.enter_async_context(Stepped(url, work)) for work in works]
+        for which in order:
+            await both[which].step()
+        for one in both:
+            while not one.task.done():
+                await one.step()
+            one.task.result()
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_an_erased_user_is_not_stored_however_a_load_and_the_erasure_interleave(
+    warm_url: str, redis_client: redis.Redis, is_stored: bool
+) -> None:
+    async def main() -> None:
+        for order in merges(7, 3):
+            redis_client.delete("fs:user:u", *redis_client.keys("fs:erased:*"))
+            if is_stored:
+                redis_client.set("fs:user:u", '{"id":"u","content":{"age":0.0}}')
+            await interleave(warm_url, (load, erase), order)
+            assert redis_client.get("fs:user:u") is None, order
+
+    asyncio.run(main())
+
+
+def test_a_load_of_an_erased_user_is_refused_before_anything_is_stored(
+    warm_url: str, redis_client: redis.Redis
+) -> None:
+    async def main() -> None:
+        await run(warm_url, erase)
+        async with Stepped(warm_url, load) as refused:
+            while not refused.task.done():
+                await refused.step()
+                assert redis_client.get("fs:user:u") is None
+            assert refused.task.result() == "erased"
+
+    asyncio.run(main())
+
+
+def test_a_user_who_came_back_stays_however_a_load_interleaves(
+    warm_url: str, redis_client: redis.Redis
+) -> None:
+    async def main() -> None:
+        for order in merges(7, 4):
+            redis_client.delete("fs:user:u", *redis_client.keys("fs:erased:*"))
+            await interleave(warm_url, (load, return_after_erasure), order)
+            assert b'{"age":1.0}' in (redis_client.get("fs:user:u") or b""), order
+            assert redis_client.ttl("fs:user:u") == -1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("steps_before", range(7))
+@pytest.mark.parametrize("steps_after", range(7))
+def test_a_load_that_dies_leaves_nobody_stored_for_good_who_was_erased(
+    warm_url: str, redis_client: redis.Redis, steps_before: int, steps_after: int
+) -> None:
+    async def main() -> None:
+        async with Stepped(warm_url, load) as dying:
+            for _ in range(steps_before):
+                await dying.step()
+            await run(warm_url, erase)
+            for _ in range(steps_after):
+                await dying.step()
+
+    asyncio.run(main())
+    assert redis_client.ttl("fs:user:u") != -1
+
+
+def test_a_load_that_died_can_be_repeated_at_once(warm_url: str, redis_client: redis.Redis) -> None:
+    since_s = redis_client.time()[0] - 10.0
+
+    def early(writer: UserWriter) -> Awaitable[object]:
+        return load(writer, since_s)
+
+    async def main() -> None:
+        async with Stepped(warm_url, early) as dying:
+            while redis_client.get("fs:user:u") is None:
+                await dying.step()
+
+    asyncio.run(main())
+    assert 0 < redis_client.ttl("fs:user:u") <= 30
+    assert do(warm_url, early) is True
+    assert redis_client.ttl("fs:user:u") == -1
+    assert do(warm_url, early) == "newer"
+
+
+def test_a_condition_is_held_against_the_moment_of_writing(
+    redis_url: str, redis_client: redis.Redis
+) -> None:
+    def stored_at(moment: str) -> None:
+        redis_client.set("fs:user:u", f'{{"written_at":{moment},"id":"u"}}')
+
+    assert do(redis_url, lambda writer: load(writer, 0)) is True
+    assert do(redis_url, lambda writer: load(writer, 0)) == "newer"
+    for moment, answer in [("100.000000", False), ("100.000001", "newer"), ("99.999999", False)]:
+        stored_at(moment)
+        before = redis_client.get("fs:user:u")
+        assert do(redis_url, lambda writer: load(writer, 100)) == answer
+        assert (redis_client.get("fs:user:u") == before) == (answer == "newer")
+    redis_client.set("fs:user:u", '{"id":"u","content":{"age":1.0}}')
+    assert do(redis_url, lambda writer: load(writer, -1e9)) is False
+
+
+def test_only_an_unconditional_write_passes_a_mark_and_the_mark_stays(
+    redis_url: str, redis_client: redis.Redis
+) -> None:
+    assert do(redis_url, erase) is False  # of whom nothing was stored
+    assert do(redis_url, load) == "erased"
+    assert redis_client.get("fs:user:u") is None
+    assert do(redis_url, put) is True
+    assert do(redis_url, load) == "erased"
+    assert b'{"age":1.0}' in (redis_client.get("fs:user:u") or b"")
+    [mark] = redis_client.keys("fs:erased:*")
+    redis_client.delete(mark)
+    assert do(redis_url, load) is False
+
+
+def test_a_mark_is_a_salted_hash_with_the_moment_for_as_long_as_is_set(
+    redis_url: str, redis_client: redis.Redis
+) -> None:
+    do(redis_url, erase, kept_s=1000)
+    salt = redis_client.get("{fs}:salt") or b""
+    assert len(salt) == 64
+    mark = "fs:erased:" + hmac.new(salt, b"u", hashlib.sha256).hexdigest()
+    assert abs(float(redis_client.get(mark) or 0) - redis_client.time()[0]) < 60
+    assert 900 < redis_client.ttl(mark) <= 1000
+    do(redis_url, erase, kept_s=2000)
+    assert redis_client.get("{fs}:salt") == salt
+    assert redis_client.ttl(mark) > 1000
+    assert redis_client.dbsize() == 2
+
+
+def test_without_days_to_keep_no_mark_is_left(redis_url: str, redis_client: redis.Redis) -> None:
+    do(redis_url, put)
+    assert do(redis_url, erase, kept_s=0) is True
+    assert redis_client.dbsize() == 0
+    assert do(redis_url, load) is True
+
+
+def test_each_redis_has_a_salt_of_its_own(redis_url: str, redis_client: redis.Redis) -> None:
+    async def main() -> None:
+        client: Redis = connect(redis_url, 10.0, connections=1)
+        writer = UserWriter(client, Keys("fs"), 60)
+        await writer.delete("u")
+        salt = redis_client.get("{fs}:salt")
+        redis_client.flushall()
+        await writer.delete("u")
+        assert redis_client.get("{fs}:salt") != salt
+        with pytest.raises(Kept):
+            await load(writer)
+        await client.aclose()
+
+    asyncio.run(main())
