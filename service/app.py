@@ -97,7 +97,7 @@ def _wire(
         return None
     embedder = Embedder.open(generation.bundle.layout, generation.schema)
     follower = Follower(store, generation, embedder, on_searchable=PUBLISH_TO_SEARCHABLE.observe)
-    items = Items(generation, embedder, store)
+    items = Items(generation, embedder, store, follower.refresh)
     return UseCases(
         generation=generation,
         recaller=Recaller(generation, embedder, store, follower, settings),

@@ -24,6 +24,7 @@ RECALL_BATCH = {
     ]
 }
 ITEM = {"id": "v900001", "tags": ["cooking", "travel"], "duration": 31.5}
+PATCH = {"duration": 33, "tags": None}
 POSTED = {
     "id": "v900001",
     "state": "cold",
@@ -76,6 +77,7 @@ STORED_ITEM = {
     "vector": [0.6, 0.8],
 }
 USER = {"gender": "f", "age": 31, "taste": {"cooking": 4.0, "travel": 1.0}}
+USER_PATCH = {"age": 32, "preference": None}
 STORED_USER = {"id": "u42", "record": {"id": "u42", **USER}, "state": "warm", "dropped": []}
 VERSION = {
     "version": "kuairand-3",

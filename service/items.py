@@ -1,19 +1,25 @@
-"""The item use case: check, embed, store and serve what is posted; read and remove it."""
+"""The item use case: check, embed, store and serve what is written; read and remove it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
-from export.contract.errors import Fault, RecordError
+from export.contract.errors import RecordError
 from export.contract.schema import Record
 from export.embedder import Embedder, Vectors
+from service.change import Change, read_patch, read_post
 from service.embed import embed_each
+from service.errors import Overloaded, Problem, UnknownItem
 from service.generation import Generation
-from service.records import ItemRecord, State, parse_posted, state_of, write_json
-from service.store import Store, StoreUnavailable, Written
+from service.records import HIGHEST_REV, ItemRecord, State, state_of
+from service.store import Newer, Store, StoreUnavailable, Written
 
 SLICE = 64
 """Items embedded and written at once, before others on the event loop have their turn."""
+
+ATTEMPTS = 10
+"""How often a change is tried while others write the item too; one of them gets on each time."""
 
 
 class DeltaFull(Exception):
@@ -43,21 +49,31 @@ class Posted(Item):
     durable: bool = True
 
 
-Outcome = Posted | RecordError | StoreUnavailable | DeltaFull
+Outcome = Posted | RecordError | StoreUnavailable | DeltaFull | Problem
+
+Refresh = Callable[[Iterable[tuple[str, int]]], Awaitable[None]]
 
 
 class Items:
     """Items of one generation, and of the store behind it.
 
+    refresh: takes over items that are said to be of these revs, see `Follower.refresh`.
     delta_most: how many rows of a delta may await a new main index.
     """
 
     def __init__(
-        self, generation: Generation, embedder: Embedder, store: Store, *, delta_most: int = 20_000
+        self,
+        generation: Generation,
+        embedder: Embedder,
+        store: Store,
+        refresh: Refresh,
+        *,
+        delta_most: int = 20_000,
     ) -> None:
         self._generation = generation
         self._embedder = embedder
         self._store = store
+        self._refresh = refresh
         self._side = generation.schema.item
         self._delta_most = delta_most
 
@@ -72,56 +88,124 @@ class Items:
 
         """
         outcomes: list[Outcome] = []
-        for start in range(0, len(posted), SLICE):
-            outcomes += await self._post(posted[start : start + SLICE])
+        for part in self._slices(posted):
+            done = iter(await self._write([one for one in part if isinstance(one, Change)]))
+            outcomes += [next(done) if isinstance(one, Change) else one for one in part]
             await asyncio.sleep(0)
         return outcomes
 
-    async def _post(self, posted: Sequence[object]) -> list[Outcome]:
-        parsed = [self._parse(one) for one in posted]
-        good = [item for item in parsed if isinstance(item, ItemRecord)]
-        done = iter(await self._write(good))
-        return [next(done) if isinstance(one, ItemRecord) else one for one in parsed]
+    async def patch(self, one: str, patch: Mapping[str, object]) -> Outcome:
+        """Merge features into those of an item as it is served; null removes one.
 
-    def _parse(self, posted: object) -> ItemRecord | RecordError | DeltaFull:
-        if not isinstance(posted, Mapping):
-            return RecordError([Fault.of("item", posted, "an object with an id and features")])
+        One that is not served here is looked for in the store, for another replica may just have
+        written it; UnknownItem if it is not there either.
+
+        Args:
+            one: Its id.
+            patch: Features as JSON has them; `"preference": null` forgets what was known before.
+
+        """
+        change = self._checked(lambda: read_patch(self._side, one, patch))
+        if not isinstance(change, Change):
+            return change
+        if one not in self._generation:
+            try:
+                await self._refresh([(one, HIGHEST_REV)])
+            except StoreUnavailable as error:
+                return error
+        [outcome] = await self._write([change])
+        return outcome
+
+    def _slices(self, posted: Sequence[object]) -> Iterator[list[Change | RecordError | DeltaFull]]:
+        """Give what was posted in slices in which no id stands twice.
+
+        What is not given of a second one stays as the first one left it.
+        """
+        part: list[Change | RecordError | DeltaFull] = []
+        ids: set[str] = set()
+        for one in posted:
+            change = self._checked(partial(read_post, self._side, one))
+            if len(part) == SLICE or (isinstance(change, Change) and change.id in ids):
+                yield part
+                part, ids = [], set()
+            part.append(change)
+            if isinstance(change, Change):
+                ids.add(change.id)
+        if part:
+            yield part
+
+    def _checked(self, read: Callable[[], Change]) -> Change | RecordError | DeltaFull:
         try:
-            one, groups = parse_posted(self._side, posted)
-            item = ItemRecord(one, 0, "put", groups.content, groups.preference)
-            write_json(item)
+            change = read()
         except RecordError as error:
             return error
         if self._generation.delta_size >= self._delta_most:
             return DeltaFull(f"{self._delta_most} items await a new index")
-        return item
+        return change
 
-    async def _write(self, items: Sequence[ItemRecord]) -> list[Outcome]:
-        records = [self._generation.served(item).record for item in items]
-        vectors = embed_each(self._embedder, "item", records)
-        ready = [
-            (item, record, vector)
-            for item, record, vector in zip(items, records, vectors, strict=True)
-            if not isinstance(vector, RecordError)
-        ]
-        generation = self._generation
+    async def _write(self, changes: Sequence[Change]) -> list[Outcome]:
+        """Write changes of different items; one whose item changed meanwhile is made anew."""
+        done: dict[str, Outcome] = {}
+        newer: dict[str, int] = {}
+        left = list(changes)
+        for _ in range(ATTEMPTS):
+            outcomes = await self._try(left, newer)
+            newer = {one: was.rev for one, was in outcomes.items() if isinstance(was, Newer)}
+            done |= {one: was for one, was in outcomes.items() if not isinstance(was, Newer)}
+            left = [change for change in left if change.id in newer]
+            if not left:
+                break
+            try:
+                await self._refresh(newer.items())
+            except StoreUnavailable as error:
+                done |= dict.fromkeys(newer, error)
+                break
+        else:
+            done |= {one: Overloaded(f"item {one!r}: others keep writing it") for one in newer}
+        return [done[change.id] for change in changes]
+
+    async def _try(
+        self, changes: Sequence[Change], newer: Mapping[str, int]
+    ) -> dict[str, Outcome | Newer]:
+        """Write changes once.
+
+        Each must be the next one after what it hangs on: what is known here, or what was tried to
+        take over and cannot be read (`newer`).
+        """
+        outcomes: dict[str, Outcome | Newer] = {}
+        made: dict[str, tuple[ItemRecord, Record]] = {}
+        based_on: dict[str, int | None] = {}
+        for change in changes:
+            one = change.id
+            served = self._generation.get(one) if change.merges else None
+            if change.merges and served is None:
+                outcomes[one] = UnknownItem(one)
+                continue
+            item = change.applied(served, self._generation.written(one))
+            made[one] = (item, self._generation.served(item).record)
+            known = max(self._generation.known_rev(one), newer.get(one, 0))
+            based_on[one] = known if change.hangs_on_before else None
+        vectors = embed_each(self._embedder, "item", [record for _, record in made.values()])
+        ready = []
+        for (one, (item, record)), vector in zip(made.items(), vectors, strict=True):
+            if isinstance(vector, RecordError):
+                outcomes[one] = vector
+            else:
+                ready.append((item, record, vector))
         written = await self._store.write_items(
             [(item, vector) for item, _, vector in ready],
-            generation.version,
-            generation.highest_rev,
+            self._generation.version,
+            max(self._generation.highest_rev, *newer.values(), 0),
+            [based_on[item.id] for item, _, _ in ready],
         )
-        done = iter([self._posted(*row, w) for row, w in zip(ready, written, strict=True)])
-        return [one if isinstance(one, RecordError) else next(done) for one in vectors]
+        return outcomes | {
+            row[0].id: self._posted(*row, was) if isinstance(was, Written) else was
+            for row, was in zip(ready, written, strict=True)
+        }
 
     def _posted(
-        self,
-        item: ItemRecord,
-        record: Record,
-        vector: Vectors,
-        written: Written | StoreUnavailable,
-    ) -> Posted | StoreUnavailable:
-        if isinstance(written, StoreUnavailable):
-            return written
+        self, item: ItemRecord, record: Record, vector: Vectors, written: Written
+    ) -> Posted:
         in_bundle = item.id in self._generation.catalogue.ids
         self._generation.apply(_numbered(item, written), vector)
         state, dropped = state_of(self._side, record)
@@ -161,5 +245,7 @@ class Items:
 
 def _numbered(item: ItemRecord, written: Written) -> ItemRecord:
     """Return an item as the store now holds it."""
-    as_of = None if item.preference is None else str(written.log_id)
+    as_of = None
+    if item.preference is not None:
+        as_of = item.preference_as_of or str(written.log_id)
     return replace(item, rev=written.rev, preference_as_of=as_of)

@@ -12,6 +12,7 @@ from service.examples import (
     EMBEDDED,
     ITEM,
     NOT_READY,
+    PATCH,
     POSTED,
     POSTED_BATCH,
     READY,
@@ -23,6 +24,7 @@ from service.examples import (
     STORED_ITEM,
     STORED_USER,
     USER,
+    USER_PATCH,
     VERSION,
 )
 
@@ -102,6 +104,7 @@ WORK = (errors.InvalidRecord, errors.Overloaded, errors.NotReady, errors.Deadlin
 BODY = (errors.Malformed, errors.BodyTimeout, errors.TooLarge, errors.UnsupportedMedia)
 STORE = (errors.StoreUnavailable,)
 
+WITH_VECTOR = Parameter("vector", "query", "`false` leaves vectors out of the answer.", FLAG, True)
 K = Parameter(
     "k", "query", "How many items.", {"type": "integer", "minimum": 1, "maximum": 1000}, 100
 )
@@ -211,10 +214,7 @@ OPERATIONS = (
             ),
         },
         (*BODY, *WORK, *STORE),
-        (
-            Parameter("vector", "query", "`false` leaves vectors out of the answer.", FLAG, True),
-            *HEAD,
-        ),
+        (WITH_VECTOR, *HEAD),
         body=(payloads.ItemRecord, payloads.ItemBatch),
         bodies={"one": ITEM, "several": {"items": [ITEM, {"id": "v900002", "tags": ["music"]}]}},
         tag="items",
@@ -230,6 +230,21 @@ OPERATIONS = (
         },
         (errors.UnknownItem, *WORK),
         (ITEM_ID, *HEAD),
+        tag="items",
+    ),
+    Operation(
+        "PATCH",
+        "/items/{id}",
+        "patch_item",
+        "Change some features of an item",
+        "Merges features into those that are served, whoever wrote them; `null` removes one, and "
+        '`"preference": null` forgets all preference. What another replica writes meanwhile is not '
+        "lost.",
+        {200: Answer("The item as it is now.", (payloads.ItemPosted,), {"patched": POSTED})},
+        (*BODY, errors.UnknownItem, *WORK, *STORE),
+        (ITEM_ID, WITH_VECTOR, *HEAD),
+        body=(payloads.Patch,),
+        bodies={"change": PATCH, "forget": {"preference": None}},
         tag="items",
     ),
     Operation(
@@ -295,6 +310,23 @@ OPERATIONS = (
         (USER_ID, UNMODIFIED_SINCE, *HEAD),
         body=(payloads.UserRecord,),
         bodies={"warm": USER, "cold": {"gender": "f", "age": 31}},
+        tag="users",
+    ),
+    Operation(
+        "PATCH",
+        "/users/{id}",
+        "patch_user",
+        "Change some of a user's features",
+        "Merges features into what is stored, also where that is nothing; `null` removes one, and "
+        '`"preference": null` forgets all preference. What others write meanwhile is not lost.',
+        {
+            201: Answer("A new user.", (payloads.StoredUser,), {"warm": STORED_USER}),
+            200: Answer("Changed.", (payloads.StoredUser,), {"warm": STORED_USER}),
+        },
+        (*BODY, *WORK, *STORE),
+        (USER_ID, *HEAD),
+        body=(payloads.Patch,),
+        bodies={"change": USER_PATCH},
         tag="users",
     ),
     Operation(

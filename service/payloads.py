@@ -95,6 +95,13 @@ class UserRecord(Strict):
     id: str | None = None
 
 
+class Patch(Strict):
+    """Features to change, flat; null removes one, and `"preference": null` the whole group."""
+
+    model_config = ConfigDict(extra="allow")
+    id: str | None = None
+
+
 class ItemPosted(Strict):
     """What became of a posted item."""
 

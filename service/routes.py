@@ -1,5 +1,7 @@
 """Endpoints: each reads its request, asks a use case, and writes the answer; no decisions."""
 
+from typing import Any
+
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
@@ -44,6 +46,18 @@ def parts_of(request: Request) -> Parts:
     """Return the parts of this process."""
     parts: Parts = request.app.state.parts
     return parts
+
+
+def without_id(body: dict[str, Any], one: str) -> dict[str, Any]:
+    """Return a record without its id, which stands in the path and may be repeated.
+
+    Raises:
+        InvalidRecord: The body says another id.
+
+    """
+    if body.get("id", one) != one:
+        raise InvalidRecord.of("id", body["id"], f"{one!r}, as in the path, or none")
+    return {name: value for name, value in body.items() if name != "id"}
 
 
 def id_of(request: Request) -> str:
@@ -103,6 +117,15 @@ async def get_item(request: Request) -> Response:
     return item_answer(item)
 
 
+async def patch_item(request: Request) -> Response:
+    """`PATCH /items/{id}`."""
+    parts = parts_of(request)
+    cases, one = parts.ready(), id_of(request)
+    with_vector = read_switch(request.scope["query_string"], "vector", default=True)
+    patch = without_id(await read_object(request, parts.settings.limits), one)
+    return posted_answer(await cases.items.patch(one, patch), with_vector=with_vector)
+
+
 async def delete_item(request: Request) -> Response:
     """`DELETE /items/{id}`."""
     log_id = await parts_of(request).ready().items.delete(id_of(request))
@@ -143,14 +166,21 @@ async def put_user(request: Request) -> Response:
     """`PUT /users/{id}`."""
     parts = parts_of(request)
     cases, one = parts.ready(), id_of(request)
-    body = await read_object(request, parts.settings.limits)
-    if body.get("id", one) != one:
-        raise InvalidRecord.of("id", body["id"], f"{one!r}, as in the path, or none")
+    features = without_id(await read_object(request, parts.settings.limits), one)
     since_s = unmodified_since(request.headers.getlist("if-unmodified-since"))
     try:
-        user, created = await cases.users.put(body | {"id": one}, unmodified_since_s=since_s)
+        user, created = await cases.users.put(features | {"id": one}, unmodified_since_s=since_s)
     except Kept as kept:
         raise PreconditionFailed(one, kept.reason, kept.at_s) from None
+    return user_answer(user, 201 if created else 200)
+
+
+async def patch_user(request: Request) -> Response:
+    """`PATCH /users/{id}`."""
+    parts = parts_of(request)
+    cases, one = parts.ready(), id_of(request)
+    patch = without_id(await read_object(request, parts.settings.limits), one)
+    user, created = await cases.users.patch(one, patch)
     return user_answer(user, 201 if created else 200)
 
 
@@ -191,8 +221,8 @@ async def docs(request: Request) -> Response:
 
 ENDPOINTS = (
     *(recall, recall_with, recall_batch),
-    *(post_items, get_item, delete_item, similar, embed),
-    *(get_user, put_user, delete_user),
+    *(post_items, get_item, patch_item, delete_item, similar, embed),
+    *(get_user, put_user, patch_user, delete_user),
     *(version, livez, readyz, metrics, docs),
 )
 

@@ -170,7 +170,9 @@ def tiny_items(schema: Schema, count: int) -> RecordTable:
     return RecordTable([f"i{number}" for number in range(count)], records, extras)
 
 
-def tiny_bundle(folder: Path, version: str = "tiny-1", *, items: int = 40) -> Path:
+def tiny_bundle(
+    folder: Path, version: str = "tiny-1", *, items: int = 40, log_id: str | None = None
+) -> Path:
     """Write the tiny bundle as `folder/version` and return its path."""
     schema = tiny_schema(items)
     sides: tuple[SideName, ...] = ("user", "item")
@@ -188,7 +190,11 @@ def tiny_bundle(folder: Path, version: str = "tiny-1", *, items: int = 40) -> Pa
         items=tiny_items(schema, items),
         users=users,
         lineage=Lineage(
-            run="tiny", data="made by tests/tiny.py", exported_at=datetime.now(UTC), code="tests"
+            run="tiny",
+            data="made by tests/tiny.py",
+            exported_at=datetime.now(UTC),
+            code="tests",
+            log_id=log_id,
         ),
         parity={},
         metrics={},

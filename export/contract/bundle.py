@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from export.contract.errors import BundleError, ContractError
 from export.contract.manifest import (
     BUNDLE_FORMAT,
+    LOG_ID,
     VERSION,
     BundleLayout,
     IndexReport,
@@ -32,6 +33,7 @@ from export.contract.tables import read_ids, read_table
 
 __all__ = [
     "BUNDLE_FORMAT",
+    "LOG_ID",
     "UNIT_NORM",
     "VERSION",
     "Bundle",

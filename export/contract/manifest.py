@@ -8,13 +8,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from export.contract.errors import BundleError
 from export.contract.schema import explain
 from export.contract.strict import Strict
 
 BUNDLE_FORMAT = 1
+LOG_ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -99,6 +100,8 @@ class Lineage(Strict):
     trained_at: datetime | None = None
     exported_at: datetime
     code: str
+    log_id: str | None = Field(None, pattern=f"^{LOG_ID.pattern}$")
+    """The place in the service's item log up to which the preference of items tells."""
 
 
 class Manifest(Strict):

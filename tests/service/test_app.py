@@ -138,6 +138,29 @@ def test_a_condition_keeps_a_newer_user_and_an_erased_one_away(service: Service)
     assert put("de").status_code == 201
 
 
+def test_a_user_is_patched_and_created_where_there_is_none(service: Service) -> None:
+    first = service.ask("PATCH", "/users/u1", json={"country": "de", "id": "u1"})
+    assert first.status_code == 201
+    second = service.ask("PATCH", "/users/u1", json={"taste": {"art": 2}, "country": None})
+    assert second.status_code == 200
+    body = StoredUser.model_validate_json(second.content)
+    assert (body.state, body.record) == ("warm", {"id": "u1", "taste": {"art": 2.0}})
+    assert service.get("/users/u1").json() == second.json()
+
+
+def test_a_patched_item_is_recalled_by_what_it_is_now(service: Service) -> None:
+    patched = service.ask("PATCH", "/items/i4", json={"topics": ["travel"], "id": "i4"})
+    assert patched.status_code == 200
+    body = ItemPosted.model_validate_json(patched.content)
+    stored = StoredItem.model_validate_json(service.get("/items/i4").content)
+    assert stored.record == {"id": "i4", "topics": ["travel"], "length": 14.0, "clicks": 4.0}
+    assert (stored.vector, stored.state) == (body.vector, body.state)
+    likes = {"user": {"taste": {"travel": 1}}, "after": body.log_id, "k": 8}
+    assert "i4" in service.post("/recall", likes).json()["items"]
+    bare = service.ask("PATCH", "/items/i4?vector=false", json={}).json()
+    assert "vector" not in bare
+
+
 def test_a_user_is_not_put_under_another_id_and_context_is_not_stored(service: Service) -> None:
     other = service.ask("PUT", "/users/u1", json={"id": "u2"})
     assert named(problem(other, 422, "invalid-record")) == ["id"]
@@ -267,9 +290,9 @@ def test_an_unknown_path_and_a_wrong_method_are_problems(service: Service) -> No
     problem(service.get("/recal"), 404, "unknown-route")
     problem(service.get("/recall/"), 404, "unknown-route")
     problem(service.get("/items/a/b"), 404, "unknown-route")
-    refused = service.ask("PATCH", "/users/u", json={})
+    refused = service.ask("POST", "/users/u", json={})
     problem(refused, 405, "method-not-allowed")
-    assert refused.headers["allow"] == "DELETE, GET, PUT"
+    assert refused.headers["allow"] == "DELETE, GET, PATCH, PUT"
     assert service.ask("PUT", "/recall").headers["allow"] == "GET, POST"
 
 
