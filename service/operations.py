@@ -100,7 +100,9 @@ UNMODIFIED_SINCE = Parameter(
 HEAD = (DEADLINE, REQUEST_ID)
 
 ALWAYS = (errors.Internal,)
-WORK = (errors.InvalidRecord, errors.Overloaded, errors.NotReady, errors.DeadlineExceeded)
+AT_ONCE = (errors.InvalidRecord, errors.Overloaded)
+"""Of a call that waits for nothing, so that no deadline can pass; the rest are of longer ones."""
+WORK = (*AT_ONCE, errors.NotReady, errors.DeadlineExceeded)
 BODY = (errors.Malformed, errors.BodyTimeout, errors.TooLarge, errors.UnsupportedMedia)
 STORE = (errors.StoreUnavailable,)
 
@@ -228,7 +230,7 @@ OPERATIONS = (
         {
             200: Answer("The item.", (payloads.StoredItem,), {"posted": STORED_ITEM}),
         },
-        (errors.UnknownItem, *WORK),
+        (errors.UnknownItem, *AT_ONCE, errors.NotReady),
         (ITEM_ID, *HEAD),
         tag="items",
     ),
@@ -348,7 +350,7 @@ OPERATIONS = (
         "What is served",
         "The bundle, where it comes from, and the features it understands.",
         {200: Answer("The version.", (payloads.VersionAnswer,), {"version": VERSION})},
-        (errors.NotReady, errors.Overloaded),
+        (*AT_ONCE, errors.NotReady),
     ),
     Operation(
         "GET",
@@ -385,7 +387,7 @@ OPERATIONS = (
         "This description",
         "OpenAPI 3.1.",
         {200: Answer("The document.", media="application/json")},
-        (errors.Overloaded,),
+        AT_ONCE,
     ),
     Operation(
         "GET",
@@ -394,6 +396,6 @@ OPERATIONS = (
         "This description, to read",
         "One page without scripts; each problem's `type` points into it.",
         {200: Answer("The page.", media="text/html")},
-        (errors.Overloaded,),
+        AT_ONCE,
     ),
 )
