@@ -313,21 +313,23 @@ def test_what_is_stored_of_an_item_and_cannot_be_read_holds_no_change_up(
 
 
 def test_a_change_that_others_keep_overtaking_is_given_up(
-    run: Run, redis_client: redis.Redis
+    redis_url: str, redis_client: redis.Redis, generation: Generation, embedder: Embedder
 ) -> None:
-    async def use(items: Items) -> None:
-        async def overtaken(changes: Iterable[tuple[str, int]]) -> None:
-            for one, rev in changes:
-                redis_client.zadd("{fs}:items", {one: rev + 1})
+    async def overtaken(changes: Iterable[tuple[str, int]]) -> None:
+        for one, rev in changes:
+            redis_client.zadd("{fs}:items", {one: rev + 1})
 
-        overtaking = Items(items._generation, items._embedder, items._store, overtaken)
+    async def main() -> None:
+        store = Store(redis_url, generation.schema, timeout_s=2.0)
         redis_client.zadd("{fs}:items", {"i2": 5})
-        [outcome, other] = await overtaking.post([{"id": "i2"}, {"id": "i3"}])
+        items = Items(generation, embedder, store, overtaken)
+        [outcome, other] = await items.post([{"id": "i2"}, {"id": "i3"}])
         assert isinstance(outcome, Overloaded)
         assert posted(other).id == "i3"
         assert redis_client.exists("{fs}:item:i2") == 0
+        await store.close()
 
-    run(use)
+    asyncio.run(main())
 
 
 def test_an_item_of_which_nothing_is_known_is_still_served(run: Run) -> None:
