@@ -33,7 +33,7 @@ STEPS = 50
 CLOSE = 2e-6
 """A vector of a batch differs from that of one record in the last bits."""
 
-items = st.sampled_from([*(f"i{n}" for n in range(6)), *(f"x{n}" for n in range(4)), "é/%,🎬"])
+items = st.sampled_from([*(f"i{n}" for n in range(6)), *(f"x{n}" for n in range(7)), "é/%,🎬"])
 strangers = st.sampled_from(["nobody", "", "i", "i00"])
 users = st.sampled_from(["u1", "u2", "u/3"])
 topics = st.none() | st.lists(st.sampled_from([*TOPICS, "unheard of"]), unique=True, max_size=3)
@@ -53,9 +53,10 @@ user_features = st.fixed_dictionaries(
     },
 )
 bad = st.sampled_from([{"length": "long"}, {"price": 3}, {"topics": "art"}, {"clicks": True}])
+ks = st.integers(1, 3) | st.integers(4, 12) | st.just(60)
 excluded = st.lists(items | strangers, max_size=6)
 recalls = st.fixed_dictionaries(
-    {"k": st.integers(1, 12) | st.just(60)},
+    {"k": ks},
     optional={
         "user_id": users,
         "user": user_features,
@@ -210,7 +211,7 @@ class Replica(RuleBasedStateMachine):
             if asked["k"]:
                 self.check_recall(result, asked)
 
-    @rule(one=users, k=st.integers(1, 60), cold=st.booleans(), exclude=excluded)
+    @rule(one=users, k=ks, cold=st.booleans(), exclude=excluded)
     def recall_by_query(self, one: str, k: int, cold: bool, exclude: list[str]) -> None:
         named = [other for other in exclude if other and "," not in other]
         asked = {"user_id": one, "k": k, "cold": cold, "exclude": named}
@@ -242,7 +243,7 @@ class Replica(RuleBasedStateMachine):
         assert len(set(told["items"])) == len(told["items"])
         assert told["exhausted"] == (len(best) < k)
 
-    @rule(one=items, k=st.integers(1, 60), exclude=excluded)
+    @rule(one=items, k=ks, exclude=excluded)
     def similar(self, one: str, k: int, exclude: list[str]) -> None:
         named = [other for other in exclude if other and "," not in other]
         answer = self.ask(
