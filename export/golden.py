@@ -103,7 +103,7 @@ def invented(schema: Schema, side: SideName, count: int) -> list[dict[str, Raw]]
     records: list[dict[str, Raw]] = [
         {
             name: feature.invent(words.get(name, ()), rng)
-            for name, feature in schema.side(side).features.items()
+            for name, feature in schema.side(side).given.items()
             if rng.random() < 0.85
         }
         for _ in range(count - 1)

@@ -87,7 +87,7 @@ def _read(path: Path, bundle: Bundle, side_name: SideName, on_note: Note) -> Rec
     table = read_records(path, side, f"{side_name}_id")
     if unused := table.extras.column_names:
         on_note(f"{path}: columns that are no features: {', '.join(unused)}")
-    if missing := [name for name in side.features if name not in table.features]:
+    if missing := [name for name in side.given if name not in table.features]:
         on_note(f"{path}: features without a column: {', '.join(missing)}")
     return table
 

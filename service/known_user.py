@@ -44,7 +44,8 @@ class UserReader:
         if request.cold:
             record = _without(record, self._side.preference)
         state, dropped = state_of(self._side, record)
-        missing = [f"context.{one}" for one in self._side.context if one not in request.context]
+        asked = [one for one in self._side.context if one in self._side.given]
+        missing = [f"context.{one}" for one in asked if one not in request.context]
         return KnownUser({**record, **request.context}, state, [*dropped, *missing], degraded)
 
     def _stored(

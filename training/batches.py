@@ -1,6 +1,6 @@
-"""Batches of positives: both sides' arrays, and the candidates each row is held against."""
+"""Batches of train rows: both sides' arrays, and the candidates each row is held against."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from export.contract.schema import Arrays
+from training.candidates import Candidates
 from training.config import TrainConfig
-from training.dropout import States, draw_states, hide_columns
+from training.dropout import Flags, States, draw_states, hide, hide_columns
+from training.losses.base import Scored
 from training.metrics import UserItems
 from training.rows import SideRows
 
@@ -19,65 +21,114 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Batch:
-    """B positives as tensors, and the facts of their items."""
+    """B rows as tensors, their C candidates, and the facts of both; item i < B is row i's own."""
 
-    rows: Indices  # [B] positions among the training rows
-    user: dict[str, Tensor]
-    item: dict[str, Tensor]
-    same_item: Tensor  # bool[B, B]
-    known_positive: Tensor  # bool[B, B]
-    log_q: Tensor  # float[B]
+    rows: Indices  # [B] positions among the rows learned from
+    user: dict[str, Tensor]  # [B, ...]
+    item: dict[str, Tensor]  # [C, ...]
+    is_positive: Tensor  # bool[B]
     weight: Tensor  # float[B]
-    states: States
+    candidate: Tensor  # bool[B, C]
+    same_item: Tensor  # bool[B, C]
+    known_positive: Tensor  # bool[B, C]
+    cold: Tensor  # bool[C]
+    log_q: Tensor  # float[B, C]
+    sessions: dict[str, Tensor]  # int64[B]
+    states: States  # of the B rows
+
+    def scored(self, scores: Tensor) -> Scored:
+        """Return what losses are given, from float[B, C]."""
+        return Scored(
+            scores=scores,
+            own=torch.arange(len(self.rows)),
+            is_positive=self.is_positive,
+            weight=self.weight,
+            candidate=self.candidate,
+            same_item=self.same_item,
+            known_positive=self.known_positive,
+            cold=self.cold,
+            log_q=self.log_q,
+            sessions=self.sessions,
+        )
 
 
 @dataclass(frozen=True)
 class Batches:
-    """Cuts the training rows into batches; an epoch's are the same whenever it is run."""
+    """Cuts the train rows into batches; an epoch's are the same whenever it is run.
+
+    Rows are those learned from: clicked ones, and those shown and not clicked where a loss needs
+    them. `items` holds further rows behind them, where negatives draw from such.
+    """
 
     config: TrainConfig
     users: SideRows
     items: SideRows
+    is_positive: Flags
     weight: NDArray[np.float32]
     positives: UserItems
-    log_q: NDArray[np.float64]  # [items of the catalogue]
+    candidates: Candidates
+    sessions: Mapping[str, Indices]  # column to [rows], equal where the session is
 
     def __len__(self) -> int:
         return -(-len(self.users) // self.config.training.batch)
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """Give every row once, in an order drawn from the seed and the epoch's number."""
+        """Give every row once, in an order drawn from the seed and the epoch's number.
+
+        The rows of a session stand together, so that only the border of a batch parts them.
+        """
         rng = np.random.default_rng([self.config.training.seed, number])
         order = rng.permutation(len(self.users))
+        for session in list(self.sessions.values())[:1]:
+            place = rng.permutation(session.max() + 1)
+            order = order[np.argsort(place[session[order]], kind="stable")]
         for start in range(0, len(order), self.config.training.batch):
             yield self._batch(order[start : start + self.config.training.batch], rng)
 
     def _batch(self, rows: Indices, rng: np.random.Generator) -> Batch:
-        dropout = self.config.dropout
-        user, item = self.users.batch(rows), self.items.batch(rows)
-        hide_columns(user, self.users.side, dropout.column, rng)
-        hide_columns(item, self.items.side, dropout.column, rng)
-        states = draw_states(
-            self.users.present[rows], self.items.present[rows], dropout.user, dropout.item, rng
-        )
-        for arrays, shown in ((user, states.user), (item, states.item)):
-            if "present" in arrays:
-                arrays["present"] = shown[:, None]
-        items = self.items.entity[rows].astype(np.int64)
-        same = items[:, None] == items[None]
+        columns = self.candidates.draw(rows, rng)
+        user, item = self.users.batch(rows), self.items.batch(columns.rows)
+        states, shown_items = self._hide(user, item, rows, columns.rows, rng)
+        items = self.items.entity[columns.rows].astype(np.int64)
+        same = items[: len(rows), None] == items[None]
         return Batch(
             rows=rows,
             user=tensors(user),
             item=tensors(item),
+            is_positive=torch.from_numpy(self.is_positive[rows]),
+            weight=torch.from_numpy(self.weight[rows]),
+            candidate=torch.from_numpy(columns.candidate),
             same_item=torch.from_numpy(same),
             known_positive=torch.from_numpy(self._known(rows, items) & ~same),
-            log_q=torch.from_numpy(self.log_q[items].astype(np.float32)),
-            weight=torch.from_numpy(self.weight[rows]),
+            cold=torch.from_numpy(~shown_items),
+            log_q=torch.from_numpy(columns.log_q),
+            sessions={name: torch.from_numpy(one[rows]) for name, one in self.sessions.items()},
             states=states,
         )
 
-    def _known(self, rows: Indices, items: Indices) -> NDArray[np.bool_]:
-        """Say which columns hold an item that the row's user clicked in training: [B, B]."""
+    def _hide(
+        self, user: Arrays, item: Arrays, rows: Indices, columns: Indices, rng: np.random.Generator
+    ) -> tuple[States, Flags]:
+        """Hide what the config says, in place; the shares hold for each label, and for the rest.
+
+        Returns the states of the rows, and which of the columns keep their preference in sight.
+        """
+        dropout = self.config.dropout
+        hide_columns(user, self.users.side, dropout.column, rng)
+        hide_columns(item, self.items.side, dropout.column, rng)
+        shown = States(self.users.present[rows].copy(), self.items.present[columns].copy())
+        for label in (True, False):
+            at = np.flatnonzero(self.is_positive[rows] == label)
+            drawn = draw_states(shown.user[at], shown.item[at], dropout.user, dropout.item, rng)
+            shown.user[at], shown.item[at] = drawn.user, drawn.item
+        shown.item[len(rows) :] = hide(shown.item[len(rows) :], dropout.item, rng)
+        for arrays, side in ((user, shown.user), (item, shown.item)):
+            if "present" in arrays:
+                arrays["present"] = side[:, None]
+        return States(shown.user, shown.item[: len(rows)]), shown.item
+
+    def _known(self, rows: Indices, items: Indices) -> Flags:
+        """Say which columns hold an item that the row's user clicked in training: [B, C]."""
         distinct, column = np.unique(items, return_inverse=True)
         row, positive = self.positives.pairs(self.users.entity[rows].astype(np.int64))
         place = np.searchsorted(distinct, positive)

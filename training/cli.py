@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from export.contract.errors import ConfigError
+from training.comparison import grouped
 from training.config import read_config
 from training.evaluate import evaluate as measure
 from training.prepare import make_batches, make_encoders, prepare, validator
@@ -53,38 +54,38 @@ def train(
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run or a bundle.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="A run or a bundle, or several that differ in their seed."),
+    ],
     data: Annotated[
         Path | None, typer.Option(help="The data folder, if it is not the one of training.")
     ] = None,
     baseline: Annotated[
         list[Path] | None,
-        typer.Option(help="Another run, measured on the same rows; may be repeated."),
+        typer.Option(help="Another run to compare with; may be repeated, also with its seeds."),
     ] = None,
     as_json: Annotated[
         Path | None, typer.Option("--json", help="Write the figures to this file.")
     ] = None,
+    as_html: Annotated[
+        Path | None, typer.Option("--html", help="Write a report with plots to this file.")
+    ] = None,
 ) -> None:
-    """Measure a run or a bundle on its test rows, beside untrained baselines."""
-    if as_json is not None and not as_json.parent.is_dir():
-        raise ConfigError(f"--json {as_json}: no such folder")
-    subject = open_subject(run, data)
-    rivals = {str(one): open_subject(one, data).on_rows_of(subject) for one in baseline or []}
-    found = measure(subject)
-    others = {name: measure(rival) for name, rival in rivals.items()}
+    """Measure runs or bundles on their test rows, beside others and untrained baselines."""
+    for option, path in (("--json", as_json), ("--html", as_html)):
+        if path is not None and not path.parent.is_dir():
+            raise ConfigError(f"{option} {path}: no such folder")
+    subjects = [open_subject(one, data) for one in runs]
+    found = measure(subjects, grouped([open_subject(one, data) for one in baseline or []]))
     console = Console(width=120)
-    for table in tables(_beside(found, others), name=str(run)):
+    for table in tables(found):
         console.print(table)
     console.print(f"popularity: counts of {found['popularity']}, chosen on validation")
     if as_json is not None:
-        document = {**found, "baselines": others} if others else found
-        as_json.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        text = json.dumps(found, indent=1, allow_nan=False)
+        as_json.write_text(text + "\n", encoding="utf-8")
+    if as_html is not None:
+        from training.page import page  # matplotlib loads slowly, and only a report needs it
 
-
-def _beside(found: dict[str, Any], others: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return the figures with those of other runs among them."""
-    merged = {part: dict(found[part]) for part in ("slices", "rows")}
-    for name, other in others.items():
-        for part in merged:
-            merged[part][name] = other[part]["model"]
-    return merged
+        as_html.write_text(page(found), encoding="utf-8")

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator, model_
 
 from export.contract.errors import ConfigError
 from export.contract.features import Category, Tags
-from export.contract.schema import Side
+from export.contract.schema import Side, SideName, check_tables, table_users
 from export.contract.strict import Strict
 from training.document import parse_yaml
 from training.losses import LossConfig
@@ -131,6 +131,8 @@ class TrainConfig(Strict):
         kinds = [one.kind for one in negatives]
         if twice := [kind for kind in kinds if kinds.count(kind) > 1]:
             raise ValueError(f"{twice[0]!r} stands twice; a second one draws the same items")
+        if {"in_batch", "roll"} <= set(kinds):
+            raise ValueError("'roll' adds nothing to 'in_batch', which holds all of the batch")
         return negatives
 
     @model_validator(mode="after")
@@ -151,9 +153,34 @@ class TrainConfig(Strict):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _tables_agree(self) -> Self:
+        sides: list[tuple[SideName, Side]] = [("user", self.user), ("item", self.item)]
+        check_tables(sides)
+        for table, users in table_users(sides).items():
+            width = {
+                f"{side}.{name}": self.side(side).features[name].dim or self.embedding(side)
+                for side, name in users
+            }
+            first, other = min(width, key=lambda n: width[n]), max(width, key=lambda n: width[n])
+            if width[first] != width[other]:
+                raise ValueError(
+                    f"{first} and {other} share table {table!r}, whose rows have one width; "
+                    f"got dim {width[first]} and {width[other]}"
+                )
+        return self
+
     def _has_words(self, of: str) -> bool:
         feature = self.item.features.get(of)
         return isinstance(feature, Category | Tags) and feature.statistic is None
+
+    def side(self, name: SideName) -> Side:
+        """Return the features of one side."""
+        return self.user if name == "user" else self.item
+
+    def embedding(self, side: SideName) -> int:
+        """Return the width of a feature's vector that says no `dim` of its own."""
+        return self.towers[0 if side == "user" else 1].embedding
 
     @property
     def towers(self) -> tuple[TowerConfig, TowerConfig]:

@@ -115,7 +115,7 @@ def _given(side: Side, have: Collection[str]) -> dict[str, FeatureKind]:
 def _check_columns(side: Side, table: RecordTable, path: Path, carried: Collection[str]) -> None:
     """Refuse a feature that has no column, since it would be missing everywhere."""
     for name, feature in side.features.items():
-        if feature.statistic is not None or name in carried:
+        if feature.statistic is not None or feature.made_of or name in carried:
             continue
         if name in side.context:
             raise DataError(f"context.{name}: interactions have no such column")

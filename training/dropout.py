@@ -39,14 +39,14 @@ def draw_states(
     hidden items is the same, so all four states have their exact share:
     (1-p)(1-q), p(1-q), (1-p)q and pq.
     """
-    shown_user = _hide(user_present, user, rng)
+    shown_user = hide(user_present, user, rng)
     shown_item = item_present.copy()
     for rows in (np.flatnonzero(shown_user), np.flatnonzero(~shown_user)):
-        shown_item[rows] = _hide(item_present[rows], item, rng)
+        shown_item[rows] = hide(item_present[rows], item, rng)
     return States(shown_user, shown_item)
 
 
-def _hide(present: Flags, share: float, rng: np.random.Generator) -> Flags:
+def hide(present: Flags, share: float, rng: np.random.Generator) -> Flags:
     """Hide rows at random until round(share * n) are absent."""
     missing = round(share * len(present)) - int((~present).sum())
     shown = present.copy()
@@ -60,13 +60,22 @@ def hide_columns(arrays: Arrays, side: Side, share: float, rng: np.random.Genera
 
     So half-given records, and requests without context, are seen in training.
     """
+    size = len(next(iter(arrays.values())))
+    masks: dict[str, Flags] = {}
     for name in (*side.preference, *side.context):
-        size = len(next(iter(arrays.values())))
-        hidden = rng.random(size) < share
+        if not side.features[name].made_of:
+            masks[name] = rng.random(size) < share
+    nothing = np.zeros(size, dtype=bool)
+    for name in (*side.preference, *side.context):
+        # What is made of others is missing where one of them is, as it is when served.
+        sources = side.features[name].made_of or (name,)
+        hidden = np.logical_or.reduce([masks.get(one, nothing) for one in sources])
         if name in side.ids:
             arrays["ids"][hidden, side.ids.index(name)] = MISSING_ROW
         elif name in side.values:
             arrays["values"][hidden, side.values.index(name)] = np.nan
+        elif name in side.vectors:
+            arrays[name][hidden] = np.nan
         else:
             _hide_bag(arrays, name, hidden)
 

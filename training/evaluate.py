@@ -1,74 +1,85 @@
-"""Evaluation: a run or a bundle against the test rows, beside untrained baselines."""
+"""Evaluation: runs or bundles against the test rows, beside others and untrained baselines."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from export.contract.errors import DataError
-from export.contract.features import Category, Raw, Tags
-from export.contract.schema import Record, Schema
+from export.contract.schema import Schema
 from training.baselines import (
-    ItemWords,
     best_of,
     content_neighbours,
     popularity_counts,
     popularity_scores,
     random_scores,
 )
-from training.data import Data, read_data
-from training.metrics import Scores, UserItems, auc, dot_scores, gauc
-from training.prepare import SIDES, log_of
-from training.rows import RowEncoder
-from training.slices import Slices
-from training.split import TEST, TRAIN, VALIDATION, Split, make_split
-from training.subject import Subject, Towers, Vectors, embed_all
+from training.bootstrap import paired_bootstrap
+from training.comparison import require_one_recipe, require_same_rows
+from training.embedded import Embedded
+from training.figures import mean_over_runs, slice_figures, spread_over_runs
+from training.geometry import item_map, score_distributions
+from training.ground import LIST_K, Ground, Measured
+from training.metrics import Floats, RankMetrics, Scores, UserItems, dot_scores
+from training.parts import TEST, TRAIN, VALIDATION
+from training.prepare import SIDES
+from training.slices import FEW_SHOT, FINE, SLICES, Slices
+from training.subject import Subject
 
-KS = (10, 100)
 WINDOWS_DAYS = (1, 2, 4, 7)
 DAY_S = 86_400.0
+MODEL, HIDDEN = "model", "model, items as if cold"
+CHANCE = "random"
 
 
-def evaluate(subject: Subject) -> dict[str, Any]:
-    """Measure the test slices and rows.
+def evaluate(
+    runs: Sequence[Subject], rivals: Mapping[str, Sequence[Subject]] | None = None
+) -> dict[str, Any]:
+    """Measure one configuration's runs on the test rows, and what they are compared with.
+
+    Args:
+        runs: One configuration, in one or several seeds; figures are means over them.
+        rivals: Other configurations by name, each in one or several seeds.
 
     Returns:
-        `slices`: scorer -> slice -> {recall@k, ndcg@k, users, pairs}; `rows`: scorer -> slice ->
-        {auc, gauc, users, rows}, None where rows of one label leave nothing to order;
-        `popularity`: which window was chosen on validation.
+        One JSON document; `docs/evaluation.md` says what its members are.
 
     Raises:
         DataError: The data cannot be used, or the split leaves nothing to test.
+        ConfigError: The runs differ in more than a seed, or were made to be tested on other rows.
     """
-    config, towers = subject.config, subject.towers
-    data = read_data(config.data, config.user, config.item)
-    split = make_split(config.split, data, config.data.folder)
-    tests = split.rows(TEST)
-    if not len(tests):
-        raise DataError(f"nothing to evaluate: the split has no test row ({split.counts()})")
-    log = log_of(data, split, (TRAIN, VALIDATION))
-    records = {side: RowEncoder(towers.schema, side, data, log).raw_records() for side in SIDES}
-    users = embed_all(towers, "user", records["user"])
-    items = embed_all(towers, "item", records["item"])
-    baselines, window = make_baselines(data, split, towers.schema)
-    scorers = {"model": dot_scores(users, items), **baselines}
-    slices = Slices.of(data, split, TEST)
-    row_scores = {name: _row_scores(scores, data, tests) for name, scores in baselines.items()}
-    row_scores["model"] = _model_row_scores(towers, data, tests, records["user"], items)
+    rivals = rivals or {}
+    require_one_recipe(runs)
+    ground = Ground.of(runs[0].config, runs[0].towers.schema)
+    for other in [*runs[1:], *(one for group in rivals.values() for one in group)]:
+        require_same_rows(runs[0], other, ground.data, ground.split)
+    baselines, window = make_baselines(ground)
+    first = Embedded.of(runs[0], ground.data_for(runs[0].config), ground.split)
+    found = {MODEL: [_measure(first, ground)]}
+    found[MODEL] += [_measure_run(run, runs[0], ground) for run in runs[1:]]
+    found |= {name: [ground.measure(scores)] for name, scores in baselines.items()}
+    for name, group in rivals.items():
+        found[name] = [_measure_run(run, runs[0], ground) for run in group]
     return {
-        "slices": {name: _measure(slices, scores) for name, scores in scorers.items()},
-        "rows": {name: _order(data, split, tests, row_scores[name]) for name in scorers},
+        "runs": [run.name for run in runs],
+        **_tables(found),
+        "paired": _paired(found),
+        "curve": _curve(found, first, ground),
+        **_looks(first, ground),
+        "training": [{"run": run.name, "epochs": run.epochs} for run in runs],
+        "features": _features(first.towers.schema),
+        "split": {"kind": runs[0].config.split.kind, "rows": ground.split.counts()},
         "popularity": window,
-        "test_rows": len(tests),
+        "test_rows": len(ground.tests),
     }
 
 
-def make_baselines(data: Data, split: Split, schema: Schema) -> tuple[dict[str, Scores], str]:
+def make_baselines(ground: Ground) -> tuple[dict[str, Scores], str]:
     """Return the untrained scorers, and which popularity was best on validation.
 
     Content neighbours are among them where items have tags or categories.
     """
+    data, split = ground.data, ground.split
     size, rows = len(data.items), data.interactions
 
     def popularity(parts: tuple[int, ...]) -> dict[str, Scores]:
@@ -93,98 +104,116 @@ def make_baselines(data: Data, split: Split, schema: Schema) -> tuple[dict[str, 
     popular = popularity((TRAIN, VALIDATION))[window]
     clicked = np.isin(split.part, (TRAIN, VALIDATION)) & (rows.label > 0)
     liked = UserItems.from_pairs(rows.user[clicked], rows.item[clicked], len(data.users))
-    baselines = {"random": random_scores(size, seed=1), "popularity": popular}
-    if columns := content_columns(data, schema):
-        baselines["content_neighbours"] = content_neighbours(ItemWords(columns), liked, popular)
+    baselines = {CHANCE: random_scores(size), "popularity": popular}
+    if ground.words is not None:
+        baselines["content_neighbours"] = content_neighbours(ground.words, liked, popular)
     return baselines, window
 
 
-def content_columns(data: Data, schema: Schema) -> Mapping[str, list[Raw]]:
-    """Return the item content that has words, [items] each."""
+def _measure_run(run: Subject, first: Subject, ground: Ground) -> Measured:
+    run = run.on_rows_of(first)
+    return _measure(Embedded.of(run, ground.data_for(run.config), ground.split), ground)
+
+
+def _measure(run: Embedded, ground: Ground) -> Measured:
+    return ground.measure(run.scores, run.row_scores(ground.tests))
+
+
+def _tables(found: dict[str, list[Measured]]) -> dict[str, Any]:
+    """Return slices, lists and rows by scorer, and the spread of those in several seeds."""
+    names = {*SLICES, *(one.name for one in FEW_SHOT)}
+    by_slice = {
+        scorer: [slice_figures({n: m for n, m in o.slices.items() if n in names}) for o in runs]
+        for scorer, runs in found.items()
+    }
+    lists = {scorer: [_list_figures(one) for one in runs] for scorer, runs in found.items()}
+    rows = {scorer: [one.rows for one in runs] for scorer, runs in found.items()}
+    several = [scorer for scorer, runs in found.items() if len(runs) > 1]
     return {
-        name: [record.get(name) for record in data.items.records]
-        for name, feature in schema.item.content.items()
-        if isinstance(feature, Category | Tags)
+        "slices": {scorer: mean_over_runs(runs) for scorer, runs in by_slice.items()},
+        "lists": {scorer: mean_over_runs(runs) for scorer, runs in lists.items()},
+        "rows": {scorer: mean_over_runs(runs) for scorer, runs in rows.items()},
+        "spread": {
+            name: {scorer: spread_over_runs(table[scorer]) for scorer in several}
+            for name, table in (("slices", by_slice), ("lists", lists), ("rows", rows))
+        },
     }
 
 
-def _measure(slices: Slices, scores: Scores) -> dict[str, dict[str, float]]:
+def _list_figures(found: Measured) -> dict[str, float | None]:
+    one = found.lists
     return {
-        name: {
-            **{f"recall@{k}": value for k, value in found.recall.items()},
-            **{f"ndcg@{k}": value for k, value in found.ndcg.items()},
-            "users": found.users,
-            "pairs": found.pairs,
-        }
-        for name, found in slices.measure(scores, KS).items()
+        f"coverage@{LIST_K}": one.coverage,
+        f"cold_share@{LIST_K}": one.cold_share,
+        "cold_candidates": one.cold_candidates,
+        f"diversity@{LIST_K}": one.diversity,
+        "users": one.users,
     }
 
 
-def _row_scores(scores: Scores, data: Data, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Score single rows, a chunk of users at a time."""
-    user, item = data.interactions.user[rows], data.interactions.item[rows]
-    found = np.empty(len(rows), dtype=np.float32)
-    distinct, place = np.unique(user, return_inverse=True)
-    for start in range(0, len(distinct), 256):
-        chunk = distinct[start : start + 256].astype(np.int64)
-        mine = np.flatnonzero((place >= start) & (place < start + 256))
-        found[mine] = scores(chunk)[place[mine] - start, item[mine]]
-    return found
+def _paired(found: dict[str, list[Measured]]) -> dict[str, dict[str, Any]]:
+    """Compare the model's recall of each user with every other scorer's but chance, by slice."""
+    names = [*SLICES, *(one.name for one in FEW_SHOT)]
+    rivals = [scorer for scorer in found if scorer not in (MODEL, CHANCE)]
+    compared: dict[str, dict[str, Any]] = {scorer: {} for scorer in rivals}
+    for name in names:
+        first = found[MODEL][0].slices.get(name)
+        if first is None or not first.users:
+            continue
+        ours = _by_user(found[MODEL], name)
+        results = paired_bootstrap(ours, [_by_user(found[scorer], name) for scorer in rivals])
+        for scorer, result in zip(rivals, results, strict=True):
+            compared[scorer][name] = asdict(result)
+    return compared
 
 
-def _model_row_scores(
-    towers: Towers,
-    data: Data,
-    rows: NDArray[np.int64],
-    users: Sequence[Record],
-    items: Vectors,
-) -> NDArray[np.float32]:
-    """Score rows with the context each was shown in; each user and context is embedded once."""
-    carried = data.interactions.carried["user"]
-    context = {name: carried[name] for name in towers.schema.user.context}
-    keys = np.stack([data.interactions.user[rows], *(c.code[rows] for c in context.values())])
-    distinct, place = np.unique(keys, axis=1, return_inverse=True)
-    records = []
-    for user, *codes in distinct.T.tolist():
-        record = dict(users[user])
-        for (name, column), code in zip(context.items(), codes, strict=True):
-            if column.values[code] is not None:
-                record[name] = column.values[code]
-        records.append(record)
-    vectors = embed_all(towers, "user", records)
-    found: NDArray[np.float32] = np.einsum(
-        "rd,rd->r", vectors[place.reshape(-1)], items[data.interactions.item[rows]]
-    )
-    return found
+def _by_user(runs: Sequence[Measured], name: str) -> Floats:
+    """Return each user's recall, the mean over runs; all measure the same users, in order."""
+    mean: Floats = np.mean([run.slices[name].per_user.recall[LIST_K] for run in runs], axis=0)
+    return mean
 
 
-def _order(
-    data: Data, split: Split, rows: NDArray[np.int64], scores: NDArray[np.float32]
-) -> dict[str, dict[str, float | None]]:
-    """Return AUC and GAUC of the exposed rows of each slice."""
-    user, item = data.interactions.user[rows], data.interactions.item[rows]
-    label = data.interactions.label[rows]
-    cold_user, cold_item = split.cold_users[TEST][user], split.cold_items[TEST][item]
-    masks = {
-        "warm": ~cold_user & ~cold_item,
-        "cold_item": ~cold_user & cold_item,
-        "cold_user": cold_user & ~cold_item,
-        "cold_both": cold_user & cold_item,
-        "all": np.ones(len(rows), dtype=bool),
-    }
-    found: dict[str, dict[str, float | None]] = {}
-    for name, mask in masks.items():
-        if mask.any():
-            grouped = gauc(user[mask], scores[mask], label[mask])
-            found[name] = {
-                "auc": _figure(auc(scores[mask], label[mask])),
-                "gauc": _figure(grouped.value),
-                "users": grouped.users,
-                "rows": int(mask.sum()),
+def _curve(
+    found: dict[str, list[Measured]], first: Embedded, ground: Ground
+) -> dict[str, dict[str, Any]]:
+    """Return recall by number of rows an item has had, with the model's own content beside it."""
+    bare = ground.curve(dot_scores(first.users, first.items_as_cold()))
+    labels = {one.name: one.label for one in FINE}
+
+    def points(slices: Mapping[str, RankMetrics]) -> dict[str, Any]:
+        return {
+            label: {
+                f"recall@{LIST_K}": slices[name].recall[LIST_K],
+                "users": slices[name].users,
+                "pairs": slices[name].pairs,
             }
-    return found
+            for name, label in labels.items()
+            if name in slices and slices[name].users
+        }
+
+    curves = {
+        scorer: mean_over_runs([points(one.slices) for one in runs])
+        for scorer, runs in found.items()
+    }
+    return {MODEL: curves.pop(MODEL), HIDDEN: points(bare), **curves}
 
 
-def _figure(value: float) -> float | None:
-    """Return a figure that JSON can hold: none for nan."""
-    return None if np.isnan(value) else value
+def _looks(run: Embedded, ground: Ground) -> dict[str, Any]:
+    """Return how scores of warm and cold items are spread, and the map of the items."""
+    cold = ground.split.cold_items[TEST]
+    return {
+        "scores": score_distributions(run.users[ground.users], run.items, cold),
+        "map": item_map(run.items, ground.item_counts),
+    }
+
+
+def _features(schema: Schema) -> dict[str, dict[str, list[str]]]:
+    """Return the names of the features, by side and group."""
+    return {
+        side: {
+            group: list(features)
+            for group in ("content", "context", "preference")
+            if (features := getattr(schema.side(side), group))
+        }
+        for side in SIDES
+    }

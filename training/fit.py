@@ -2,12 +2,14 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from export.contract.errors import ConfigError
-from export.contract.features import Feature, Raw
+from export.contract.errors import ConfigError, DataError
+from export.contract.features import Feature, Mismatch, Raw
+from export.contract.features.vocabulary import MIN_COUNT, Worded
 from export.contract.schema import Schema, Side, SideName, shared_tables
 from export.contract.statistics import Identity, Last, Profile, matches
 from export.contract.statistics.base import Scalar
@@ -39,6 +41,7 @@ def fit_schema(config: TrainConfig, data: Data, log: Log) -> Schema:
 
     Raises:
         ConfigError: A content feature holds the entity's own id, and `allow_id` does not say so.
+        DataError: The values of a feature do not fit together.
 
     """
     view = TrainView(data, log)
@@ -47,7 +50,7 @@ def fit_schema(config: TrainConfig, data: Data, log: Log) -> Schema:
             _refuse_ids(view, name, side)
     sides = {name: _fit_side(view, name, side) for name, side in _sides(config)}
     tables = {
-        table: _vocabulary(view, sides, uses)
+        table: _vocabulary(view, sides, uses, config.data.folder)
         for table, uses in shared_tables(list(sides.items())).items()
     }
     return Schema(
@@ -91,6 +94,8 @@ def _fit_side(view: TrainView, side_name: SideName, side: Side) -> Side:
 
 
 def _fit_feature(view: TrainView, side: SideName, name: str, feature: Feature) -> Feature:
+    if feature.made_of:
+        return feature
     if feature.statistic is not None:
         statistic = fit(feature.statistic, view.log)
         feature = feature.model_copy(update={"statistic": statistic})
@@ -99,7 +104,10 @@ def _fit_feature(view: TrainView, side: SideName, name: str, feature: Feature) -
         values = compute(statistic, view.log, side, np.flatnonzero(view.log.is_train))
         assert not isinstance(values, Ragged)
         return feature.fit(values[~np.isnan(values)].tolist())
-    return feature.fit(_known(view, side, name, feature))
+    try:
+        return feature.fit(_known(view, side, name, feature))
+    except Mismatch as mismatch:
+        raise DataError(f"{side}.{name}: expected {mismatch}") from mismatch
 
 
 def _known(view: TrainView, side: SideName, name: str, feature: Feature) -> list[Raw]:
@@ -108,6 +116,25 @@ def _known(view: TrainView, side: SideName, name: str, feature: Feature) -> list
     if carried is not None:
         return carried.at(view.log.is_train)
     return [record.get(name) for record in view.records(side)]
+
+
+def _made(view: TrainView, side_name: SideName, side: Side, feature: Feature) -> list[Raw]:
+    """Return what a feature is made to be: by row if the interactions carry a part of it."""
+    sources = [side.features[name] for name in feature.made_of]
+    carried = view.data.interactions.carried[side_name]
+    if carried.keys() & set(feature.made_of):
+        table = view.data.users if side_name == "user" else view.data.items
+        entities = view.log.ids(side_name)[view.log.is_train].tolist()
+        columns = [
+            carried[name].at(view.log.is_train)
+            if name in carried
+            else [table.records[entity].get(name) for entity in entities]
+            for name in feature.made_of
+        ]
+    else:
+        records = view.records(side_name)
+        columns = [[record.get(name) for record in records] for name in feature.made_of]
+    return [feature.make(sources, values) for values in zip(*columns, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -127,17 +154,20 @@ class Met:
 
 
 def _vocabulary(
-    view: TrainView, sides: dict[SideName, Side], uses: list[tuple[SideName, str]]
+    view: TrainView, sides: dict[SideName, Side], uses: list[tuple[SideName, str]], folder: Path
 ) -> tuple[str, ...]:
-    """Return the words that all features of a table know, the most frequent first.
+    """Return the words that all features of a table know: as given, or the most frequent first.
 
     Each source of words counts once, however many features are made of it: a profile has the
     words of the feature it is of, and a history those of the identities in it.
     """
     features = [sides[side].features[name] for side, name in uses]
+    for feature in features:
+        if isinstance(feature, Worded) and feature.vocabulary == "given":
+            return feature.given_words(folder)
     sources = {_source(*use, feature) for use, feature in zip(uses, features, strict=True)}
     counts = sum((_count(view, sides, source) for source in sources), Counter[str]())
-    limit = min(getattr(feature, "min_count", 1) for feature in features)
+    limit = min(getattr(feature, "min_count", None) or MIN_COUNT for feature in features)
     kept = [(word, count) for word, count in counts.items() if count >= limit]
     return tuple(word for word, _ in sorted(kept, key=lambda entry: (-entry[1], entry[0])))
 
@@ -156,7 +186,11 @@ def _source(side: SideName, name: str, feature: Feature) -> Given | Met:
 def _count(view: TrainView, sides: dict[SideName, Side], source: Given | Met) -> Counter[str]:
     if isinstance(source, Given):
         feature = sides[source.side].features[source.name]
-        values = _known(view, source.side, source.name, feature)
+        values = (
+            _made(view, source.side, sides[source.side], feature)
+            if feature.made_of
+            else _known(view, source.side, source.name, feature)
+        )
         return Counter(word for value in values for word in feature.words(value))
     met = matches(dict(source.where), view.log.facts(), len(view.log)) & view.log.is_train
     ids = (view.data.users if source.side == "user" else view.data.items).ids

@@ -11,7 +11,6 @@ from torch import Tensor
 from export.contract.errors import ContractError
 from training.batches import Batch, Batches
 from training.config import TrainConfig
-from training.losses.base import Scored
 from training.model import TwoTower
 
 OnStep = Callable[[int, float], None]
@@ -48,11 +47,13 @@ class EpochFacts:
 
 
 def optimiser(config: TrainConfig, model: TwoTower) -> torch.optim.Optimizer:
-    """Return AdamW with its own decay for tables and networks."""
+    """Return AdamW with its own decay for tables and networks, and none for what losses learn."""
     options = config.training
+    learned = [one for one in model.losses.parameters() if one.requires_grad]
     groups = [
         {"params": model.tables(), "weight_decay": options.embedding_decay},
         {"params": model.networks(), "weight_decay": options.weight_decay},
+        {"params": learned, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=options.learning_rate)
 
@@ -167,16 +168,10 @@ def step(
     progress: Progress,
 ) -> float:
     """Take one step and return the loss."""
-    users, items = model.user(batch.user), model.item(batch.item)
-    scored = Scored(
-        scores=users @ items.T,
-        same_item=batch.same_item,
-        known_positive=batch.known_positive,
-        cold=torch.from_numpy(~batch.states.item),
-        log_q=batch.log_q,
-        weight=batch.weight,
-    )
-    losses = [one.weight * one(scored) for one in config.losses]
+    scores = model.user(batch.user) @ model.item(batch.item).T  # [B, C]
+    scored = batch.scored(scores)
+    pairs = zip(config.losses, model.losses, strict=True)
+    losses = [one.weight * module(scored) for one, module in pairs]
     loss = torch.stack(losses).sum()
     if not torch.isfinite(loss):
         parts = {one.kind: v.item() for one, v in zip(config.losses, losses, strict=True)}
@@ -184,7 +179,7 @@ def step(
         raise NotFinite(
             f"loss is {loss.item()} in epoch {progress.epoch + 1}, step {progress.step + 1}: "
             f"losses {parts}, {len(batch.rows)} rows (first {batch.rows[:5].tolist()}), learning "
-            f"rate {rate:.2g}, largest score {scored.scores.abs().max().item():.3g}, states "
+            f"rate {rate:.2g}, largest score {scores.abs().max().item():.3g}, states "
             f"{batch.states.shares()}; lower training.learning_rate or look at these rows"
         )
     optimizer.zero_grad(set_to_none=True)

@@ -6,7 +6,7 @@ whatever order the items are stored in, and no figure depends on a seed.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 
 Indices = NDArray[np.int64]
 Floats = NDArray[np.float64]
-# User indices [users] -> scores of every item [users, items], higher is better.
-Scores = Callable[[Indices], NDArray[np.float32]]
+Block = NDArray[np.float32]  # [users, items], higher is better
+# User indices [users] -> scores of every item.
+Scores = Callable[[Indices], Block]
+# Told the users of a block and their scores.
+Watcher = Callable[[Indices, Block], None]
 
 USERS_PER_CHUNK = 256
 CELLS_PER_BLOCK = 1 << 23
@@ -51,25 +54,73 @@ class UserItems:
         return row, self.items[(self.starts[users] - first)[row] + np.arange(len(row))]
 
 
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What lists are drawn from: `candidates` (unique items) without the user's `masked` ones."""
+
+    candidates: Indices
+    masked: UserItems | None = None
+
+    def scores(self, users: Indices, block: Block) -> Block:
+        """Return the scores of the candidates, a copy, with -inf for those that are masked."""
+        found: Block = block[:, self.candidates]
+        if self.masked is not None:
+            column = self.columns(block.shape[1])
+            row, item = self.masked.pairs(users)
+            there = column[item] >= 0
+            found[row[there], column[item[there]]] = -np.inf
+        return found
+
+    def columns(self, items: int) -> Indices:
+        """Return the place of every item among the candidates, -1 for none: [items]."""
+        column = np.full(items, -1)
+        column[self.candidates] = np.arange(len(self.candidates))
+        return column
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Relevant pairs that can be recalled and where each stands, by user; arrays are [pairs].
+
+    `above` counts the candidates of a higher score, `tied` those of its score, itself included.
+    """
+
+    user: Indices
+    item: Indices
+    above: Indices
+    tied: Indices
+
+    def within(self, relevant: UserItems) -> "Ranked":
+        """Return the pairs that are among some others."""
+        width = 1 + max(self.item.max(initial=0), relevant.items.max(initial=0))
+        every = np.arange(len(relevant.starts) - 1)
+        user, item = relevant.pairs(every)
+        kept = np.isin(self.user * width + self.item, user * width + item)
+        return Ranked(self.user[kept], self.item[kept], self.above[kept], self.tied[kept])
+
+
+@dataclass(frozen=True)
+class PerUser:
+    """The figures of single users; `users` [n] ascending, each figure by k and [n]."""
+
+    users: Indices
+    recall: dict[int, Floats]
+    ndcg: dict[int, Floats]
+    mrr: dict[int, Floats]
+
+
 @dataclass(frozen=True)
 class RankMetrics:
-    """Means over users; `recall` and `ndcg` by k (nan when no user is left)."""
+    """Means over users; `recall`, `ndcg` and `mrr` by k (nan when no user is left)."""
 
     recall: dict[int, float]
     ndcg: dict[int, float]
+    mrr: dict[int, float]
     users: int  # in the means
     users_left_out: int  # had relevant items, none of which could be recalled
     pairs: int  # relevant (user, item) pairs in the means
     pairs_left_out: int  # relevant, but no candidate or masked
-
-
-@dataclass(frozen=True)
-class Gauc:
-    """AUC within users, and how much of the data it speaks for."""
-
-    value: float
-    users: int  # users with both labels
-    rows: int  # rows of those users
+    per_user: PerUser = field(compare=False, repr=False)
 
 
 def dot_scores(user_vectors: NDArray[np.float32], item_vectors: NDArray[np.float32]) -> Scores:
@@ -84,38 +135,71 @@ def rank_metrics(
     masked: UserItems | None = None,
     ks: Sequence[int] = (100,),
 ) -> RankMetrics:
-    """recall@k and ndcg@k of each user's relevant items in the order of their scores.
+    """Figures of each user's relevant items in the order of their scores: see `rank`, `measured`.
 
-    Each user's ranking holds `candidates` (unique item indices) without the user's `masked`
-    items (train positives, say). Relevant items that are no candidate or masked are left out;
-    a user with none left is left out of the means, and both are counted. recall@k is hits over
-    relevant items (not over min(k, relevant)), ndcg@k has gain 1 and discount 1 / log2(rank + 1).
     Raises ValueError for scores that are not finite.
     """
-    users = np.flatnonzero(np.diff(relevant.starts)).astype(np.int64)
-    recall = {k: [np.zeros(0)] for k in ks}
-    ndcg = {k: [np.zeros(0)] for k in ks}
-    pairs = 0
-    for start in range(0, len(users), USERS_PER_CHUNK):
-        chunk = users[start : start + USERS_PER_CHUNK]
-        row, above, tied = _ranks(scores(chunk), chunk, relevant, candidates, masked)
-        pairs += len(row)
-        count = np.bincount(row, minlength=len(chunk))
-        kept = count > 0
-        for k in ks:
-            hits = np.bincount(row, hit_at_k(above, tied, k), len(chunk))
-            gains = np.bincount(row, gain_at_k(above, tied, k), len(chunk))
-            recall[k].append(hits[kept] / count[kept])
-            ndcg[k].append(gains[kept] / _discounts(k)[np.minimum(count[kept], k)])
-    left = sum(len(values) for values in recall[ks[0]])
+    (ranked,) = rank(scores, [(Search(candidates, masked), relevant)])
+    return measured(ranked, relevant, ks)
+
+
+def rank(
+    scores: Scores,
+    asked: Sequence[tuple[Search, UserItems]],
+    watch: Watcher = lambda users, block: None,
+) -> list[Ranked]:
+    """Find where relevant items stand in each search; every user is scored once for all of them.
+
+    `watch` sees the scores of every user who has a relevant item. Memory is bounded by
+    CELLS_PER_BLOCK scores, whatever the number of users. Raises ValueError for scores that are
+    not finite.
+    """
+    has = [np.flatnonzero(np.diff(relevant.starts)) for _, relevant in asked]
+    users = np.unique(np.concatenate(has)).astype(np.int64)
+    widest = max(len(search.candidates) for search, _ in asked)
+    step = max(1, min(USERS_PER_CHUNK, CELLS_PER_BLOCK // max(1, widest)))
+    none = Ranked(*(np.zeros((4, 0), dtype=np.int64)))
+    parts = [[none] for _ in asked]
+    for start in range(0, len(users), step):
+        chunk = users[start : start + step]
+        block = scores(chunk)
+        for found, (search, relevant) in zip(parts, asked, strict=True):
+            found.append(_ranked(chunk, block, search, relevant))
+        watch(chunk, block)
+    return [_joined(found) for found in parts]
+
+
+def measured(ranked: Ranked, relevant: UserItems, ks: Sequence[int]) -> RankMetrics:
+    """Figures of ranked pairs, and how many of the relevant ones could not be recalled.
+
+    recall@k is hits over relevant items (not over min(k, relevant)); ndcg@k has gain 1 and
+    discount 1 / log2(rank + 1) (Jarvelin and Kekalainen, TOIS 2002); mrr@k is 1 / rank of the
+    best relevant item, 0 beyond rank k (Voorhees, TREC-8). A user with no pair left is left out
+    of the means.
+    """
+    users, row, count = np.unique(ranked.user, return_inverse=True, return_counts=True)
+    above, tied = ranked.above, ranked.tied
+    recall = {k: np.bincount(row, hit_at_k(above, tied, k), len(users)) / count for k in ks}
+    gains = {k: np.bincount(row, gain_at_k(above, tied, k), len(users)) for k in ks}
+    ndcg = {k: gains[k] / _discounts(k)[np.minimum(count, k)] for k in ks}
+    mrr = {k: _reciprocal_rank(row, above, tied, k, len(users)) for k in ks}
     return RankMetrics(
         recall={k: _mean(recall[k]) for k in ks},
         ndcg={k: _mean(ndcg[k]) for k in ks},
-        users=left,
-        users_left_out=len(users) - left,
-        pairs=pairs,
-        pairs_left_out=len(relevant.items) - pairs,
+        mrr={k: _mean(mrr[k]) for k in ks},
+        users=len(users),
+        users_left_out=int(np.count_nonzero(np.diff(relevant.starts))) - len(users),
+        pairs=len(row),
+        pairs_left_out=len(relevant.items) - len(row),
+        per_user=PerUser(users, recall, ndcg, mrr),
     )
+
+
+def spread_over(indices: Indices, wanted: int) -> Indices:
+    """Choose at most so many, evenly spread from the first to the last."""
+    if len(indices) <= wanted:
+        return indices
+    return indices[np.linspace(0, len(indices) - 1, wanted).astype(np.int64)]
 
 
 def hit_at_k(above: Indices, tied: Indices, k: int) -> Floats:
@@ -134,88 +218,55 @@ def gain_at_k(above: Indices, tied: Indices, k: int) -> Floats:
     return gain
 
 
-def auc(
-    scores: NDArray[Any], labels: NDArray[Any], weights: NDArray[np.float64] | None = None
-) -> float:
-    """Chance that a row of label 1 outscores one of label 0, a tie counting half.
-
-    With weights, pairs count by the product of their weights. nan when a label is missing;
-    raises ValueError for a nan score.
-    """
-    weights = np.ones(len(scores)) if weights is None else weights
-    won, pairs, _ = _won_pairs(np.zeros(len(scores), dtype=np.int64), scores, labels, weights)
-    return float(won[0] / pairs[0]) if len(pairs) and pairs[0] > 0 else float("nan")
-
-
-def gauc(user: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any]) -> Gauc:
-    """Mean AUC within each user who has both labels, weighted by the user's number of rows.
-
-    Unlike `auc` it rewards no knowledge of which users say yes more often. Raises ValueError
-    for a nan score.
-    """
-    won, pairs, rows = _won_pairs(user, scores, labels, np.ones(len(scores)))
-    both = pairs > 0
-    if not both.any():
-        return Gauc(float("nan"), 0, 0)
-    value = np.average(won[both] / pairs[both], weights=rows[both])
-    return Gauc(float(value), int(both.sum()), int(rows[both].sum()))
-
-
-def _ranks(
-    scores: NDArray[np.float32],
-    users: Indices,
-    relevant: UserItems,
-    candidates: Indices,
-    masked: UserItems | None,
-) -> tuple[Indices, Indices, Indices]:
-    """For each relevant pair: row of its user, items scored above it, items at its score."""
-    column = np.full(scores.shape[1], -1)
-    column[candidates] = np.arange(len(candidates))
-    ranked = scores[:, candidates]  # [users, candidates], a copy
-    if not np.isfinite(ranked).all():
+def _ranked(users: Indices, block: Block, search: Search, relevant: UserItems) -> Ranked:
+    """Rank the relevant pairs of a block of users."""
+    found = search.scores(users, block)  # [users, candidates]
+    if not np.isfinite(block[:, search.candidates]).all():
         raise ValueError("scores: got nan or infinity, expected finite numbers")
-    if masked is not None:
-        row, item = masked.pairs(users)
-        there = column[item] >= 0
-        ranked[row[there], column[item[there]]] = -np.inf
     row, item = relevant.pairs(users)
-    at = column[item]
-    row, at = row[at >= 0], at[at >= 0]
-    kept = np.isfinite(ranked[row, at])
-    row, at = row[kept], at[kept]
+    at = search.columns(block.shape[1])[item]
+    row, item, at = row[at >= 0], item[at >= 0], at[at >= 0]
+    kept = np.isfinite(found[row, at])
+    row, item, at = row[kept], item[kept], at[kept]
     above, tied = np.empty_like(row), np.empty_like(row)
-    step = max(1, CELLS_PER_BLOCK // max(1, len(candidates)))
+    step = max(1, CELLS_PER_BLOCK // max(1, len(search.candidates)))
     for start in range(0, len(row), step):
-        block = slice(start, start + step)
-        others, own = ranked[row[block]], ranked[row[block], at[block], None]
-        above[block] = np.count_nonzero(others > own, axis=1)
-        tied[block] = np.count_nonzero(others == own, axis=1)
-    return row, above, tied
+        part = slice(start, start + step)
+        others, own = found[row[part]], found[row[part], at[part], None]
+        above[part] = np.count_nonzero(others > own, axis=1)
+        tied[part] = np.count_nonzero(others == own, axis=1)
+    return Ranked(users[row], item, above, tied)
 
 
-def _won_pairs(
-    user: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any], weights: NDArray[np.float64]
-) -> tuple[Floats, Floats, NDArray[np.intp]]:
-    """Weight of the pairs won, weight of all pairs, and rows: each [users], users ascending."""
-    if np.isnan(scores).any():
-        raise ValueError("scores: got nan, expected numbers")
-    order = np.lexsort((scores, user))
-    user, scores, is_positive = user[order], scores[order], labels[order] > 0
-    positive, negative = weights[order] * is_positive, weights[order] * ~is_positive
-    new_user = np.ones(len(user), dtype=bool)
-    new_user[1:] = user[1:] != user[:-1]
-    new_tie = new_user.copy()
-    new_tie[1:] |= scores[1:] != scores[:-1]
-    starts, ties = np.flatnonzero(new_user), np.flatnonzero(new_tie)
-    if not len(starts):
-        return np.zeros(0), np.zeros(0), starts
-    user_of_tie = np.cumsum(new_user)[ties] - 1
-    positives, negatives = np.add.reduceat(positive, ties), np.add.reduceat(negative, ties)
-    before = np.cumsum(negatives) - negatives
-    before -= before[np.searchsorted(ties, starts)][user_of_tie]
-    won = np.bincount(user_of_tie, positives * (before + negatives / 2)).astype(np.float64)
-    pairs = np.add.reduceat(positive, starts) * np.add.reduceat(negative, starts)
-    return won, pairs, np.diff(np.append(starts, len(user)))
+def _joined(parts: list[Ranked]) -> Ranked:
+    return Ranked(
+        user=np.concatenate([one.user for one in parts]),
+        item=np.concatenate([one.item for one in parts]),
+        above=np.concatenate([one.above for one in parts]),
+        tied=np.concatenate([one.tied for one in parts]),
+    )
+
+
+def _reciprocal_rank(row: Indices, above: Indices, tied: Indices, k: int, users: int) -> Floats:
+    """Mean of 1 / rank of each user's best item, 0 beyond k, over the orders of its ties: [users].
+
+    The best `m` of a user's items share one score with `t` in all. The first of them stands
+    r-th or later among these with the chance of r - 1 others before it:
+    prod (t - m - j) / (t - j) over j < r - 1.
+    """
+    first = np.full(users, np.iinfo(np.int64).max)
+    np.minimum.at(first, row, above)
+    best = above == first[row]
+    m = np.bincount(row[best], minlength=users)
+    t = np.ones(users, dtype=np.int64)
+    t[row[best]] = tied[best]
+    later, found = np.ones(users), np.zeros(users)
+    for r in range(1, k + 1):
+        still = later * np.clip((t - m - r + 1) / np.maximum(t - r + 1, 1), 0, 1)
+        rank = first + r
+        found += np.where(rank <= k, (later - still) / rank, 0.0)
+        later = still
+    return found
 
 
 def _discounts(k: int) -> Floats:
@@ -223,6 +274,5 @@ def _discounts(k: int) -> Floats:
     return np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, k + 2)))])
 
 
-def _mean(parts: list[Floats]) -> float:
-    values = np.concatenate(parts)
+def _mean(values: Floats) -> float:
     return float(values.mean()) if len(values) else float("nan")

@@ -7,7 +7,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from export.contract.features import FIRST_WORD_ROW, PADDING_ROW
-from export.contract.schema import Group, Schema, Side, SideName, table_of
+from export.contract.schema import (
+    SIDES,
+    Group,
+    Schema,
+    Side,
+    SideName,
+    table_of,
+    table_users,
+)
 from training.config import TrainConfig
 
 GROUPS: tuple[Group, ...] = ("content", "context", "preference")
@@ -16,10 +24,12 @@ Tables = Mapping[str, nn.Embedding]
 
 
 class FeatureInputs(nn.Module):
-    """The features of one group as one wide vector, [batch, features * embedding].
+    """The features of one group as one wide vector, [batch, sum(widths)].
 
     One table row as it is; several rows by their (weighted) mean; a number x as x times a
-    learned vector, or another learned vector where it is missing.
+    learned vector, a given vector by a learned matrix, or another learned vector where either
+    is missing. `widths` are those of the
+    features' vectors, in the order in which they stand beside each other.
     """
 
     def __init__(
@@ -28,33 +38,43 @@ class FeatureInputs(nn.Module):
         super().__init__()
         side: Side = schema.side(side_name)
         features = getattr(side, group)
-        self.width = len(features) * embedding
+        width = {name: feature.dim or embedding for name, feature in features.items()}
         self.ids = [(n, side.ids.index(n)) for n in features if n in side.ids]
         self.bags = [name for name in features if name in side.bags]
-        self.columns = [side.values.index(name) for name in features if name in side.values]
+        values = [name for name in features if name in side.values]
+        self.vectors = [name for name in features if name in side.vectors]
+        order = [*(name for name, _ in self.ids), *values, *self.bags, *self.vectors]
+        self.widths = tuple(width[name] for name in order)
         self.table_of = {name: table_of(side_name, name, f) for name, f in features.items()}
         used = {self.table_of[n] for n in (*(name for name, _ in self.ids), *self.bags)}
         self.tables = nn.ModuleDict({_key(name): tables[name] for name in sorted(used)})
+        self.columns = [side.values.index(name) for name in values for _ in range(width[name])]
         if self.columns:
-            shape, scale = (len(self.columns), embedding), FAINT * embedding**-0.5
-            self.slope = nn.Parameter(scale * torch.randn(shape))
-            self.missing = nn.Parameter(scale * torch.randn(shape))
+            scale = FAINT * torch.tensor(
+                [width[name] ** -0.5 for name in values for _ in range(width[name])]
+            )
+            self.slope = nn.Parameter(scale * torch.randn(len(self.columns)))
+            self.missing = nn.Parameter(scale * torch.randn(len(self.columns)))
+
+        self.dense = nn.ModuleDict(
+            {_key(name): Dense(features[name].size, width[name]) for name in self.vectors}
+        )
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Return float[batch, width]."""
+        """Return float[batch, sum(widths)]."""
         parts = [self._table(name)(inputs["ids"][:, column]) for name, column in self.ids]
         if self.columns:
             parts.append(self._scaled(inputs["values"][:, self.columns]))
         parts += [self._pooled(name, inputs) for name in self.bags]
+        parts += [self.dense[_key(name)](inputs[name]) for name in self.vectors]
         return torch.cat(parts, dim=1)
 
     def _table(self, feature: str) -> nn.Module:
         return self.tables[_key(self.table_of[feature])]
 
     def _scaled(self, values: Tensor) -> Tensor:
-        unknown = torch.isnan(values).unsqueeze(2)  # [batch, numbers, 1]
-        known = torch.where(unknown, 0.0, values.unsqueeze(2))
-        return torch.where(unknown, self.missing, known * self.slope).flatten(1)
+        unknown = torch.isnan(values)  # [batch, a number's value as often as its vector is wide]
+        return torch.where(unknown, self.missing, values.nan_to_num(0.0) * self.slope)
 
     def _pooled(self, name: str, inputs: Mapping[str, Tensor]) -> Tensor:
         rows = inputs[name]  # [batch, length]
@@ -63,6 +83,22 @@ class FeatureInputs(nn.Module):
             weights = weights * inputs[f"{name}.weights"]
         share = weights / weights.sum(1, keepdim=True).clamp_min(1e-9)
         return torch.matmul(share.unsqueeze(1), self._table(name)(rows)).squeeze(1)
+
+
+class Dense(nn.Module):
+    """A given vector by a learned matrix; a learned vector where it is missing."""
+
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__()
+        scale = FAINT * width**-0.5  # a vector of length 1 begins faint
+        self.weight = nn.Parameter(scale * torch.randn(width, size))
+        self.missing = nn.Parameter(scale * torch.randn(width))
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Return float[batch, width] of float[batch, size]; a row that holds NaN is missing."""
+        unknown = torch.isnan(vectors).any(1, keepdim=True)
+        found = functional.linear(vectors.nan_to_num(0.0), self.weight)
+        return torch.where(unknown, self.missing, found)
 
 
 class SideTower(nn.Module):
@@ -83,7 +119,7 @@ class SideTower(nn.Module):
             {g: FeatureInputs(schema, side_name, g, tables, tower.embedding) for g in groups}
         )
         self.has_preference = "preference" in groups
-        self.tower = tower.build({g: self._group(g).width for g in groups})
+        self.tower = tower.build({g: self._group(g).widths for g in groups})
 
     def _group(self, group: str) -> FeatureInputs:
         found = self.inputs[group]
@@ -98,13 +134,14 @@ class SideTower(nn.Module):
 
 
 class TwoTower(nn.Module):
-    """Both towers, and the tables they share by name."""
+    """Both towers, the tables they share by name, and what the losses learn beside them."""
 
     def __init__(self, config: TrainConfig, schema: Schema) -> None:
         super().__init__()
         tables = _tables(config, schema)
         self.user = SideTower(config, schema, "user", tables)
         self.item = SideTower(config, schema, "item", tables)
+        self.losses = nn.ModuleList(one.build() for one in config.losses)
 
     def side(self, name: SideName) -> SideTower:
         """Return one tower."""
@@ -116,9 +153,9 @@ class TwoTower(nn.Module):
         return list(dict.fromkeys(found))
 
     def networks(self) -> list[nn.Parameter]:
-        """Return every parameter that is no table."""
-        tables = set(self.tables())
-        return [parameter for parameter in self.parameters() if parameter not in tables]
+        """Return every parameter of the towers that is no table."""
+        others = {*self.tables(), *self.losses.parameters()}
+        return [parameter for parameter in self.parameters() if parameter not in others]
 
 
 def _tables(config: TrainConfig, schema: Schema) -> dict[str, nn.Embedding]:
@@ -127,17 +164,13 @@ def _tables(config: TrainConfig, schema: Schema) -> dict[str, nn.Embedding]:
     What both sides share begins with rows of length 1, so that equal words match from the start;
     what only one side has begins faint.
     """
-    sides: tuple[SideName, ...] = ("user", "item")
-    used: dict[str, set[SideName]] = {}
-    for side in sides:
-        for name, feature in schema.side(side).features.items():
-            if feature.form != "value":
-                used.setdefault(table_of(side, name, feature), set()).add(side)
-    width = {side: tower.embedding for side, tower in zip(sides, config.towers, strict=True)}
-    return {
-        name: _table(schema.rows(name), width[min(by)], 1.0 if len(by) > 1 else FAINT)
-        for name, by in used.items()
-    }
+    tables = {}
+    for table, users in table_users((side, schema.side(side)) for side in SIDES).items():
+        side, name = users[0]
+        width = schema.side(side).features[name].dim or config.embedding(side)
+        length = 1.0 if len({side for side, _ in users}) > 1 else FAINT
+        tables[table] = _table(schema.rows(table), width, length)
+    return tables
 
 
 def _table(rows: int, width: int, length: float) -> nn.Embedding:
@@ -150,5 +183,5 @@ def _table(rows: int, width: int, length: float) -> nn.Embedding:
 
 
 def _key(table: str) -> str:
-    """Return a module name for a table; torch takes no dots."""
-    return table.replace(".", "/")
+    """Return a module name for a table; torch takes no dots, and no names such as `items`."""
+    return "/" + table.replace(".", "/")

@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 from export.contract.errors import ConfigError
 from export.contract.schema import Schema, SideName
 from training.batches import Batches, tensors
+from training.candidates import Candidates
 from training.config import TrainConfig
 from training.data import Data, read_data
 from training.fit import fit_schema
 from training.metrics import UserItems, dot_scores
 from training.model import SideTower, TwoTower
+from training.negatives.base import Shown
 from training.rows import RowEncoder, SideRows
+from training.sessions import session_codes
 from training.slices import Slices
 from training.split import TRAIN, VALIDATION, Split, make_split
 from training.statistics import Log
@@ -71,22 +74,57 @@ def make_encoders(prepared: Prepared) -> Encoders:
 
 
 def make_batches(prepared: Prepared, encoders: Encoders) -> Batches:
-    """Encode the rows of the log that may be learned from and were clicked."""
+    """Encode the rows of the log that may be learned from, as far as losses and negatives ask.
+
+    Raises:
+        ConfigError: A loss or a kind of negatives needs rows that are not there.
+        DataError: A file of negatives cannot be used.
+    """
     rows, config = prepared.data.interactions, prepared.config
-    positives = np.flatnonzero(prepared.log.is_train & (rows.label > 0))
-    if not len(positives):
-        raise ConfigError("no train row has label 1; nothing to learn from")
-    clicks = np.bincount(rows.item[positives], minlength=len(prepared.data.items))
+    learned, others = _rows(prepared)
+    pool = np.concatenate([learned, others])
+    is_positive = rows.label[pool] > 0
+    positives = UserItems.from_pairs(
+        rows.user[pool[is_positive]], rows.item[pool[is_positive]], len(prepared.data.users)
+    )
+    shown = Shown(
+        user=rows.user[pool],
+        item=rows.item[pool],
+        is_positive=is_positive,
+        learned=len(learned),
+        liked=positives,
+        user_ids=prepared.data.users.ids,
+        item_ids=prepared.data.items.ids,
+        folder=config.data.folder,
+    )
+    together = [one.together for one in config.losses if one.together is not None]
     return Batches(
         config=config,
-        users=encoders["user"].rows(positives),
-        items=encoders["item"].rows(positives),
-        weight=rows.weight[positives],
-        positives=UserItems.from_pairs(
-            rows.user[positives], rows.item[positives], len(prepared.data.users)
-        ),
-        log_q=config.negatives[0].log_q(clicks / clicks.sum()),
+        users=encoders["user"].rows(learned),
+        items=encoders["item"].rows(pool),
+        is_positive=is_positive[: len(learned)],
+        weight=rows.weight[learned],
+        positives=positives,
+        candidates=Candidates(shown, [one.source(shown) for one in config.negatives]),
+        sessions={name: session_codes(name, rows, learned) for name in together},
     )
+
+
+def _rows(prepared: Prepared) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows that batches are cut from, and those that only candidates come from."""
+    config, is_train = prepared.config, prepared.log.is_train
+    clicked = is_train & (prepared.log.label > 0)
+    if not clicked.any():
+        raise ConfigError("no train row has label 1; nothing to learn from")
+    asking = [one.kind for one in config.losses if one.needs_exposures]
+    if asking and (clicked == is_train).all():
+        raise ConfigError(
+            f"losses.{asking[0]}: needs rows that were shown and not clicked (label 0)"
+        )
+    learned = is_train if asking else clicked
+    needs_shown = any(one.needs_shown for one in config.negatives)
+    others = is_train & ~learned if needs_shown else np.zeros_like(is_train)
+    return np.flatnonzero(learned), np.flatnonzero(others)
 
 
 @torch.no_grad()

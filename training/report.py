@@ -1,6 +1,6 @@
 """What training and evaluation show: a progress bar on a terminal, plain lines elsewhere."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from training.run import Reporter
-from training.slices import SLICES
+from training.slices import FEW_SHOT, SLICES
 
 
 @contextmanager
@@ -43,29 +43,68 @@ def reporting(console: Console) -> Iterator[Reporter]:
         yield Reporter(note=note, epoch=epoch, step=step)
 
 
-def tables(found: dict[str, Any], name: str = "model") -> Iterator[Table]:
-    """Give the tables of one evaluation: recall and ndcg by slice, then AUC and GAUC.
+def tables(found: dict[str, Any]) -> Iterator[Table]:
+    """Give the tables of one evaluation document; the runs' figures are means over them."""
+    buckets = [one.name for one in FEW_SHOT]
+    recall = ("recall@100", "ndcg@100")
+    yield _by_slice("recall@100 / ndcg@100", found, "slices", SLICES, recall)
+    counts = "recall@100 by rows that the item, or the user, had before test"
+    yield _by_slice(counts, found, "slices", buckets, ("recall@100",))
+    yield _by_slice("AUC / GAUC of exposed rows", found, "rows", SLICES, ("auc", "gauc"))
+    yield _lists(found)
+    yield _paired(found)
 
-    `name` stands for the scorer `model`.
-    """
-    yield _table("recall@100 / ndcg@100", found["slices"], ("recall@100", "ndcg@100"), name)
-    yield _table("AUC / GAUC of exposed rows", found["rows"], ("auc", "gauc"), name)
+
+def names(found: dict[str, Any]) -> dict[str, str]:
+    """Return what each scorer is called: the model by its run, or by how many seeds it had."""
+    runs = found["runs"]
+    own = runs[0] if len(runs) == 1 else f"{runs[0]} and {len(runs) - 1} more"
+    return {scorer: own if scorer == "model" else scorer for scorer in found["slices"]}
 
 
-def _table(
-    title: str,
-    figures: dict[str, dict[str, dict[str, float | None]]],
-    pair: tuple[str, str],
-    name: str,
+def _by_slice(
+    title: str, found: dict[str, Any], part: str, order: Sequence[str], keys: Sequence[str]
 ) -> Table:
-    slices = [one for one in SLICES if any(one in by for by in figures.values())]
+    figures, called = found[part], names(found)
+    slices = [one for one in order if any(one in by for by in figures.values())]
     table = Table("", *slices, title=title)
     for scorer, by_slice in figures.items():
         cells = (by_slice.get(one, {}) for one in slices)
-        texts = (" / ".join(_text(cell[key]) for key in pair) if cell else "" for cell in cells)
-        table.add_row(Text(name if scorer == "model" else scorer), *texts)
+        texts = (" / ".join(number(cell[key]) for key in keys) if cell else "" for cell in cells)
+        table.add_row(Text(called[scorer]), *texts)
     return table
 
 
-def _text(figure: float | None) -> str:
+def _lists(found: dict[str, Any]) -> Table:
+    called = names(found)
+    keys = ("coverage@100", "cold_share@100", "diversity@100")
+    share = next(iter(found["lists"].values()))["cold_candidates"]
+    title = f"the first 100 of every user (cold items are {number(share)} of the catalogue)"
+    table = Table("", *keys, title=title)
+    for scorer, figures in found["lists"].items():
+        table.add_row(Text(called[scorer]), *(number(figures[key]) for key in keys))
+    return table
+
+
+def _paired(found: dict[str, Any]) -> Table:
+    own = names(found)["model"]
+    slices = [one for one in SLICES if any(one in by for by in found["paired"].values())]
+    title = Text.assemble(
+        "recall@100 of ", own, " less that of another: share of resamples won, 95 % interval"
+    )
+    table = Table("", *slices, title=title)
+    for rival, by_slice in found["paired"].items():
+        cells = (by_slice.get(one) for one in slices)
+        table.add_row(Text(rival), *(difference(cell) if cell else "" for cell in cells))
+    return table
+
+
+def difference(one: dict[str, float]) -> str:
+    """Write a paired difference in two lines: the value and who won, then the interval."""
+    low, high = (f"{one[key]:+.3f}" for key in ("low", "high"))
+    return f"{one['difference']:+.3f}, won {one['won']:.0%}\n{low} to {high}"
+
+
+def number(figure: float | None) -> str:
+    """Write a figure with four places; a dash where there is none."""
     return "-" if figure is None else f"{figure:.4f}"

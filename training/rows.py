@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.contract.features import MISSING_ROW, PADDING_ROW, Raw, SequenceFeature
-from export.contract.schema import Arrays, Schema, Side, SideName
+from export.contract.schema import Arrays, Record, Schema, Side, SideName
 from export.contract.statistics import Identity, Profile
 from training.data import Data
 from training.encoder import Encoder
 from training.ragged import Ragged
 from training.statistics import ItemWords, Log, Values, as_of_end, compute, rule_for
 
-Encoded = NDArray[Any] | Ragged  # one column: table rows or values [n], or bags
+Encoded = NDArray[Any] | Ragged  # one column: rows or values [n], vectors [n, size], or bags
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,9 @@ class SideRows:
             columns = [self._column(name, rows, entity) for name in names]
             if columns:
                 arrays[form] = np.stack([column[at] for column, at in columns], axis=1)
+        for name in self.side.vectors:
+            column, at = self._column(name, rows, entity)
+            arrays[name] = column[at]
         for name in self.side.bags:
             arrays |= _padded(name, self.side, *self._column(name, rows, entity))
         if self.side.preference:
@@ -98,6 +101,8 @@ class RowEncoder:
             elif name in self.carried:
                 carried = self.carried[name]
                 moving[name] = _take(self._encode(name, carried.values), carried.code[rows])
+            elif self.carried.keys() & set(feature.made_of):
+                moving[name] = self._encode_made(name, rows)
         return self._side_rows(self.log.ids(self.name)[rows], moving)
 
     def entities(self) -> SideRows:
@@ -108,6 +113,13 @@ class RowEncoder:
                 moving[name] = self._encode_statistic(name, self._at_end(name))
             elif name in self.carried:
                 moving[name] = self._encode(name, self._last_carried(name))
+            elif self.carried.keys() & set(feature.made_of):
+                sources = feature.made_of
+                columns = [self._as_of_end(source) for source in sources]
+                records = [
+                    dict(zip(sources, one, strict=True)) for one in zip(*columns, strict=True)
+                ]
+                moving[name] = self._encode_records(name, records)
         return self._side_rows(np.arange(len(self.records), dtype=np.int32), moving)
 
     def raw_statistic(self, name: str) -> list[Raw]:
@@ -137,7 +149,7 @@ class RowEncoder:
 
     def _side_rows(self, entity: NDArray[np.int32], moving: dict[str, Encoded]) -> SideRows:
         present = np.zeros(len(entity), dtype=bool)
-        for name in self.side.preference:
+        for name in self.side.preference.keys() & self.side.given.keys():
             if name in moving:
                 present |= _known(moving[name], self.side, name)
             else:
@@ -202,11 +214,37 @@ class RowEncoder:
         rows = self._encode(name, bags).values if bags else np.zeros(0, dtype=np.int32)
         return Ragged(values.indptr, rows[place], values.weights, values.missing)
 
+    def _as_of_end(self, name: str) -> list[Raw]:
+        """Return a given feature of every entity as of the end of training."""
+        if name in self.carried and name in self.side.preference:
+            return self._last_carried(name)
+        return [record.get(name) for record in self.records]
+
+    def _encode_made(self, name: str, rows: NDArray[np.int64]) -> Any:
+        """Encode what is made of others for rows of the log, each distinct combination once."""
+        sources = self.side.features[name].made_of
+        entity = self.log.ids(self.name)[rows]
+        values, codes = [], []
+        for source in sources:
+            carried = self.carried.get(source)
+            values.append(carried.values if carried else [r.get(source) for r in self.records])
+            codes.append(carried.code[rows] if carried else entity)
+        distinct, place = np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)
+        records = [
+            {s: column[code] for s, column, code in zip(sources, values, row, strict=True)}
+            for row in distinct.tolist()
+        ]
+        return _take(self._encode_records(name, records or [{}]), place.ravel())
+
     def _encode(self, name: str, values: Sequence[Raw]) -> Any:
         """Encode values of one feature (at least one)."""
+        return self._encode_records(name, [{name: value} for value in values])
+
+    def _encode_records(self, name: str, records: Sequence[Record]) -> Any:
+        """Encode one feature of records (at least one) that hold what it is made of."""
         if name not in self._alone:
             self._alone[name] = Encoder.of_feature(self.schema, self.name, name)
-        return self._alone[name].columns([{name: value} for value in values])[name]
+        return self._alone[name].columns(records)[name]
 
 
 def _take(column: Encoded, at: NDArray[Any]) -> Encoded:
@@ -216,8 +254,8 @@ def _take(column: Encoded, at: NDArray[Any]) -> Encoded:
 def _known(values: Encoded, side: Side, name: str) -> NDArray[np.bool_]:
     if isinstance(values, Ragged):
         return ~values.missing
-    known: NDArray[np.bool_] = values != MISSING_ROW if name in side.ids else ~np.isnan(values)
-    return known
+    unknown = np.equal(values, MISSING_ROW) if name in side.ids else np.isnan(values)
+    return np.asarray(~unknown.reshape(len(unknown), -1).any(axis=1))
 
 
 def _raw_id(values: Ragged, row: int, names: Sequence[str]) -> Raw:

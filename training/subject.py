@@ -1,9 +1,10 @@
 """What is evaluated: the towers of a run or a bundle, and the rows they are measured on."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -74,10 +75,15 @@ class BundleTowers:
 
 @dataclass(frozen=True)
 class Subject:
-    """Towers, and the configuration that says on which rows they are measured."""
+    """Towers, the configuration that says on which rows they are measured, and how they came.
 
+    `epochs` are the figures of training, for whoever draws them.
+    """
+
+    name: str
     towers: Towers
     config: TrainConfig
+    epochs: list[dict[str, Any]]
 
     def on_rows_of(self, other: "Subject") -> "Subject":
         """Return the same towers, to be measured on the data and split of another subject."""
@@ -102,7 +108,9 @@ def open_subject(folder: Path, data: Path | None) -> Subject:
         raw["data"]["folder"] = str(data.resolve())
     config = parse_config(raw, run.config)
     is_bundle = bundle.manifest.is_file()
-    return Subject(BundleTowers(bundle) if is_bundle else RunTowers(run), config)
+    towers = BundleTowers(bundle) if is_bundle else RunTowers(run)
+    epochs = json.loads(run.metrics.read_text(encoding="utf-8")).get("epochs", [])
+    return Subject(str(folder), towers, config, epochs)
 
 
 def embed_all(towers: Towers, side: SideName, records: Sequence[Record]) -> Vectors:

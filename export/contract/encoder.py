@@ -7,6 +7,7 @@ tower, so there is no second implementation of what a raw value means.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
@@ -31,14 +32,16 @@ ELEMENT_TYPES = {
 class Graph:
     """Collects the nodes of one encoder; feature kinds add theirs."""
 
-    INT64 = TensorProto.INT64
+    INT64, UINT64 = TensorProto.INT64, TensorProto.UINT64
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self.bags: dict[str, str] = {}
+        self.vectors: dict[str, tuple[str, int]] = {}
         self._ids: list[str] = []
         self._values: list[str] = []
+        self._offered: dict[str, tuple[str, str, int]] = {}
 
     def constant(self, array: NDArray[Any]) -> str:
         """Add a constant and return its name."""
@@ -63,6 +66,24 @@ class Graph:
             default_int64=default,
         )
 
+    def offer(self, names: Sequence[str], words: str, rows: str) -> None:
+        """Let kinds that come later use columns: string[batch, n], and their rows int64[batch, n].
+
+        `names` are the features of the n columns, in order.
+        """
+        for position, name in enumerate(names):
+            self._offered[name] = words, rows, position
+
+    def word_of(self, name: str) -> str:
+        """Return the words of a feature that was offered: string[batch, 1]."""
+        words, _, position = self._offered[name]
+        return self.node("Gather", [words, self.constant(np.array([position]))], axis=1)
+
+    def row_of(self, name: str) -> str:
+        """Return the rows of a feature that was offered: int64[batch, 1]."""
+        _, rows, position = self._offered[name]
+        return self.node("Gather", [rows, self.constant(np.array([position]))], axis=1)
+
     def emit_ids(self, tensor: str) -> None:
         """Give int64[batch, n]: the rows of n features, in order."""
         self._ids.append(tensor)
@@ -74,6 +95,10 @@ class Graph:
     def emit_bag(self, name: str, tensor: str) -> None:
         """Give int64[batch, length]: the rows of one multi-valued feature."""
         self.bags[name] = tensor
+
+    def emit_vector(self, name: str, tensor: str, size: int) -> None:
+        """Give float32[batch, size]: one dense vector; a row of NaN is missing."""
+        self.vectors[name] = tensor, size
 
     def finish(self) -> list[tuple[str, int, tuple[str | int, ...]]]:
         """Join the pieces and return the outputs: name, element type, shape."""
@@ -88,6 +113,9 @@ class Graph:
         for name, tensor in self.bags.items():
             self._rename(tensor, ENCODED + name)
             outputs.append((ENCODED + name, TensorProto.INT64, ("batch", f"{name}.length")))
+        for name, (tensor, size) in self.vectors.items():
+            self._rename(tensor, ENCODED + name)
+            outputs.append((ENCODED + name, TensorProto.FLOAT, ("batch", size)))
         return outputs
 
     def _rename(self, tensor: str, name: str) -> None:
@@ -98,7 +126,8 @@ def build_encoder(schema: Schema, side_name: SideName) -> onnx.ModelProto:
     """Return the encoder of one side: tower inputs (`interface`) -> `encoded.*`.
 
     Outputs: `encoded.ids` int64[batch, n], `encoded.values` float32[batch, n],
-    `encoded.<feature>` int64[batch, length]. Weights and `present` need no encoding.
+    `encoded.<feature>` int64[batch, length] of a bag, float32[batch, size] of a vector. Weights
+    and `present` need no encoding.
     """
     side, graph = schema.side(side_name), Graph()
     words: Mapping[str, Sequence[str]] = schema.words(side_name)

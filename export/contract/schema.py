@@ -16,8 +16,6 @@ from export.contract.errors import Fault, RecordError, SchemaError
 from export.contract.features import (
     FIRST_WORD_ROW,
     KINDS,
-    MISSING_TOKEN,
-    PADDING_TOKEN,
     Feature,
     FeatureKind,
     Input,
@@ -69,7 +67,37 @@ class Side(Strict):
         for name, feature in {**self.content, **self.context}.items():
             if feature.statistic is not None:
                 raise ValueError(f"feature {name!r}: an aggregate belongs to group 'preference'")
+        for name, feature in self.features.items():
+            self._check_sources(name, feature)
         return self
+
+    def _check_sources(self, name: str, feature: Feature) -> None:
+        """Check a feature that is made of others: they are there, and not hidden before it is."""
+        if not feature.made_of:
+            return
+        for one in feature.made_of:
+            if one not in self.features:
+                raise ValueError(f"feature {name!r}: of: there is no feature {one!r} on this side")
+        try:
+            feature.check_sources([self.features[one] for one in feature.made_of])
+        except ValueError as error:
+            raise ValueError(f"feature {name!r}: {error}") from None
+        groups = {self.group_of(one) for one in feature.made_of}
+        own = groups - {"content"} or {"content"}
+        if own != {self.group_of(name)}:
+            right = own.pop() if len(own) == 1 else "no group: context and preference do not mix"
+            raise ValueError(f"feature {name!r}: with what it is made of, it belongs to {right}")
+
+    def group_of(self, name: str) -> Group:
+        """Return the group of a feature."""
+        if name in self.content:
+            return "content"
+        return "context" if name in self.context else "preference"
+
+    @cached_property
+    def given(self) -> dict[str, Feature]:
+        """The features that records may hold: all but those that are made of others."""
+        return {name: f for name, f in self.features.items() if not f.made_of}
 
     @cached_property
     def features(self) -> dict[str, Feature]:
@@ -96,6 +124,11 @@ class Side(Strict):
         return [n for kind in KINDS for n, f in self.of_kind(kind).items() if f.form == "bag"]
 
     @cached_property
+    def vectors(self) -> list[str]:
+        """The features that leave the encoder as several floats."""
+        return [n for kind in KINDS for n, f in self.of_kind(kind).items() if f.form == "vector"]
+
+    @cached_property
     def inputs(self) -> list[Input]:
         """The inputs of the tower file, in order; those of width 0 are left out."""
         inputs = [one for kind in KINDS for one in kind.inputs(self.of_kind(kind))]
@@ -107,7 +140,7 @@ class Side(Strict):
         names = ["ids"] if self.ids else []
         names += ["values"] if self.values else []
         names += [i.name for i in self.inputs if i.name.removesuffix(".weights") in self.bags]
-        return names + (["present"] if self.preference else [])
+        return names + self.vectors + (["present"] if self.preference else [])
 
     def parse(self, record: Mapping[str, object], *, cells: bool = False) -> dict[str, Raw]:
         """Read a flat record; null and absent features stay out of the result.
@@ -125,7 +158,7 @@ class Side(Strict):
         for name, value in record.items():
             feature = self.features.get(name)
             if feature is None:
-                known = ", ".join(self.features)
+                known = ", ".join(self.given)
                 faults.append(Fault.of(name, value, f"one of the known features: {known}"))
                 continue
             try:
@@ -179,13 +212,16 @@ class Schema(Strict):
             for name, feature in self.side(side).features.items():
                 if not feature.is_fitted:
                     raise ValueError(f"{side}.{name}: was never fitted to data")
-        for table, uses in shared_tables((side, self.side(side)) for side in SIDES).items():
+        sides = [(side, self.side(side)) for side in SIDES]
+        check_tables(sides)
+        uses = shared_tables(sides)
+        for table, users in uses.items():
             if table not in self.tables:
-                raise ValueError(f"tables: {table!r} is missing, which {'.'.join(uses[0])} needs")
+                raise ValueError(f"tables: {table!r} is missing, which {'.'.join(users[0])} needs")
         for table, words in self.tables.items():
-            distinct = set(words)
-            reserved = any(MISSING_TOKEN in word for word in words)
-            if len(distinct) != len(words) or PADDING_TOKEN in distinct or reserved:
+            readers = [self.side(side).features[name] for side, name in uses.get(table, ())]
+            is_word = all(reader.is_word(word) for reader in readers[:1] for word in words)
+            if len(set(words)) != len(words) or not is_word:
                 raise ValueError(f"tables: {table!r} holds a word twice, or one that is reserved")
         return self
 
@@ -202,8 +238,8 @@ class Schema(Strict):
         """Return the rows of a table: reserved rows and words, or the buckets of a number."""
         if table in self.tables:
             return FIRST_WORD_ROW + len(self.tables[table])
-        side, _, name = table.partition(".")
-        rows = self.side("user" if side == "user" else "item").features[name].own_rows()
+        users = table_users((side, self.side(side)) for side in SIDES).get(table, ())
+        rows = next((self.side(side).features[name].own_rows() for side, name in users), None)
         if rows is None:
             raise SchemaError(f"schema.json: table {table!r} is named by a feature but missing")
         return rows
@@ -259,11 +295,43 @@ def explain(error: ValidationError) -> str:
     return "; ".join(lines)
 
 
-def shared_tables(sides: Iterable[tuple[SideName, Side]]) -> dict[str, list[tuple[SideName, str]]]:
-    """Return every table with a vocabulary and the (side, feature) pairs that use it."""
+def table_users(sides: Iterable[tuple[SideName, Side]]) -> dict[str, list[tuple[SideName, str]]]:
+    """Return every table and the (side, feature) pairs whose rows it holds."""
     users: dict[str, list[tuple[SideName, str]]] = {}
     for side_name, side in sides:
         for name, feature in side.features.items():
-            if feature.form != "value" and feature.own_rows() is None:
+            if feature.form in ("id", "bag"):
                 users.setdefault(table_of(side_name, name, feature), []).append((side_name, name))
     return users
+
+
+def shared_tables(sides: Iterable[tuple[SideName, Side]]) -> dict[str, list[tuple[SideName, str]]]:
+    """Return every table with a list of words and the (side, feature) pairs that use it."""
+    known = dict(sides)
+    return {
+        table: users
+        for table, users in table_users(known.items()).items()
+        if known[users[0][0]].features[users[0][1]].own_rows() is None
+    }
+
+
+def check_tables(sides: Iterable[tuple[SideName, Side]]) -> None:
+    """Check that the features of each table agree on which row a word has.
+
+    Raises:
+        ValueError: Two do not; names both.
+
+    """
+    known = dict(sides)
+    for table, users in table_users(known.items()).items():
+        by = {f"{s}.{n}": known[s].features[n].rows_by for s, n in users}
+        first = next(iter(by))
+        for other, rows in by.items():
+            if rows != by[first]:
+                said = " and ".join(
+                    ", ".join(str(one) for one in way if one is not None)
+                    for way in (by[first], rows)
+                )
+                raise ValueError(
+                    f"{first} and {other} share table {table!r}, but not its vocabulary; got {said}"
+                )

@@ -239,9 +239,14 @@ def write_records(
     records: Sequence[Record],
     extras: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a table that `read_records` reads back unchanged; context is never stored."""
+    """Write a table that `read_records` reads back unchanged.
+
+    Context, and what is made of other features, is never stored.
+    """
     columns: dict[str, Any] = {id_column: pa.array(ids, pa.string())}
     for name, feature in (side.content | side.preference).items():
+        if feature.made_of:
+            continue
         values = [feature.stored(record.get(name)) for record in records]
         columns[name] = pa.array(values, feature.column_type)
     pyarrow.parquet.write_table(pa.table(columns | dict(extras or {})), path)

@@ -232,7 +232,9 @@ def test_probes_and_version_say_what_is_served(service: Service) -> None:
     assert (ready.state, ready.version, ready.lag) == ("ready", "tiny-1", 0)
     version = VersionAnswer.model_validate_json(service.get("/version").content)
     assert version.version == "tiny-1"
-    assert version.features["user"]["context"] == {"tab": {"kind": "category", "min_count": 2}}
+    assert version.features["user"]["context"] == {
+        "tab": {"kind": "category", "vocabulary": "learned"}
+    }
 
 
 def test_without_a_bundle_only_probes_answer(redis_url: str) -> None:

@@ -1,12 +1,16 @@
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 import torch
 
-from export.contract.features import FIRST_WORD_ROW
+from export.contract.errors import ConfigError
+from export.contract.features import FIRST_WORD_ROW, MISSING_ROW, UNKNOWN_ROW
 from tests.training.conftest import world_config
 from training.batches import Batches
 from training.config import parse_config
@@ -26,6 +30,25 @@ def prepared(world: Path) -> Prepared:
 @pytest.fixture(scope="module")
 def batches(prepared: Prepared) -> Batches:
     return make_batches(prepared, make_encoders(prepared))
+
+
+def batches_of(world: Path, **changes: Any) -> tuple[Prepared, Batches]:
+    """Prepare the world with other losses, negatives or dropout."""
+    raw = world_config(world)
+    raw["training"] |= {"batch": B}
+    found = prepare(parse_config(raw | changes, world / "train.yaml"))
+    return found, make_batches(found, make_encoders(found))
+
+
+@pytest.fixture(scope="module")
+def exposed(world: Path) -> tuple[Prepared, Batches]:
+    """Return batches of a loss that needs rows not clicked, with candidates from elsewhere."""
+    return batches_of(
+        world,
+        losses=[{"kind": "pairwise"}],
+        negatives=[{"kind": "in_batch"}, {"kind": "mixed", "n": 24}, {"kind": "hard"}],
+        dropout={"user": 0.25, "item": 0.5, "column": 0.0},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +107,8 @@ def test_log_q_is_the_log_of_an_items_share_of_clicks(
 ) -> None:
     batch = next(batches.epoch(0))
     items = prepared.log.item[clicked]
-    for own, found in zip(items[batch.rows], batch.log_q.tolist(), strict=True):
+    assert (batch.log_q == batch.log_q[0]).all()
+    for own, found in zip(items[batch.rows], batch.log_q[0].tolist(), strict=True):
         assert found == pytest.approx(np.log((items == own).mean()), rel=1e-5)
 
 
@@ -113,3 +137,137 @@ def test_the_target_never_stands_in_the_history_that_predicts_it(
         recent = batch.user["recent"].numpy() - FIRST_WORD_ROW
         assert (recent >= 0).any()
         assert not (recent == np.array(own)[:, None]).any()
+
+
+def test_a_loss_that_needs_them_gets_all_train_rows_with_their_labels(
+    exposed: tuple[Prepared, Batches],
+) -> None:
+    prepared, batches = exposed
+    train = np.flatnonzero(prepared.log.is_train)
+    found = list(batches.epoch(0))
+    rows = np.concatenate([batch.rows for batch in found])
+    assert sorted(rows) == list(range(len(train)))
+    for batch in found:
+        expected = prepared.log.label[train[batch.rows]] > 0
+        assert (batch.is_positive.numpy() == expected).all()
+        assert 0 < expected.sum() < len(expected) or len(expected) < B
+
+
+def test_without_such_a_loss_every_row_was_clicked(batches: Batches) -> None:
+    assert all(batch.is_positive.all() for batch in batches.epoch(0))
+
+
+def test_dropout_has_its_exact_shares_among_clicked_rows_others_and_candidates(
+    exposed: tuple[Prepared, Batches],
+) -> None:
+    batches = exposed[1]
+    for batch in batches.epoch(0):
+        cold = batch.cold.numpy()
+        size = len(batch.rows)
+        assert (cold[:size] == ~batch.states.item).all()
+        assert (batch.item["present"].numpy()[:, 0] == ~cold).all()
+        for part in (batch.is_positive.numpy(), ~batch.is_positive.numpy()):
+            rows = batch.rows[part]
+            absent = (~batches.users.present[rows]).sum()
+            assert (~batch.states.user[part]).sum() == max(round(0.25 * len(rows)), absent)
+        assert cold[size:].sum() == round(0.5 * (len(cold) - size))
+
+
+def test_the_rows_of_a_user_share_a_batch_up_to_its_borders(
+    exposed: tuple[Prepared, Batches],
+) -> None:
+    batches = exposed[1]
+    user = batches.users.entity
+    order = np.concatenate([batch.rows for batch in batches.epoch(0)])
+    changes = (np.diff(user[order]) != 0).sum()
+    assert changes == len(set(user)) - 1
+    assert (order != np.concatenate([batch.rows for batch in batches.epoch(1)])).any()
+    for batch in batches.epoch(0):
+        codes = batch.sessions["user_id"].numpy()
+        same_user = user[batch.rows][:, None] == user[batch.rows]
+        assert ((codes[:, None] == codes) == same_user).all()
+
+
+def test_candidates_are_encoded_as_the_items_that_masks_speak_of(
+    exposed: tuple[Prepared, Batches],
+) -> None:
+    prepared, batches = exposed
+    words: dict[Any, int] = {w: row for row, w in enumerate(prepared.schema.tables["maker"])}
+    records = prepared.data.items.records
+    column = prepared.schema.item.ids.index("maker")
+    batch = next(batches.epoch(0))
+    drawn = batches.candidates.draw(batch.rows, np.random.default_rng(0))
+    items = batches.items.entity[drawn.rows]
+    makers = batches.items.batch(drawn.rows)["ids"][:, column] - FIRST_WORD_ROW
+    words[None] = MISSING_ROW - FIRST_WORD_ROW
+    unknown = UNKNOWN_ROW - FIRST_WORD_ROW
+    expected = [words.get(records[item].get("maker"), unknown) for item in items]
+    assert makers.tolist() == expected
+    assert len(set(expected)) > 5
+    assert batch.same_item.shape == batch.candidate.shape == batch.known_positive.shape
+    assert len(batch.item["ids"]) == len(batch.cold) == batch.candidate.shape[1] > B
+
+
+def test_masks_reach_candidates_from_elsewhere(exposed: tuple[Prepared, Batches]) -> None:
+    """Every further column that holds a row's own item, or one its user clicked, is marked."""
+    prepared, batches = exposed
+    log = prepared.log
+    clicked = np.flatnonzero(log.is_train & (log.label > 0))
+    liked = set(zip(log.user[clicked].tolist(), log.item[clicked].tolist(), strict=True))
+    marked = 0
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        rows = rng.permutation(len(batches.users))[:B]
+        state = rng.bit_generator.state
+        items = batches.items.entity[batches.candidates.draw(rows, rng).rows]
+        rng.bit_generator.state = state
+        batch = batches._batch(rows, rng)
+        users, own = batches.users.entity[rows], batches.items.entity[rows]
+        for row in range(len(rows)):
+            same = items == own[row]
+            known = np.array([(users[row], item) in liked for item in items.tolist()])
+            assert (batch.same_item[row].numpy() == same).all()
+            assert (batch.known_positive[row].numpy() == (known & ~same)).all()
+            marked += known[len(rows) :].sum()
+    assert marked
+
+
+def test_no_item_that_is_held_out_of_training_reaches_a_batch(
+    exposed: tuple[Prepared, Batches],
+) -> None:
+    prepared, batches = exposed
+    trained = set(prepared.log.item[prepared.log.is_train].tolist())
+    held_out = set(range(len(prepared.data.items))) - trained
+    assert held_out
+    assert set(batches.items.entity.tolist()) == trained
+    assert not batches.candidates.shown.trainable[sorted(held_out)].any()
+
+
+def test_a_last_batch_of_one_row_is_whole_with_every_kind(world: Path) -> None:
+    prepared, found = batches_of(
+        world,
+        losses=[{"kind": "pairwise", "session": "batch"}, {"kind": "pointwise"}],
+        negatives=[{"kind": "roll"}, {"kind": "mixed"}, {"kind": "hard"}],
+    )
+    training = found.config.training.model_copy(update={"batch": len(found.users) - 1})
+    config = found.config.model_copy(update={"training": training})
+    last = list(replace(found, config=config).epoch(0))[-1]
+    assert len(last.rows) == 1
+    assert torch.isfinite(last.log_q).all()
+    assert not last.candidate[:, 0].any()
+
+
+def test_rows_not_clicked_have_to_be_there_for_a_loss_that_needs_them(
+    world: Path, tmp_path: Path
+) -> None:
+    for path in world.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    rows = pq.read_table(world / "interactions.parquet")
+    pq.write_table(rows.filter(pc.equal(rows["label"], 1)), tmp_path / "interactions.parquet")
+    with pytest.raises(ConfigError, match=r"losses\.pairwise: needs rows .* not clicked"):
+        batches_of(tmp_path, losses=[{"kind": "pairwise"}])
+
+
+def test_a_session_column_that_is_not_there_is_named(world: Path) -> None:
+    with pytest.raises(ConfigError, match=r"session 'visit': the interactions have user_id, "):
+        batches_of(world, losses=[{"kind": "pairwise", "session": "visit"}])

@@ -150,29 +150,45 @@ def test_resuming_with_another_config_is_a_mistake(
     assert "--resume needs the configuration the run began with" in capsys.readouterr().err
 
 
-def test_evaluate_prints_tables_and_writes_json(
-    run_folder: tuple[Path, list[str]], trained: RunLayout, tmp_path: Path, capsys: Output
+def test_evaluate_prints_tables_and_writes_json_and_html(
+    trained: RunLayout, bundle: Path, tmp_path: Path, capsys: Output
 ) -> None:
-    run_path, path = run_folder[0], tmp_path / "figures.json"
-    asked = ["evaluate", str(run_path), "--json", str(path), "--baseline", str(trained.folder)]
-    assert run(asked) == DONE
+    path, report = tmp_path / "figures.json", tmp_path / "report.html"
+    asked = ["evaluate", str(trained.folder), "--baseline", str(bundle)]
+    assert run([*asked, "--json", str(path), "--html", str(report)]) == DONE
     printed = capsys.readouterr().out
-    for text in ("recall@100 / ndcg@100", "AUC / GAUC", "content_neighbours", "cold_both"):
+    for text in ("recall@100 / ndcg@100", "AUC / GAUC", "content_neighbours", "coverage@100"):
         assert text in printed
     assert re.search(r"popularity: counts of .*, chosen on validation", printed)
     document = json.loads(path.read_text())
-    rival = document["baselines"][str(trained.folder)]
-    assert document["slices"]["random"] == rival["slices"]["random"], "the same rows for both"
-    assert document["slices"]["model"] != rival["slices"]["model"]
-    shown = f"{rival['slices']['model']['warm']['recall@100']:.4f}"
-    assert shown in printed
+    rival = document["slices"][str(bundle)]
+    assert f"{rival['warm']['recall@100']:.4f}" in printed
+    assert document["paired"][str(bundle)]["warm"]["difference"] == pytest.approx(0, abs=1e-3)
+    assert f"{rival['warm']['recall@100']:.4f}" in report.read_text(encoding="utf-8")
 
 
-def test_a_json_file_in_no_folder_is_refused_before_the_work(
-    run_folder: tuple[Path, list[str]], tmp_path: Path, capsys: Output
+def test_a_run_that_was_tested_on_other_rows_is_a_mistake(
+    run_folder: tuple[Path, list[str]], trained: RunLayout, capsys: Output
 ) -> None:
-    asked = ["evaluate", str(run_folder[0]), "--json", str(tmp_path / "none" / "x.json")]
-    assert "no such folder" in mistake(asked, capsys)
+    told = mistake(["evaluate", str(trained.folder), "--baseline", str(run_folder[0])], capsys)
+    assert "differ in test rows" in told
+    assert "split.kind: given against held_out_ids" in told
+
+
+def test_runs_of_two_configurations_are_a_mistake(
+    run_folder: tuple[Path, list[str]], trained: RunLayout, capsys: Output
+) -> None:
+    told = mistake(["evaluate", str(trained.folder), str(run_folder[0])], capsys)
+    assert "are no seeds of one configuration" in told
+    assert "give one of them as --baseline" in told
+
+
+@pytest.mark.parametrize("option", ["--json", "--html"])
+def test_a_file_in_no_folder_is_refused_before_the_work(
+    option: str, run_folder: tuple[Path, list[str]], tmp_path: Path, capsys: Output
+) -> None:
+    asked = ["evaluate", str(run_folder[0]), option, str(tmp_path / "none" / "x")]
+    assert f"{option} {tmp_path / 'none' / 'x'}: no such folder" in mistake(asked, capsys)
 
 
 def test_evaluating_nothing_is_a_mistake(tmp_path: Path, capsys: Output) -> None:

@@ -84,9 +84,9 @@ def test_an_unknown_key_is_refused_at_every_level(level: str) -> None:
 @pytest.mark.parametrize(
     ("path", "members"),
     [
-        ("tower", ["additive"]),
-        ("losses.0", ["in_batch_softmax"]),
-        ("negatives.0", ["in_batch"]),
+        ("tower", ["additive", "dropoutnet"]),
+        ("losses.0", ["in_batch_softmax", "sv_softmax", "pairwise", "pointwise"]),
+        ("negatives.0", ["in_batch", "roll", "mixed", "hard", "given"]),
         ("split", ["by_time", "held_out_ids", "given"]),
         ("user.content.gender", ["category", "number", "tags", "sequence"]),
     ],
@@ -160,6 +160,16 @@ def test_towers_of_unequal_dim_are_refused() -> None:
     assert "16 and 8 values" in told(raw)
 
 
+def test_features_of_one_table_have_one_dim() -> None:
+    raw = raw_config()
+    raw["user"]["preference"]["taste"]["dim"] = 4
+    message = told(raw)
+    assert "user.taste and item.tags share table 'tags'" in message
+    assert "got dim 4 and 8" in message
+    raw["item"]["content"]["tags"]["dim"] = 4
+    assert parse_config(raw, PATH).item.features["tags"].dim == 4
+
+
 def test_a_side_without_a_tower_is_named() -> None:
     raw = raw_config()
     raw["user_tower"] = raw.pop("tower")
@@ -202,6 +212,11 @@ def test_a_similarity_that_is_not_there_is_refused() -> None:
 def test_negatives_of_one_kind_stand_once() -> None:
     raw = raw_config() | {"negatives": [{"kind": "in_batch"}, {"kind": "in_batch"}]}
     assert "negatives: 'in_batch' stands twice" in told(raw)
+
+
+def test_a_roll_beside_the_whole_batch_is_refused() -> None:
+    raw = raw_config() | {"negatives": [{"kind": "roll"}, {"kind": "in_batch"}]}
+    assert "negatives: 'roll' adds nothing to 'in_batch'" in told(raw)
 
 
 @pytest.mark.parametrize(
@@ -277,7 +292,7 @@ def test_scientific_numbers_mean_the_same_in_file_and_override(written: Path) ->
 
 
 def test_a_wrong_override_names_the_key(written: Path) -> None:
-    with pytest.raises(ConfigError, match=r"losses\.0\.temprature: unknown key"):
+    with pytest.raises(ConfigError, match=r"losses\.0\.in_batch_softmax\.temprature: unknown key"):
         read_config(written, ["losses.in_batch_softmax.temprature=1"])
 
 

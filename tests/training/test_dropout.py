@@ -18,11 +18,15 @@ def side() -> Side:
     return Side.model_validate(
         {
             "content": {"topic": {"kind": "category"}, "size": {"kind": "number"}},
-            "context": {"tab": {"kind": "category"}},
+            "context": {
+                "tab": {"kind": "category"},
+                "tab_topic": {"kind": "cross", "of": ["tab", "topic"]},
+            },
             "preference": {
                 "clicks": {"kind": "number"},
                 "recent": {"kind": "sequence"},
                 "taste": {"kind": "tags", "weights": True},
+                "photo": {"kind": "vector", "size": 2},
             },
         }
     )
@@ -30,10 +34,11 @@ def side() -> Side:
 
 def arrays(rows: int) -> Arrays:
     return {
-        "ids": np.full((rows, 2), 7),
+        "ids": np.full((rows, 3), 7),
         "values": np.full((rows, 2), 0.5, dtype=np.float32),
         "recent": np.full((rows, 3), 8),
         "taste": np.full((rows, 2), 9),
+        "photo": np.full((rows, 2), 0.5, dtype=np.float32),
         "taste.weights": np.full((rows, 2), 2.0, dtype=np.float32),
         "present": np.ones((rows, 1), dtype=bool),
     }
@@ -92,12 +97,15 @@ def test_columns_are_hidden_one_by_one_and_content_never() -> None:
         "clicks": np.isnan(found["values"][:, 1]),
         "recent": found["recent"][:, 0] == MISSING_ROW,
         "taste": found["taste"][:, 0] == MISSING_ROW,
+        "photo": np.isnan(found["photo"]).all(axis=1),
     }
     for mask in hidden.values():
         assert mask.mean() == pytest.approx(0.25, abs=0.015)
     together = np.logical_and.reduce(list(hidden.values()))
-    assert together.mean() == pytest.approx(0.25**4, abs=0.003)
+    assert together.mean() == pytest.approx(0.25**5, abs=0.003)
     assert (found["ids"][:, 0] == 7).all()
+    cross = found["ids"][:, 2] == MISSING_ROW  # never by itself, always with what it is made of
+    assert (cross == hidden["tab"]).all()
     assert (found["values"][:, 0] == 0.5).all()
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export.contract.errors import ConfigError
+from export.contract.errors import ConfigError, DataError, RecordError, SchemaError
+from export.contract.features import FIRST_WORD_ROW
 from export.contract.schema import Schema
 from export.contract.tables import RecordTable
 from tests.training.conftest import world_config
@@ -14,7 +15,7 @@ from tests.training.tables import write
 from training.config import parse_config
 from training.data import Data, read_data
 from training.fit import fit_schema
-from training.prepare import Prepared, log_of, prepare
+from training.prepare import Prepared, log_of, make_encoders, prepare
 from training.split import TRAIN, make_split
 
 GARBAGE = {
@@ -206,6 +207,80 @@ def test_a_number_is_scaled_by_the_entities_of_train(tmp_path: Path) -> None:
     age: Any = small(tmp_path, user=user).schema.user.content["age"]
     assert age.mean == pytest.approx(20.0)
     assert age.scale == pytest.approx(np.std([10.0, 20.0, 30.0]))
+
+
+def test_given_words_are_read_from_the_data_folder_whatever_the_data_holds(tmp_path: Path) -> None:
+    (tmp_path / "cities.txt").write_text("z\nx\nmoon\n", encoding="utf-8")
+    given = {"kind": "category", "vocabulary": "given", "words_from": "cities.txt"}
+    user = {"content": {"city": given}}
+    assert small(tmp_path, user=user).schema.tables["user.city"] == ("z", "x", "moon")
+    (tmp_path / "cities.txt").unlink()
+    with pytest.raises(SchemaError, match=r"cities\.txt: No such file"):
+        small(tmp_path, user=user)
+
+
+def test_pairs_are_counted_by_row_where_the_interactions_carry_a_part(tmp_path: Path) -> None:
+    cross = {"kind": "cross", "min_count": 1}
+    user = {
+        "content": {"city": {"kind": "category"}},
+        "context": {
+            "tab": {"kind": "category", "min_count": 1},
+            "tab_city": {**cross, "of": ["tab", "city"]},
+        },
+    }
+    schema = small(tmp_path, user=user).schema
+    # train rows: (1, x), (1, x), (2, y), (3, y)
+    assert schema.tables["user.tab_city"] == ("1\x1fx", "2\x1fy", "3\x1fy")
+
+
+def test_pairs_of_a_record_are_counted_by_entity(tmp_path: Path) -> None:
+    item = {
+        "content": {
+            "city": {"kind": "category"},
+            "again": {"kind": "category", "vocabulary": "hashed", "buckets": 1},
+            "pair": {"kind": "cross", "of": ["again", "city"], "min_count": 1},
+        }
+    }
+    copied = {"item_id": ["i0", "i1", "i2", "i3"], "city": list("ywwz"), "again": list("ywwz")}
+    prepared = small(tmp_path)
+    write(tmp_path, items=copied)
+    raw = prepared.config.model_dump(mode="json", exclude_none=True)
+    schema = prepare(parse_config(raw | {"item": item}, tmp_path / "t.yaml")).schema
+    assert schema.tables["item.pair"] == ("0\x1fw", "0\x1fy")  # i0 and i1 stand in train
+
+
+def test_a_hashed_vocabulary_has_no_list(tmp_path: Path) -> None:
+    hashed = {"kind": "category", "vocabulary": "hashed", "buckets": 5}
+    schema = small(tmp_path, user={"content": {"city": hashed}}).schema
+    assert "user.city" not in schema.tables
+    assert schema.rows("user.city") == FIRST_WORD_ROW + 5
+
+
+def with_photos(folder: Path, photos: list[list[float] | None]) -> Prepared:
+    prepared = small(folder)
+    write(folder, items={"item_id": ["i0", "i1", "i2", "i3"], "photo": photos})
+    raw = prepared.config.model_dump(mode="json", exclude_none=True)
+    item = {"content": {"photo": {"kind": "vector"}}}
+    return prepare(parse_config(raw | {"item": item}, folder / "t.yaml"))
+
+
+def test_a_vector_has_the_length_of_those_in_train(tmp_path: Path) -> None:
+    photos: list[list[float] | None] = [[1.0, 2.0], None, [3.0, 4.0], [5.0, 6.0]]
+    feature: Any = with_photos(tmp_path, photos).schema.item.content["photo"]
+    assert feature.size == 2
+
+
+def test_vectors_of_several_lengths_name_the_feature_and_both(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"item\.photo: .* got some of 1 and of 2"):
+        with_photos(tmp_path, [[1.0, 2.0], [1.0], None, None])
+    outside = with_photos(tmp_path, [[1.0, 2.0], None, None, [1.0]])  # i3 stands in test only
+    with pytest.raises(RecordError, match=r"feature 'photo': .* of 2 finite .* this has 1"):
+        make_encoders(outside)
+
+
+def test_a_vector_that_train_never_shows_has_to_be_given_its_length(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"item\.photo: expected vectors .* or `size`"):
+        with_photos(tmp_path, [None, None, None, [1.0]])
 
 
 COPIES = {"content": {"copy": {"kind": "category"}}}

@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from export.contract.run import RunLayout
 from tests.training.conftest import world_config
 from training.batches import Batches
+from training.checkpoint import load_checkpoint, resolved, save_checkpoint
 from training.config import TrainConfig, parse_config
 from training.loop import NotFinite, Progress, learning_rate, optimiser, retrain, train
+from training.losses import SVSoftmax
 from training.model import TwoTower
 from training.prepare import Prepared, make_batches, make_encoders, prepare
 
@@ -178,3 +181,87 @@ def test_retraining_goes_the_way_of_the_epochs_that_were_selected(
     losses = retrain(config, again, batches, progress.best_epoch)
     assert losses == [figures["loss"] for figures in progress.history[:2]]
     assert same(states(again), list(progress.best_weights.values()))
+
+
+@pytest.fixture(scope="module")
+def learning(world: Path) -> tuple[Prepared, Batches]:
+    """A run whose loss learns a scale and a bias of its own."""
+    raw = world_config(world) | {"losses": [{"kind": "pointwise"}]}
+    raw["training"] |= {"weight_decay": 0.5}
+    found = prepare(parse_config(raw, world / "train.yaml"))
+    return found, make_batches(found, make_encoders(found))
+
+
+def test_what_a_loss_learns_is_trained_without_decay(learning: tuple[Prepared, Batches]) -> None:
+    prepared, batches = learning
+    model = new_model(prepared)
+    before = [one.item() for one in model.losses.parameters()]
+    *_, own = optimiser(prepared.config, model).param_groups
+    assert own["weight_decay"] == 0
+    assert own["params"] == list(model.losses.parameters())
+    assert not {*own["params"]} & {*model.networks(), *model.tables()}
+    train(configured(prepared, epochs=1), model, batches, told([1]))
+    after = [one.item() for one in model.losses.parameters()]
+    assert all(abs(a - b) > 1e-3 for a, b in zip(after, before, strict=True))
+
+
+def test_what_a_loss_was_told_not_to_learn_stays(learning: tuple[Prepared, Batches]) -> None:
+    prepared, batches = learning
+    (loss,) = prepared.config.losses
+    fixed = prepared.config.model_copy(
+        update={"losses": (loss.model_copy(update={"learned": False}),)}
+    )
+    torch.manual_seed(5)
+    model = TwoTower(fixed, prepared.schema)
+    assert len(optimiser(fixed, model).param_groups) == 2
+    before = [one.item() for one in model.losses.parameters()]
+    train(fixed, model, batches, told([1, 2]))
+    assert [one.item() for one in model.losses.parameters()] == before
+
+
+def test_a_checkpoint_holds_what_a_loss_learned(
+    learning: tuple[Prepared, Batches], tmp_path: Path
+) -> None:
+    prepared, batches = learning
+    config, whole = configured(prepared, epochs=2), new_model(prepared)
+    expected = train(config, whole, batches, told([1, 2]))
+    layout, first = RunLayout(tmp_path), new_model(prepared)
+    layout.config.write_text(resolved(config), encoding="utf-8")
+
+    class Stopped(Exception):
+        pass
+
+    def stop(progress: Progress, optimizer: torch.optim.Optimizer) -> None:
+        save_checkpoint(layout, first, optimizer, progress)
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        train(config, first, batches, told([1]), on_epoch=stop)
+    again = new_model(prepared)
+    progress, optimizer = load_checkpoint(layout, config, again)
+    train(config, again, batches, told([2]), progress=progress, optimizer=optimizer)
+    assert progress.history == expected.history
+    assert same(states(again), states(whole))
+
+
+def test_the_loss_is_the_weighted_sum_of_the_list(prepared: Prepared, batches: Batches) -> None:
+    """The first step's loss, before anything has moved."""
+    (softmax,) = prepared.config.losses
+    weighted = softmax.model_copy(update={"weight": 0.25})
+    alike = SVSoftmax(gamma=10.0, t=1.0, weight=0.5)
+    found = {}
+    for losses in ((softmax,), (alike,), (weighted, alike)):
+        config = configured(prepared).model_copy(update={"losses": losses})
+        torch.manual_seed(5)
+        seen: list[float] = []
+        with pytest.raises(ZeroDivisionError):
+            train(
+                config,
+                TwoTower(config, prepared.schema),
+                batches,
+                told([1]),
+                on_step=lambda step, loss, seen=seen: seen.append(loss) or 1 // 0,  # type: ignore
+            )
+        found[len(losses), losses[0].kind] = seen[0]
+    expected = 0.25 * found[1, "in_batch_softmax"] + found[1, "sv_softmax"]
+    assert found[2, "in_batch_softmax"] == pytest.approx(expected, rel=1e-5)

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from training.metrics import (
     RankMetrics,
     Scores,
+    Search,
     UserItems,
-    auc,
     dot_scores,
-    gauc,
+    rank,
     rank_metrics,
 )
 
@@ -50,6 +50,64 @@ def test_ndcg_is_gain_over_the_best_gain_possible() -> None:
     # Three relevant items and k = 2: the best possible is two hits, one of which is at rank 2.
     worked = (1 / math.log2(3)) / (1 / math.log2(2) + 1 / math.log2(3))
     assert ranked([[0.1, 0.7, 0.4, 0.9]], [1, 2, 0], k=2).ndcg == {2: pytest.approx(worked)}
+
+
+def test_mrr_is_one_over_the_rank_of_the_first_relevant_item() -> None:
+    # The order is 3, 1, 2, 0. Items 2 and 0 stand at ranks 3 and 4: the first counts.
+    scores = [[0.1, 0.7, 0.4, 0.9]]
+    assert ranked(scores, [2, 0], k=4).mrr == {4: pytest.approx(1 / 3)}
+    assert ranked(scores, [2, 0], k=2).mrr == {2: 0.0}
+    assert ranked(scores * 2, [3], [1], k=4).mrr == {4: pytest.approx((1 + 1 / 2) / 2)}
+
+
+def test_mrr_of_ties_is_the_mean_over_their_orders() -> None:
+    # One item ahead, then four share a score, two of them relevant. The first of the two is at
+    # place 1, 2, 3 of the four in 3, 2, 1 of the 6 orders: ranks 2, 3, 4.
+    scores = [[5.0, 1.0, 1.0, 1.0, 1.0, 0.0]]
+    whole = 3 / 6 / 2 + 2 / 6 / 3 + 1 / 6 / 4
+    assert ranked(scores, [1, 4], k=6).mrr == {6: pytest.approx(whole)}
+    assert ranked(scores, [1, 4, 5], k=6).mrr == {6: pytest.approx(whole)}
+    assert ranked(scores, [1, 4], k=3).mrr == {3: pytest.approx(3 / 6 / 2 + 2 / 6 / 3)}
+
+
+def test_figures_of_single_users_are_kept_by_user() -> None:
+    measured = ranked([[3.0, 2.0, 1.0]] * 4, [0], [], [2], [0, 2], k=1)
+    assert measured.per_user.users.tolist() == [0, 2, 3]
+    assert measured.per_user.recall[1].tolist() == [1, 0, 0.5]
+    assert measured.per_user.mrr[1].tolist() == [1, 0, 1]
+    assert measured.recall[1] == measured.per_user.recall[1].mean()
+
+
+def test_several_searches_score_each_user_once() -> None:
+    asked: list[int] = []
+
+    def scores(users: np.ndarray) -> np.ndarray:
+        asked.extend(users.tolist())
+        return np.tile(np.arange(5, dtype=np.float32), (len(users), 1))
+
+    seen: list[int] = []
+    searches = [
+        (Search(np.arange(5)), sets([4], [0], [], [1])),
+        (Search(np.array([0, 1])), sets([1], [], [], [0])),
+    ]
+    first, second = rank(scores, searches, lambda users, block: seen.extend(users.tolist()))
+    assert asked == seen == [0, 1, 3]
+    assert (first.user.tolist(), first.above.tolist()) == ([0, 1, 3], [0, 4, 3])
+    assert (second.user.tolist(), second.above.tolist()) == ([0, 3], [0, 1])
+
+
+def test_a_large_catalogue_is_ranked_in_small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = ranked([[3.0, 1.0, 2.0]] * 7, *[[n % 3] for n in range(7)], k=2)
+    sizes: list[int] = []
+
+    def scores(users: np.ndarray) -> np.ndarray:
+        sizes.append(len(users))
+        return np.tile(np.array([3, 1, 2], dtype=np.float32), (len(users), 1))
+
+    monkeypatch.setattr("training.metrics.CELLS_PER_BLOCK", 6)
+    few = rank_metrics(scores, sets(*[[n % 3] for n in range(7)]), np.arange(3), ks=[2])
+    assert sizes == [2, 2, 2, 1]
+    assert few == whole
 
 
 def test_mean_is_over_users_who_have_relevant_items() -> None:
@@ -157,71 +215,3 @@ def test_user_items_are_sorted_sets() -> None:
 def test_indices_outside_are_refused(user: int, item: int) -> None:
     with pytest.raises(ValueError, match="below 0"):
         UserItems.from_pairs(np.array([user]), np.array([item]), 3)
-
-
-# AUC
-
-
-def test_auc_counts_pairs_won_and_half_of_pairs_tied() -> None:
-    # Positives .8 .5, negatives .5 .2: three pairs won, one tied.
-    scores, labels = np.array([0.8, 0.5, 0.5, 0.2]), np.array([1, 1, 0, 0])
-    assert auc(scores, labels) == 3.5 / 4
-    assert auc(-scores, labels) == 0.5 / 4
-    assert auc(np.zeros(4), labels) == 0.5
-
-
-def test_auc_weighs_pairs_by_both_rows() -> None:
-    scores, labels = np.array([0.8, 0.1, 0.5]), np.array([1, 1, 0])
-    assert auc(scores, labels, np.array([3.0, 1.0, 2.0])) == 6 / 8
-    assert auc(scores, labels, np.ones(3)) == auc(scores, labels)
-
-
-@pytest.mark.parametrize("labels", [[1, 1], [0, 0], []])
-def test_auc_of_one_label_is_nan(labels: list[int]) -> None:
-    assert math.isnan(auc(np.zeros(len(labels)), np.array(labels)))
-
-
-def test_gauc_weighs_users_with_both_labels_by_rows() -> None:
-    # User 7: .5 over 3 rows; user 2: 1 over 2 rows; user 5 has positives only.
-    user = np.array([7, 2, 5, 7, 2, 7, 5])
-    scores = np.array([2.0, 0.9, 9.0, 1.0, 0.1, 3.0, 8.0])
-    labels = np.array([1, 1, 1, 0, 0, 0, 1])
-    measured = gauc(user, scores, labels)
-    assert measured.value == pytest.approx((0.5 * 3 + 1 * 2) / 5)
-    assert (measured.users, measured.rows) == (2, 5)
-
-
-def test_gauc_rewards_no_knowledge_of_the_user() -> None:
-    user = np.array([0, 0, 0, 1, 1, 1])
-    labels = np.array([1, 1, 0, 1, 0, 0])
-    by_user_rate = np.array([2 / 3] * 3 + [1 / 3] * 3)
-    assert auc(by_user_rate, labels) > 0.6
-    assert gauc(user, by_user_rate, labels).value == 0.5
-
-
-def test_gauc_of_no_user_with_both_labels_is_nan() -> None:
-    measured = gauc(np.array([0, 1]), np.array([0.1, 0.2]), np.array([1, 0]))
-    assert math.isnan(measured.value)
-    assert (measured.users, measured.rows) == (0, 0)
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.booleans()), max_size=40))
-def test_gauc_equals_counting_pairs(rows: list[tuple[int, int, bool]]) -> None:
-    user, scores, labels = np.array(rows, dtype=int).reshape(-1, 3).T
-    total = weight = 0.0
-    for name in set(user):
-        mine = user == name
-        positives, negatives = scores[mine & (labels == 1)], scores[mine & (labels == 0)]
-        if len(positives) and len(negatives):
-            won = np.sign(positives[:, None] - negatives) / 2 + 0.5
-            total += mine.sum() * won.mean()
-            weight += mine.sum()
-    measured = gauc(user, scores, labels)
-    assert measured.rows == weight
-    assert not weight or measured.value == pytest.approx(total / weight)
-
-
-def test_auc_refuses_nan() -> None:
-    with pytest.raises(ValueError, match="got nan"):
-        auc(np.array([np.nan, 1.0]), np.array([0, 1]))

@@ -22,6 +22,8 @@ Rows = dict[SideName, Inputs]
 def prepared(world: Path) -> Prepared:
     raw = world_config(world)
     raw["tower"]["hidden"] = [8]
+    raw["item"]["content"]["maker"]["dim"] = raw["user"]["preference"]["makers"]["dim"] = 5
+    raw["item"]["preference"]["shown"]["dim"] = 20
     return prepare(parse_config(raw, world / "train.yaml"))
 
 
@@ -108,7 +110,7 @@ def test_a_user_vector_depends_on_no_item_input(model: TwoTower, rows: Rows) -> 
 
 def tables_of(model: TwoTower, *names: str) -> list[torch.nn.Embedding]:
     groups = [m for m in model.modules() if isinstance(m, FeatureInputs)]
-    found = {name: table for group in groups for name, table in group.tables.items()}
+    found = {name[1:]: table for group in groups for name, table in group.tables.items()}
     tables = [found[name] for name in names]
     return [table for table in tables if isinstance(table, torch.nn.Embedding)]
 
@@ -166,6 +168,12 @@ def test_equal_words_match_before_any_training(prepared: Prepared) -> None:
     scores = users @ items.T
     assert scores[0, 0] > scores[0, 1] + 0.3
     assert scores[1, 1] > scores[1, 0] + 0.3
+
+
+def test_dim_is_the_width_of_a_feature(model: TwoTower) -> None:
+    groups = [m for m in model.item.modules() if isinstance(m, FeatureInputs)]
+    assert [group.widths for group in groups] == [(5, 16, 16), (16, 20, 16)]
+    assert tables_of(model, "maker")[0].weight.shape[1] == 5
 
 
 def test_tables_and_networks_are_all_parameters_each_once(model: TwoTower) -> None:

@@ -1,4 +1,5 @@
 import io
+from typing import Any
 
 from rich.console import Console
 
@@ -32,18 +33,42 @@ def test_on_a_terminal_there_is_a_bar() -> None:
     assert "[brackets]" in text
 
 
-def test_a_table_names_the_run_and_leaves_what_cannot_be_told_blank() -> None:
-    slices = {
-        "model": {"warm": {"recall@100": 0.5, "ndcg@100": 0.25}},
-        "random": {"warm": {"recall@100": 0.1, "ndcg@100": 0.05}, "all": {}},
-    }
-    rows = {"model": {"warm": {"auc": None, "gauc": 0.5}}, "random": {}}
-    console = Console(file=io.StringIO(), width=100)
-    for table in tables({"slices": slices, "rows": rows}, name="runs/[mine]"):
+def printed(found: dict[str, Any]) -> str:
+    console = Console(file=io.StringIO(), width=120)
+    for table in tables(found):
         console.print(table)
     text = console.file
     assert isinstance(text, io.StringIO)
-    printed = text.getvalue()
-    for part in ("runs/[mine]", "0.5000 / 0.2500", "0.1000 / 0.0500", "- / 0.5000"):
-        assert part in printed
-    assert "cold_item" not in printed
+    return text.getvalue()
+
+
+def document(runs: list[str]) -> dict[str, Any]:
+    """Return a small evaluation: recall on the warm slice and one bucket, and a rival."""
+    lists = {"coverage@100": 0.75, "cold_share@100": 0.125, "diversity@100": None}
+    return {
+        "runs": runs,
+        "slices": {
+            "model": {"warm": {"recall@100": 0.5, "ndcg@100": 0.25}, "item 1-5": {"recall@100": 1}},
+            "runs/[b]": {"warm": {"recall@100": 0.1, "ndcg@100": 0.05}, "all": {}},
+        },
+        "rows": {"model": {"warm": {"auc": None, "gauc": 0.5}}, "runs/[b]": {}},
+        "lists": {"model": lists | {"cold_candidates": 0.1}},
+        "paired": {
+            "runs/[b]": {"warm": {"difference": 0.4, "low": 0.3, "high": 0.5, "won": 0.995}}
+        },
+    }
+
+
+def test_a_table_names_the_run_and_leaves_what_cannot_be_told_blank() -> None:
+    text = printed(document(["runs/[a]"]))
+    for part in ("runs/[a]", "runs/[b]", "0.5000 / 0.2500", "0.1000 / 0.0500", "- / 0.5000"):
+        assert part in text
+    assert "cold_item" not in text
+
+
+def test_tables_hold_buckets_lists_and_paired_differences() -> None:
+    text = printed(document(["runs/[a]", "runs/c"]))
+    for part in ("runs/[a] and 1 more", "item 1-5", "0.7500", "are 0.1000 of the catalogue"):
+        assert part in text
+    assert "+0.400, won 100%" in text
+    assert "+0.300 to +0.500" in text

@@ -41,7 +41,15 @@ def prepared(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     for name, table in (tables | {"interactions": rows}).items():
         pq.write_table(table, folder / f"{name}.parquet")
     raw = world_config(folder)
+    raw["user"]["context"]["tab_region"] = {"kind": "cross", "of": ["tab", "region"]}
     raw["user"]["preference"] |= {
+        "mood_region": {"kind": "cross", "of": ["mood", "region"], "min_count": 1},
+        "region_mood": {
+            "kind": "cross",
+            "of": ["region", "mood"],
+            "vocabulary": "hashed",
+            "buckets": 9,
+        },
         "mood": {"kind": "category", "min_count": 1},
         "liked": {"kind": "sequence", "max_length": 2, "table": "item"},
         "shown_1d": {"kind": "number", "aggregate": "count", "window": "1d"},

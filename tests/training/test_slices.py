@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.training.tables import make_data
 from training.data import Data
-from training.metrics import UserItems
-from training.slices import SLICES, Slices
+from training.metrics import UserItems, rank_metrics
+from training.slices import FEW_SHOT, FINE, SLICES, Bucket, Slices
 from training.split import TEST, TRAIN, UNUSED, VALIDATION, Split
 
 # Users: 0 and 1 warm, 2 pseudo-cold, 3 cold. Items: 0, 1, 2 warm, 3 pseudo-cold, 4 cold,
@@ -121,3 +123,59 @@ def test_recall_counts_a_users_items_among_the_candidates(data: Data, split: Spl
     assert found["cold_item"].recall[2] == 0  # among 4 5 6, item 4 is third
     assert found["cold_both"].recall[2] == 1  # and item 5 second
     assert found["all"].recall[2] == pytest.approx((0 + 0 + 0 + 1 / 2) / 4)
+
+
+def test_buckets_count_rows_of_both_labels_before_the_part(data: Data, split: Split) -> None:
+    # Rows in train and validation: items 0, 1, 2, 3 have 3, 2, 2, 2, items 4 to 6 none (the
+    # unused row of item 4 is no row before test); users 0 to 3 have 4, 3, 2, 0.
+    buckets = (Bucket("item", 0, 0), Bucket("item", 2, 2), Bucket("item", 3), Bucket("user", 3, 4))
+    slices = Slices.of(data, split, TEST, buckets)
+    found = {one.name: pairs(one.relevant) for one in slices.slices if one.name not in SLICES}
+    assert found == {
+        "item 0": {(0, 4), (3, 5)},
+        "item 2": {(0, 1), (1, 3), (2, 1)},
+        "item >2": {(3, 0)},
+        "user 3-4": {(0, 1), (0, 4), (1, 3)},
+    }
+    assert all(one.search is slices.named("all").search for one in slices.slices[-4:])
+
+
+def test_validation_buckets_count_train_rows_alone(data: Data, split: Split) -> None:
+    slices = Slices.of(data, split, VALIDATION, (Bucket("item", 1, 1), Bucket("item", 2, 2)))
+    assert pairs(slices.named("item 1").relevant) == {(0, 2), (2, 0)}
+    assert pairs(slices.named("item 2").relevant) == set()
+
+
+@pytest.mark.parametrize("buckets", [FEW_SHOT[:4], FEW_SHOT[4:], FINE])
+def test_buckets_share_out_all_counts(buckets: tuple[Bucket, ...]) -> None:
+    held = np.sum([one.holds(np.arange(1000)) for one in buckets], axis=0)
+    assert (held == 1).all()
+    assert len({one.side for one in buckets}) == 1
+
+
+def test_a_split_may_say_what_a_slice_is_searched_among_and_without(
+    data: Data, split: Split
+) -> None:
+    masks = {"warm": UserItems.from_pairs(np.array([1]), np.array([3]), 4)}
+    own = replace(split, candidates={"cold_item": np.array([3, 4, 5])}, masks=masks)
+    slices = Slices.of(data, own, TEST)
+    assert slices.named("cold_item").candidates.tolist() == [3, 4, 5]
+    assert slices.named("cold_both").candidates.tolist() == [4, 5, 6]
+    found = slices.measure(lambda users: np.tile(np.arange(7.0), (len(users), 1)), (1,))
+    warm = found["warm"]  # user 1's item 3 is masked now, and what was clicked before is not
+    assert (warm.users, warm.pairs, warm.pairs_left_out) == (2, 2, 1)
+    validation = Slices.of(data, own, VALIDATION)
+    assert validation.named("cold_item").candidates.tolist() == [3]
+
+
+def test_every_slice_measures_as_it_does_alone(data: Data, split: Split) -> None:
+    table = np.random.default_rng(0).integers(0, 4, (4, 7)).astype(np.float32)
+    slices = Slices.of(data, split, TEST, FEW_SHOT)
+    together = slices.measure(lambda users: table[users], (2,))
+    assert len(together) > 6
+    for name, found in together.items():
+        one = slices.named(name)
+        alone = rank_metrics(
+            lambda users: table[users], one.relevant, one.candidates, slices.masked, (2,)
+        )
+        assert found == alone

@@ -3,16 +3,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from export.contract.errors import DataError
 from tests.training.tables import make_data, write
 from training.data import Data
+from training.document import parse_yaml
 from training.split import (
     TEST,
     TRAIN,
     UNUSED,
     VALIDATION,
     ByTimeSplit,
+    FirstSeenSplit,
     GivenSplit,
     HeldOutIdsSplit,
     Split,
@@ -152,6 +155,69 @@ def test_an_id_without_an_earlier_row_is_cold_though_not_held_out() -> None:
     assert split.part.tolist() == [TRAIN, TRAIN, TRAIN, VALIDATION, TEST, TEST, TEST]
     assert split.cold_users[TEST].tolist() == [False, True]
     assert split.cold_items[TEST].tolist() == [False, False, True, True]
+
+
+def first_seen(moment: Any, **options: Any) -> FirstSeenSplit:
+    return FirstSeenSplit.model_validate({"moment": moment} | options)
+
+
+def test_first_seen_tests_from_the_moment_on_and_the_new_are_cold() -> None:
+    data = make_data(
+        [0, 0, 0, 0, 1, 0, 0], [0, 1, 0, 1, 0, 2, 0], timestamp=range(7), users=2, items=4
+    )
+    none = {"pairs": 0, "items": 0, "users": 0}
+    split = make_split(first_seen(4, validation=none), data, NOWHERE)
+    assert split.part.tolist() == [TRAIN] * 4 + [TEST] * 3
+    assert split.cold_users[TEST].tolist() == [False, True]
+    assert split.cold_items[TEST].tolist() == [False, False, True, True]
+    later = make_split(first_seen(5, validation=none), data, NOWHERE)
+    assert later.cold_users[TEST].tolist() == [False, False]
+
+
+def test_nobody_is_cold_by_draw_who_was_seen_before_the_moment() -> None:
+    data = random_data()
+    split = make_split(first_seen(5000), data, NOWHERE)
+    before = np.isin(split.part, (TRAIN, VALIDATION))
+    assert before.sum() == 5000, "no row before the moment is left unused"
+    seen = np.isin(np.arange(200), data.interactions.item[before])
+    assert (split.cold_items[TEST] == ~seen).all()
+
+
+@pytest.mark.parametrize(
+    "moment", ["2022-05-01", "2022-05-01T00:00:00Z", "2022-05-01 02:00+02:00", 1651363200]
+)
+def test_a_moment_is_seconds_or_a_date_and_time(moment: Any) -> None:
+    data = random_data(rows=100)
+    time = data.interactions.timestamp
+    assert time is not None
+    time += 1651363200 - 80
+    split = make_split(first_seen(moment), data, NOWHERE)
+    assert split.counts()["test"] == 20
+    assert first_seen(moment) == FirstSeenSplit.model_validate(first_seen(moment).model_dump())
+
+
+def test_a_date_in_yaml_is_a_moment() -> None:
+    raw = parse_yaml("{kind: first_seen, moment: 2022-05-01}")
+    assert FirstSeenSplit.model_validate(raw).moment == "2022-05-01"
+
+
+@pytest.mark.parametrize("moment", ["yesterday", "2022-13-01"])
+def test_what_is_no_moment_is_refused(moment: str) -> None:
+    with pytest.raises(ValidationError, match="expected seconds as a number, or a date and time"):
+        first_seen(moment)
+
+
+@pytest.mark.parametrize("moment", [0, 7, "2022-05-01"])
+def test_a_moment_outside_the_log_says_from_when_to_when_it_goes(moment: Any) -> None:
+    data = make_data([0] * 7, range(7), timestamp=range(7))
+    told = rf"split\.moment: got {moment}.* after the first row \(0 s\) .* the last \(6 s\)"
+    with pytest.raises(DataError, match=told):
+        make_split(first_seen(moment), data, NOWHERE)
+
+
+def test_first_seen_needs_time() -> None:
+    with pytest.raises(DataError, match="first_seen: interactions have no timestamp"):
+        make_split(first_seen(1), make_data([0, 1], [0, 1]), NOWHERE)
 
 
 PARTS: list[str | None] = ["train", "train", "validation", "test", "unused"]

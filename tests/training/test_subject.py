@@ -51,3 +51,12 @@ def test_a_run_that_has_not_finished_is_refused(trained: RunLayout, tmp_path: Pa
     shutil.copy(trained.config, tmp_path)
     with pytest.raises(BundleError, match="no finished run here"):
         open_subject(tmp_path, None)
+
+
+def test_a_run_and_its_bundle_know_their_name_and_their_epochs(
+    trained: RunLayout, bundle: Path
+) -> None:
+    for folder in (trained.folder, bundle):
+        opened = open_subject(folder, None)
+        assert opened.name == str(folder)
+        assert [one["epoch"] for one in opened.epochs] == [1, 2]

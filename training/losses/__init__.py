@@ -1,7 +1,17 @@
 """Losses. To add one: write its file, then add its line here."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from training.losses.in_batch_softmax import InBatchSoftmax
+from training.losses.pairwise import Pairwise
+from training.losses.pointwise import Pointwise
+from training.losses.sv_softmax import SVSoftmax
 
-LossConfig = InBatchSoftmax
+LossConfig = Annotated[
+    InBatchSoftmax | SVSoftmax | Pairwise | Pointwise,
+    Field(discriminator="kind"),
+]
 
-__all__ = ["InBatchSoftmax", "LossConfig"]
+__all__ = ["InBatchSoftmax", "LossConfig", "Pairwise", "Pointwise", "SVSoftmax"]

@@ -1,25 +1,108 @@
-"""What a loss is given: one batch of positives, and the candidates each is held against."""
+"""What a loss is given, and what every kind of loss promises."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
-from torch import Tensor
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from export.contract.strict import Strict
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A batch of B pairs (user, clicked item) and C candidate items; column i is row i's item.
+    """A batch of B rows (user, item shown, clicked or not) and its C candidate items.
 
-    scores: float[B, C], cosine of each user and candidate.
-    same_item: bool[B, C], the candidate is the row's own item (the diagonal included).
+    scores: float[B, C], similarity of each row's user and each candidate.
+    own: int64[B], the column that holds the row's own item.
+    is_positive: bool[B], the row was clicked; the others were shown and not clicked.
+    weight: float[B], the rows' sample weights.
+    candidate: bool[B, C], what `negatives` hold each row against.
+    same_item: bool[B, C], the candidate is the row's own item (its own column included).
     known_positive: bool[B, C], the candidate is another item the user clicked in training.
     cold: bool[C], the candidate is seen without preference.
-    log_q: float[C], log of the chance that a candidate is drawn.
-    weight: float[B], the rows' sample weights.
+    log_q: float[B, C], log of the chance that a candidate is drawn.
+    sessions: Name of a session column to int64[B], equal where the session is.
     """
 
     scores: Tensor
+    own: Tensor
+    is_positive: Tensor
+    weight: Tensor
+    candidate: Tensor
     same_item: Tensor
     known_positive: Tensor
     cold: Tensor
     log_q: Tensor
-    weight: Tensor
+    sessions: Mapping[str, Tensor]
+
+    @property
+    def own_scores(self) -> Tensor:
+        """Return float[B], each row's user with its own item."""
+        return self.scores.gather(1, self.own.unsqueeze(1)).squeeze(1)
+
+
+class LossKind(Strict):
+    """A loss: its options, what it needs, and its formula.
+
+    A loss without parameters writes `__call__`. One that learns some returns a module of its own
+    from `build`: its parameters join the optimiser (without decay) and the checkpoint.
+    """
+
+    needs_exposures: ClassVar[bool] = False
+    """Whether batches have to hold rows that were shown and not clicked."""
+
+    kind: str
+    weight: float = Field(1.0, gt=0)
+
+    @property
+    def together(self) -> str | None:
+        """The column of the interactions whose equal rows have to share a batch, if any."""
+        return None
+
+    def build(self) -> nn.Module:
+        """Return the module that is trained: `Scored` in, a number out."""
+        return Formula(self)
+
+    def __call__(self, batch: Scored) -> Tensor:
+        """Return the loss of a batch: 0 where nothing in it counts, never NaN for that."""
+        raise NotImplementedError
+
+
+class Formula(nn.Module):
+    """A loss that learns nothing of its own."""
+
+    def __init__(self, loss: LossKind) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, batch: Scored) -> Tensor:
+        """Return the loss of a batch."""
+        return self.loss(batch)
+
+
+class CandidateLoss(LossKind):
+    """A loss that holds clicked rows against candidates.
+
+    `mask_accidental_hits` takes the row's item out of its negatives where it stands in another
+    column, `mask_known_positives` the other items the user clicked in training.
+    """
+
+    mask_accidental_hits: bool = True
+    mask_known_positives: bool = True
+
+    def held_against(self, batch: Scored) -> Tensor:
+        """Return bool[B, C], the candidates that count as negatives; never the own column."""
+        found = batch.candidate.scatter(1, batch.own.unsqueeze(1), False)
+        if self.mask_accidental_hits:
+            found = found & ~batch.same_item
+        if self.mask_known_positives:
+            found = found & ~batch.known_positive
+        return found
+
+
+def weighted_mean(losses: Tensor, weight: Tensor) -> Tensor:
+    """Return sum(weight * loss) / sum(weight); 0 where there is no weight."""
+    return (losses * weight).sum() / weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)

@@ -8,18 +8,15 @@ from pydantic import Field, field_validator
 from torch import Tensor
 from torch.nn import functional
 
-from export.contract.strict import Strict
-from training.losses.base import Scored
+from training.losses.base import CandidateLoss, Scored, weighted_mean
 
 
-class InBatchSoftmax(Strict):
-    """-log softmax of each row's own item among the candidates.
+class InBatchSoftmax(CandidateLoss):
+    """-log softmax of each clicked row's own item among the candidates.
 
     logits = score / temperature - log q (`logq: classic`; Yi et al., RecSys 2019,
     "Sampling-Bias-Corrected Neural Modeling", eq. 5), so that an item often seen as a negative
-    for being popular is not pushed down for it. `mask_accidental_hits` takes the row's item out
-    of its negatives where it stands in another column, `mask_known_positives` the other items
-    the user clicked in training.
+    for being popular is not pushed down for it.
 
     `cold_odds` is how many times likelier a click on an item without preference is taken to be
     than training says, by a smaller q: an item nobody knows yet is scored as the mean of the
@@ -31,9 +28,6 @@ class InBatchSoftmax(Strict):
     temperature: float = Field(0.1, gt=0)
     logq: Literal["off", "classic"] = "classic"
     cold_odds: float = Field(1.0, gt=0)
-    mask_accidental_hits: bool = True
-    mask_known_positives: bool = True
-    weight: float = Field(1.0, gt=0)
 
     @field_validator("logq", mode="before")
     @classmethod
@@ -42,19 +36,14 @@ class InBatchSoftmax(Strict):
         return "off" if value is False else value
 
     def __call__(self, batch: Scored) -> Tensor:
-        """Return the weighted mean over rows; 0 where no row has weight."""
+        """Return the weighted mean over clicked rows; 0 where none has weight."""
         logits = batch.scores / self.temperature
         if self.logq == "classic":
             logits = logits - batch.log_q
         logits = logits - math.log(self.cold_odds) * batch.cold
-        rows = torch.arange(len(logits))
-        masked = torch.zeros_like(batch.same_item)
-        if self.mask_accidental_hits:
-            masked |= batch.same_item
-        if self.mask_known_positives:
-            masked |= batch.known_positive
-        masked[rows, rows] = False
+        kept = self.held_against(batch).scatter(1, batch.own.unsqueeze(1), True)
+        rows = batch.is_positive
         losses = functional.cross_entropy(
-            logits.masked_fill(masked, -torch.inf), rows, reduction="none"
+            logits.masked_fill(~kept, -torch.inf)[rows], batch.own[rows], reduction="none"
         )
-        return (losses * batch.weight).sum() / batch.weight.sum().clamp_min(1e-12)
+        return weighted_mean(losses, batch.weight[rows])

@@ -1,23 +1,30 @@
-"""In-batch negatives: the other rows' items, drawn as often as they are clicked."""
+"""In-batch negatives: the other rows' items, drawn as often as they stand in the log."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from export.contract.strict import Strict
+from training.negatives.base import Drawn, Floats, Indices, NegativeKind, Shown, Source
 
 
-class InBatch(Strict):
+class InBatch(NegativeKind):
     """Adds no item to the batch; each row is held against the items of all rows."""
 
     kind: Literal["in_batch"] = "in_batch"
 
-    def draw(self, batch: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int32]:
-        """Return the items to add as columns: none."""
-        del rng
-        return batch[:0]
+    def source(self, shown: Shown) -> Source:
+        """Return all of the batch, batch after batch."""
+        return WholeBatch(shown.frequency)
 
-    def log_q(self, frequency: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return log of the chance of each item [items] to be drawn, from its share of clicks."""
-        return np.log(np.maximum(frequency, 1e-6))
+
+@dataclass(frozen=True)
+class WholeBatch:
+    """Every row against every row."""
+
+    law: Floats
+
+    def draw(self, rows: Indices, rng: np.random.Generator) -> Drawn:
+        """Return the batch's own items."""
+        del rng
+        return Drawn.of_batch(np.ones((len(rows), len(rows)), dtype=bool), len(rows))

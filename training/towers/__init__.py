@@ -1,7 +1,19 @@
-"""Towers. To add one: write its file, then add its line here."""
+"""Towers. To add one: write its file, then add its line here.
+
+A tower's configuration says `kind`, `dim` (length of its vectors) and `embedding` (width of a
+feature's vector that names none), and builds the module from the widths of its features.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
 
 from training.towers.additive import AdditiveConfig
+from training.towers.dropoutnet import DropoutNetConfig
 
-TowerConfig = AdditiveConfig
+TowerConfig = Annotated[
+    AdditiveConfig | DropoutNetConfig,
+    Field(discriminator="kind"),
+]
 
-__all__ = ["AdditiveConfig", "TowerConfig"]
+__all__ = ["AdditiveConfig", "DropoutNetConfig", "TowerConfig"]

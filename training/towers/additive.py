@@ -14,11 +14,11 @@ from training.towers.mlp import mlp
 class AdditiveConfig(Strict):
     """v = content + context + (preference if present else a learned default).
 
-    A group is the sum of its features' vectors, each scaled by a learned gate, plus a network
-    over all of them that begins at zero (`hidden`: the sizes of its hidden layers, ReLU; none:
-    no network). So two features that share a table match from the first step on, as content
-    neighbours do, and training only has to improve on that. `dropout` is the neuron dropout of
-    the networks.
+    A group is the sum of its features' vectors, each scaled by a learned gate (and, where its
+    width is not `dim`, mapped to it by a matrix), plus a network over all of them that begins at
+    zero (`hidden`: the sizes of its hidden layers, ReLU; none: no network). So two features that
+    share a table match from the first step on, as content neighbours do, and training only has
+    to improve on that. `dropout` is the neuron dropout of the networks.
     """
 
     kind: Literal["additive"] = "additive"
@@ -31,15 +31,15 @@ class AdditiveConfig(Strict):
         """The width of one feature's vector: that of the tower, since the vectors are summed."""
         return self.dim
 
-    def build(self, widths: Mapping[str, int]) -> "AdditiveTower":
-        """Return a tower over groups of these widths."""
+    def build(self, widths: Mapping[str, tuple[int, ...]]) -> "AdditiveTower":
+        """Return a tower over groups whose features' vectors have these widths, in order."""
         return AdditiveTower(self, widths)
 
 
 class AdditiveTower(nn.Module):
     """Sums the groups; without preference its term is a learned default."""
 
-    def __init__(self, config: AdditiveConfig, widths: Mapping[str, int]) -> None:
+    def __init__(self, config: AdditiveConfig, widths: Mapping[str, tuple[int, ...]]) -> None:
         super().__init__()
         self.groups = nn.ModuleDict({g: AdditiveGroup(config, w) for g, w in widths.items()})
         self.bias = nn.Parameter(torch.zeros(config.dim))
@@ -49,7 +49,7 @@ class AdditiveTower(nn.Module):
         """Return float[batch, dim], of any length.
 
         Args:
-            groups: Group name to its wide vector, float[batch, features * dim].
+            groups: Group name to its wide vector, float[batch, sum(widths)].
             present: bool[batch, 1]; None where the side has no preference features.
         """
         total = self.bias
@@ -64,18 +64,36 @@ class AdditiveTower(nn.Module):
 class AdditiveGroup(nn.Module):
     """The gated sum of one group's features, and a network beside it."""
 
-    def __init__(self, config: AdditiveConfig, width: int) -> None:
+    def __init__(self, config: AdditiveConfig, widths: tuple[int, ...]) -> None:
         super().__init__()
-        self.dim = config.dim
-        self.gate = nn.Parameter(torch.ones(width // config.dim, 1))
+        self.dim, self.widths = config.dim, widths
+        self.gate = nn.Parameter(torch.ones(len(widths), 1))
+        others = {str(place): w for place, w in enumerate(widths) if w != config.dim}
+        self.maps = nn.ModuleDict({place: _map(w, config.dim) for place, w in others.items()})
         self.network: nn.Sequential | None = None
         if config.hidden:
-            self.network = mlp(width, config.hidden, config.dim, config.dropout)
+            self.network = mlp(sum(widths), config.hidden, config.dim, config.dropout)
             nn.init.zeros_(self.network[-1].weight)  # type: ignore[arg-type]
             nn.init.zeros_(self.network[-1].bias)  # type: ignore[arg-type]
 
     def forward(self, wide: Tensor) -> Tensor:
         """Return float[batch, dim]."""
-        vectors = wide.view(-1, len(self.gate), self.dim)  # [batch, features, dim]
+        vectors = self._even(wide).view(-1, len(self.gate), self.dim)  # [batch, features, dim]
         total: Tensor = (vectors * self.gate).sum(1)
         return total if self.network is None else total + self.network(wide)
+
+    def _even(self, wide: Tensor) -> Tensor:
+        """Bring every feature's vector to width dim: float[batch, features * dim]."""
+        if not self.maps:
+            return wide
+        parts = list(wide.split_with_sizes(self.widths, dim=1))
+        for place, module in self.maps.items():
+            parts[int(place)] = module(parts[int(place)])
+        return torch.cat(parts, dim=1)
+
+
+def _map(width: int, dim: int) -> nn.Linear:
+    """Return a map that begins as the identity, so that equal narrow vectors match at first."""
+    linear = nn.Linear(width, dim, bias=False)
+    nn.init.eye_(linear.weight)
+    return linear

@@ -18,11 +18,15 @@ from export.contract.features.base import (
     Raw,
 )
 from export.contract.features.category import Category
+from export.contract.features.cross import Cross
 from export.contract.features.number import Number
 from export.contract.features.sequence import SequenceFeature
 from export.contract.features.tags import Tags
+from export.contract.features.vector import Vector
 
-Feature = Annotated[Category | Number | Tags | SequenceFeature, Field(discriminator="kind")]
+Feature = Annotated[
+    Category | Number | Tags | SequenceFeature | Vector | Cross, Field(discriminator="kind")
+]
 KINDS: tuple[type[FeatureKind], ...] = get_args(get_args(Feature)[0])
 
 __all__ = [
@@ -34,6 +38,7 @@ __all__ = [
     "PADDING_TOKEN",
     "UNKNOWN_ROW",
     "Category",
+    "Cross",
     "Feature",
     "FeatureKind",
     "Form",
@@ -43,4 +48,5 @@ __all__ = [
     "Raw",
     "SequenceFeature",
     "Tags",
+    "Vector",
 ]

@@ -22,11 +22,15 @@ PADDING_TOKEN = ""  # in a string input: no value here
 PADDING_ROW, MISSING_ROW, UNKNOWN_ROW, FIRST_WORD_ROW = 0, 1, 2, 3
 """Rows every embedding table reserves; the word at vocabulary position i has row i + 3."""
 
-Raw = str | float | list[str] | dict[str, float] | None
-"""A value after `parse`: a word, a number, a list of words, weighted words, or missing."""
+LIMIT = float(np.finfo(np.float32).max)
+FARTHEST = 1e12
+"""Encoded floats are held within this, or one absurd number would overflow a tower to NaN."""
 
-Form = Literal["id", "value", "bag"]
-"""How a feature leaves the encoder: one table row, one float, or several table rows."""
+Raw = str | float | list[str] | tuple[float, ...] | dict[str, float] | None
+"""A value after `parse`: a word, a number, words, numbers, weighted words, or missing."""
+
+Form = Literal["id", "value", "bag", "vector"]
+"""How a feature leaves the encoder: one table row, one float, several rows, several floats."""
 
 TableName = Annotated[str, Field(pattern=r"^\w[\w-]{0,63}$")]
 """A vocabulary that features share; without a dot, so it never meets a feature's own table."""
@@ -52,10 +56,12 @@ class FeatureKind(Strict):
     """A column's meaning. What is learned is an option left blank, which `fit` fills in.
 
     A declared preference statistic may be written flat beside the kind's own options
-    (`{kind: number, aggregate: count, window: 7d}`) or nested under `statistic`.
+    (`{kind: number, aggregate: count, window: 7d}`) or nested under `statistic`. `dim` is the
+    width of the feature's vector in a tower; by default the tower's own embedding width.
     """
 
     statistic: Statistic | None = None
+    dim: int | None = Field(None, ge=1, le=65_536)
 
     gives: ClassVar[frozenset[str]] = frozenset()
     """The results of statistics that this kind can hold: `number`, `sequence`, `tags`."""
@@ -133,6 +139,35 @@ class FeatureKind(Strict):
     def own_rows(self) -> int | None:
         """Return the rows of the feature's own table, or None where a vocabulary decides."""
         return None
+
+    @property
+    def made_of(self) -> tuple[str, ...]:
+        """The features of its side that a feature is made of; none where it is given itself.
+
+        What is made of others is never in a record, a column or a request.
+        """
+        return ()
+
+    def check_sources(self, sources: Sequence["FeatureKind"]) -> None:
+        """Check that the feature can be made of these, in the order of `made_of`.
+
+        Raises:
+            ValueError: It cannot; says of which.
+
+        """
+
+    def make(self, sources: Sequence["FeatureKind"], values: Sequence[Raw]) -> Raw:
+        """Return what `words` takes, from parsed values of the features it is made of."""
+        raise NotImplementedError
+
+    def is_word(self, word: str) -> bool:
+        """Whether this may stand in the feature's table."""
+        return word != PADDING_TOKEN and MISSING_TOKEN not in word
+
+    @property
+    def rows_by(self) -> tuple[object, ...]:
+        """What decides which row a word has; features of one table have to agree on it."""
+        return ()
 
     @classmethod
     @abstractmethod

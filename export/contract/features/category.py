@@ -5,23 +5,20 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
 
 from export.contract.features.base import (
-    FIRST_WORD_ROW,
     MISSING_ROW,
     MISSING_TOKEN,
     UNKNOWN_ROW,
     Array,
-    FeatureKind,
     Form,
     Input,
     Raw,
-    TableName,
     Tables,
     check_word,
     some_words,
 )
+from export.contract.features.vocabulary import Worded, bucket_rows, word_rows
 
 if TYPE_CHECKING:
     from export.contract.encoder import Graph
@@ -30,12 +27,10 @@ if TYPE_CHECKING:
 EXPECTED = "a non-empty word, a whole number, true, false or null"
 
 
-class Category(FeatureKind):
-    """One word; words seen fewer than `min_count` times share the row of unknown words."""
+class Category(Worded):
+    """One word, which has one row of a table."""
 
     kind: Literal["category"] = "category"
-    table: TableName | None = None
-    min_count: int = Field(2, ge=1)
 
     gives = frozenset({"category"})
 
@@ -55,6 +50,10 @@ class Category(FeatureKind):
     def words(self, value: Raw) -> Iterable[str]:
         """Return the word itself."""
         return () if value is None else (str(value),)
+
+    def token(self, value: Raw) -> str:
+        """Return what a tower file takes for a parsed value."""
+        return MISSING_TOKEN if value is None else self.tokens([str(value)])[0]
 
     @property
     def column_type(self) -> pa.DataType:
@@ -77,10 +76,7 @@ class Category(FeatureKind):
         """Fill `strings` [batch, features]."""
         if not features:
             return {}
-        rows = [
-            [MISSING_TOKEN if (word := record.get(name)) is None else word for name in features]
-            for record in records
-        ]
+        rows = [[f.token(record.get(name)) for name, f in features.items()] for record in records]
         return {"strings": np.array(rows, dtype=object).reshape(len(rows), len(features))}
 
     @classmethod
@@ -94,9 +90,16 @@ class Category(FeatureKind):
         keys: list[str] = []
         rows: list[int] = []
         for name in features:
-            words = tables[name]
+            words = tables.get(name, ())  # a hashed vocabulary has none
             keys += [f"{name}\x1f{MISSING_TOKEN}", *(f"{name}\x1f{word}" for word in words)]
-            rows += [MISSING_ROW, *range(FIRST_WORD_ROW, FIRST_WORD_ROW + len(words))]
+            rows += [MISSING_ROW, *word_rows(words)]
         prefix = graph.constant(np.array([f"{name}\x1f" for name in features], dtype=object))
         named = graph.node("StringConcat", [prefix, "strings"])
-        graph.emit_ids(graph.lookup(named, keys, rows, default=UNKNOWN_ROW))
+        row = graph.lookup(named, keys, rows, default=UNKNOWN_ROW)
+        buckets = np.array([[f.buckets or 0 for f in features.values()]])
+        if buckets.any():
+            unknown = graph.node("Equal", [row, graph.constant(np.array(UNKNOWN_ROW))])
+            is_bucket = graph.node("And", [unknown, graph.constant(buckets > 0)])
+            row = bucket_rows("strings", row, is_bucket, buckets, graph)
+        graph.emit_ids(row)
+        graph.offer(list(features), "strings", row)

@@ -9,7 +9,9 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from export.contract.features.base import (
+    FARTHEST,
     FIRST_WORD_ROW,
+    LIMIT,
     MISSING_ROW,
     Array,
     FeatureKind,
@@ -24,9 +26,6 @@ if TYPE_CHECKING:
     from export.contract.encoder import Graph
 
 EXPECTED = "a finite number or null"
-LIMIT = float(np.finfo(np.float32).max)
-FARTHEST = 1e12
-"""Scaled values are held within this, or one absurd number would overflow a tower to NaN."""
 
 Bounded = Annotated[float, Field(ge=-LIMIT, le=LIMIT, allow_inf_nan=False)]
 

@@ -10,17 +10,16 @@ from pydantic import Field, model_validator
 from export.contract.features.base import (
     MISSING_TOKEN,
     Array,
-    FeatureKind,
     Form,
     Input,
     Mismatch,
     Raw,
-    TableName,
     Tables,
     check_word,
     some_words,
 )
-from export.contract.features.tags import bag_graph, long_enough, pad
+from export.contract.features.tags import long_enough, pad
+from export.contract.features.vocabulary import Worded, bag_graph
 
 if TYPE_CHECKING:
     from export.contract.encoder import Graph
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 EXPECTED = "a list of non-empty words, oldest first, or null"
 
 
-class SequenceFeature(FeatureKind):
+class SequenceFeature(Worded):
     """Words in order of time, oldest first; the newest `max_length` are kept.
 
     `max_length` is the `n` of an aggregate `last` unless given. In a table a text cell is split
@@ -37,8 +36,6 @@ class SequenceFeature(FeatureKind):
     """
 
     kind: Literal["sequence"] = "sequence"
-    table: TableName | None = None
-    min_count: int = Field(2, ge=1)
     max_length: int = Field(50, ge=1)
     separator: str = Field(",", min_length=1)
 
@@ -92,16 +89,17 @@ class SequenceFeature(FeatureKind):
     ) -> dict[str, Array]:
         """Fill `<feature>` [batch, length]."""
         return {
-            name: pad([_newest(record.get(name), feature.max_length) for record in records])
+            name: pad([feature._newest(record.get(name)) for record in records])
             for name, feature in features.items()
         }
 
     @classmethod
     def graph(cls, features: Mapping[str, Self], tables: Tables, graph: "Graph") -> None:
         """Look each sequence up in its table."""
-        for name in features:
-            bag_graph(name, tables[name], graph)
+        for name, feature in features.items():
+            bag_graph(name, name, feature, tables.get(name, ()), graph)
 
-
-def _newest(value: Raw, length: int) -> list[str]:
-    return value[-length:] if isinstance(value, list) else [MISSING_TOKEN]
+    def _newest(self, value: Raw) -> list[str]:
+        if not isinstance(value, list):
+            return [MISSING_TOKEN]
+        return self.tokens(value[-self.max_length :])

@@ -8,23 +8,18 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from export.contract.features.base import (
-    FIRST_WORD_ROW,
-    MISSING_ROW,
     MISSING_TOKEN,
-    PADDING_ROW,
     PADDING_TOKEN,
-    UNKNOWN_ROW,
     Array,
-    FeatureKind,
     Form,
     Input,
     Mismatch,
     Raw,
-    TableName,
     Tables,
     check_word,
     some_words,
 )
+from export.contract.features.vocabulary import Worded, bag_graph
 
 if TYPE_CHECKING:
     from export.contract.encoder import Graph
@@ -35,7 +30,7 @@ WEIGHTED = "a mapping of words to finite weights above 0, or null"
 LIGHTEST, HEAVIEST = 1e-30, 1e30  # not 0 in float32, and fifty of these still add up
 
 
-class Tags(FeatureKind):
+class Tags(Worded):
     """A bag of words, pooled by a (weighted) mean of their rows; an empty bag is a known one.
 
     With `weights`, a value is `{word: weight}`; otherwise a list of words. In a table a text
@@ -45,8 +40,6 @@ class Tags(FeatureKind):
     """
 
     kind: Literal["tags"] = "tags"
-    table: TableName | None = None
-    min_count: int = Field(2, ge=1)
     max_length: int = Field(50, ge=1)
     separator: str = Field(",", min_length=1)
     weights: bool = False
@@ -131,7 +124,7 @@ class Tags(FeatureKind):
         """Fill `<feature>` [batch, length] and its weights; the first `max_length` words stay."""
         arrays: dict[str, Array] = {}
         for name, feature in features.items():
-            bags = [_as_words(record.get(name))[: feature.max_length] for record in records]
+            bags = [feature._first(record.get(name)) for record in records]
             arrays[name] = pad(bags)
             if feature.weights:
                 weights = np.zeros(arrays[name].shape, dtype=np.float32)
@@ -145,8 +138,13 @@ class Tags(FeatureKind):
     @classmethod
     def graph(cls, features: Mapping[str, Self], tables: Tables, graph: "Graph") -> None:
         """Look each bag up in its table; weights need no encoding."""
-        for name in features:
-            bag_graph(name, tables[name], graph)
+        for name, feature in features.items():
+            bag_graph(name, name, feature, tables.get(name, ()), graph)
+
+    def _first(self, value: Raw) -> list[str]:
+        if not isinstance(value, list | dict):
+            return [MISSING_TOKEN]
+        return self.tokens(list(value)[: self.max_length])
 
 
 def long_enough(data: object, option: str) -> object:
@@ -180,12 +178,6 @@ def _weighted(value: object) -> dict[str, float]:
     return {check_word(word, WEIGHTED): float(weight) for word, weight in value.items()}
 
 
-def _as_words(value: Raw) -> list[str]:
-    if value is None:
-        return [MISSING_TOKEN]
-    return list(value) if isinstance(value, list | dict) else [str(value)]
-
-
 def pad(bags: Sequence[Sequence[str]]) -> Array:
     """Return the bags as one object array [batch, max(1, longest)], padded with ""."""
     length = max(1, max(map(len, bags), default=1))
@@ -193,10 +185,3 @@ def pad(bags: Sequence[Sequence[str]]) -> Array:
     for row, bag in zip(padded, bags, strict=True):
         row[: len(bag)] = bag
     return padded
-
-
-def bag_graph(name: str, words: Sequence[str], graph: "Graph") -> None:
-    """Look the words of one input up: padding, missing and unknown words have their rows."""
-    keys = [PADDING_TOKEN, MISSING_TOKEN, *words]
-    rows = [PADDING_ROW, MISSING_ROW, *range(FIRST_WORD_ROW, FIRST_WORD_ROW + len(words))]
-    graph.emit_bag(name, graph.lookup(name, keys, rows, default=UNKNOWN_ROW))

@@ -10,16 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from export.contract.errors import RecordError
 from export.contract.features import (
     KINDS,
     MISSING_ROW,
     PADDING_ROW,
+    Cross,
     Feature,
     FeatureKind,
     Mismatch,
     Number,
     SequenceFeature,
     Tags,
+    Vector,
 )
 from export.contract.schema import SIDES, Schema, SideName, shared_tables, table_of
 from tests.export.contract.encoded import WORDS, encode, parsed, schema_of
@@ -38,7 +41,16 @@ VARIANTS: list[dict[str, Any]] = [
     {"kind": "tags", "table": "words", "weights": True, "separator": "|"},
     {"kind": "sequence", "max_length": 4},
     {"kind": "sequence", "table": "words", "separator": ";"},
+    {"kind": "category", "vocabulary": "hashed", "buckets": 7},
+    {"kind": "tags", "vocabulary": "hashed", "buckets": 7, "weights": True},
+    {"kind": "sequence", "vocabulary": "hashed", "buckets": 1, "table": "words"},
+    {"kind": "tags", "vocabulary": "given", "words_from": "words.txt"},
+    {"kind": "vector", "size": 3},
+    {"kind": "vector", "size": 2, "normalise": True},
 ]
+
+
+FLOATS = st.floats(allow_nan=False, allow_infinity=False, width=32)
 
 
 def name_of(options: dict[str, Any]) -> str:
@@ -48,7 +60,7 @@ def name_of(options: dict[str, Any]) -> str:
 def schema_with(options: dict[str, Any], side: SideName = "item") -> Schema:
     """Return a schema with the feature `f`, over WORDS where it has a vocabulary."""
     feature = FEATURE.validate_python(options)
-    has_words = feature.form != "value" and feature.own_rows() is None
+    has_words = feature.form in ("id", "bag") and feature.own_rows() is None
     tables = {table_of(side, "f", feature): WORDS} if has_words else {}
     return schema_of({"f": options}, tables, side=side)
 
@@ -60,9 +72,12 @@ def invented(schema: Schema, count: int, side: SideName = "item") -> list[dict[s
     return [{"f": feature.invent(words, rng)} if rng.random() < 0.8 else {} for _ in range(count)]
 
 
+MADE = {"cross"}  # of other features, and so with tests of its own in test_cross.py
+
+
 def test_every_member_stands_in_the_tests_of_the_family() -> None:
     kinds = {kind.model_fields["kind"].default for kind in KINDS}
-    assert {options["kind"] for options in VARIANTS} == kinds
+    assert {options["kind"] for options in VARIANTS} == kinds - MADE
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -126,10 +141,10 @@ class TestEveryMember:
         schema = schema_with(options, side)
         known = [record for record in invented(schema, 40, side) if record]
         arrays = encode(schema, [*known, {}], side=side)
-        if "values" in arrays:
-            assert np.isnan(arrays["values"]).ravel().tolist() == [False] * len(known) + [True]
+        rows = next(arrays[name] for name in ("ids", "values", "f") if name in arrays)
+        if rows.dtype == np.float32:
+            assert np.isnan(rows).all(axis=1).tolist() == [False] * len(known) + [True]
             return
-        rows = arrays["ids" if "ids" in arrays else "f"]
         assert (rows[:, 0] == MISSING_ROW).tolist() == [False] * len(known) + [True]
 
     def test_rows_stay_inside_the_table_and_values_inside_their_bound(
@@ -140,9 +155,12 @@ class TestEveryMember:
         hostile = [-3e38, 3e38, 0.0] if isinstance(feature, Number) else ["", "\x1f", "\0", "red\0"]
         wrap = isinstance(feature, (Tags, SequenceFeature))
         raw = [{"f": [value] if wrap else value} for value in hostile]
+        if isinstance(feature, Vector):
+            raw = [{"f": (value,) * (feature.size or 1)} for value in (-3e38, 3e38, 1e-45, 0.0)]
         arrays = encode(schema, [*raw, *invented(schema, 60, side)], side=side)
-        if feature.form == "value":  # no table; what holds it instead is a bound
-            assert np.nanmax(np.abs(arrays["values"])) <= 1e12
+        if feature.form in ("value", "vector"):  # no table; what holds it instead is a bound
+            found = arrays["values" if feature.form == "value" else "f"]
+            assert np.nanmax(np.abs(found)) <= 1e12
             return
         rows = arrays["ids" if "ids" in arrays else "f"]
         assert rows.min() >= PADDING_ROW
@@ -170,13 +188,19 @@ CHANGES = [
     Change("number", "buckets", [1, 2], 1.5, {"kind": "number", "mean": 0.0, "scale": 1.0}),
     Change("tags", "max_length", 1, ["red", "blue"], {"kind": "tags"}),
     Change("sequence", "max_length", 1, ["red", "blue"], {"kind": "sequence"}),
+    Change("vector", "normalise", True, (3.0, 4.0), {"kind": "vector", "size": 2}),
 ]
 # What these change lies elsewhere: the words that training keeps, which table they share, how a
-# text cell is read, and whether there is an input of weights.
+# text cell is read, whether there is an input of weights, and how wide a tower's vector is.
+WORDED = ("category", "tags", "sequence")
+VOCABULARY = ("table", "min_count", "vocabulary", "words_from", "buckets", "hash")
 ELSEWHERE = {
-    *[("category", o) for o in ("table", "min_count")],
-    *[("tags", o) for o in ("table", "min_count", "separator", "weights")],
-    *[("sequence", o) for o in ("table", "min_count", "separator")],
+    *[(kind.model_fields["kind"].default, "dim") for kind in KINDS],
+    *[(kind, o) for kind in WORDED for o in VOCABULARY],
+    *[("tags", o) for o in ("separator", "weights")],
+    ("sequence", "separator"),
+    ("vector", "size"),
+    *[("cross", o) for o in (*VOCABULARY, "of")],
 }
 
 
@@ -201,7 +225,7 @@ def test_option_changes_the_encoding(change: Change) -> None:
     assert results[0] != results[1]
 
 
-@pytest.mark.parametrize("kind", ["category", "tags", "sequence"])
+@pytest.mark.parametrize("kind", WORDED)
 def test_equal_table_names_share_one_vocabulary(kind: str) -> None:
     schema = schema_of(
         {"a": {"kind": kind, "table": "t"}, "b": {"kind": kind}}, {"t": [], "item.b": []}
@@ -256,6 +280,18 @@ REFUSED: list[tuple[dict[str, Any], object, str]] = [
     ({"kind": "sequence"}, "a", "oldest first"),
     ({"kind": "sequence"}, {"a": 1}, "oldest first"),
     ({"kind": "sequence"}, [["a"]], "oldest first"),
+    ({"kind": "vector", "size": 2}, [1.0], "a list of 2 finite numbers, or null; this has 1"),
+    ({"kind": "vector"}, [], "a list of 1 to 65536 finite numbers, or null; this has 0"),
+    ({"kind": "vector"}, 1.0, "a list"),
+    ({"kind": "vector"}, "1,2", "a list"),
+    ({"kind": "vector"}, {"a": 1.0}, "a list"),
+    ({"kind": "vector"}, [1.0, None], "finite numbers"),
+    ({"kind": "vector"}, [1.0, "2"], "finite numbers"),
+    ({"kind": "vector"}, [True], "finite numbers"),
+    ({"kind": "vector"}, [[1.0]], "finite numbers"),
+    ({"kind": "vector"}, [float("nan"), 1.0], "finite numbers"),
+    ({"kind": "vector"}, [float("inf")], "finite numbers"),
+    ({"kind": "vector"}, [10**400], "finite numbers"),
 ]
 
 
@@ -280,6 +316,8 @@ def test_wrong_value_is_refused_with_what_would_be_right(
         ({"kind": "tags"}, [], []),
         ({"kind": "sequence"}, [], []),
         ({"kind": "tags", "weights": True}, {}, {}),
+        ({"kind": "vector"}, [1, 0.5], (1.0, 0.5)),
+        ({"kind": "vector", "size": 1}, (0.1,), (float(np.float32(0.1)),)),
     ],
 )
 def test_value_is_read_as_its_kind_means_it(
@@ -323,6 +361,26 @@ def test_bad_number_cell_is_refused(cell: str) -> None:
         Number().cell(cell)
 
 
+@pytest.mark.parametrize(
+    ("cell", "read"),
+    [
+        ("1,2.5", (1.0, 2.5)),
+        (" 1 , 2.5 ", (1.0, 2.5)),
+        ("1 2.5", (1.0, 2.5)),
+        ([1.0, 2.5], (1.0, 2.5)),
+        ([float("nan")] * 2, None),
+    ],
+)
+def test_vector_cell_is_read(cell: object, read: object) -> None:
+    assert Vector(size=2).cell(cell) == read
+
+
+@pytest.mark.parametrize("cell", ["1", "1,2,3", "1,,2", "a,b", "1;2", "nan,1", [1.0], [1.0, None]])
+def test_bad_vector_cell_is_refused(cell: object) -> None:
+    with pytest.raises(Mismatch, match="a list of 2 finite numbers"):
+        Vector(size=2).cell(cell)
+
+
 def test_number_cell_reads_text_and_takes_nan_for_missing() -> None:
     assert [Number().cell(cell) for cell in (" 2.5 ", "1e3", " ", float("nan"), 4)] == [
         2.5,
@@ -348,6 +406,9 @@ BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"kind": "number", "scale": 0}, "greater than"),
     ({"kind": "number", "mean": float("nan")}, "finite|nan|less than|greater than"),
     ({"kind": "number", "standardise": False, "mean": 1}, "standardise"),
+    ({"kind": "vector", "size": 0}, "greater than"),
+    ({"kind": "vector", "aggregate": "count"}, "cannot hold"),
+    ({"kind": "category", "dim": 0}, "greater than"),
     ({"kind": "category", "table": "user.country"}, "pattern"),
     ({"kind": "category", "min_count": 0}, "greater than"),
     ({"kind": "tags", "aggregate": "profile", "of": "t", "weights": False}, "weights"),
@@ -417,7 +478,22 @@ class TestFit:
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_fit_leaves_nothing_blank(self, kind: type[FeatureKind]) -> None:
-        assert kind().fit([]).is_fitted
+        values = [(1.0, 2.0)] if kind is Vector else []
+        needed = {"of": ("a", "b")} if kind is Cross else {}
+        assert kind(**needed).fit(values).is_fitted
+
+    def test_vector_learns_its_length(self) -> None:
+        fitted = Vector().fit([None, (1.0, 2.0), (3.0, 4.0)])
+        assert (fitted.size, fitted.is_fitted, Vector().is_fitted) == (2, True, False)
+
+    def test_vectors_of_several_lengths_are_refused_with_both(self) -> None:
+        with pytest.raises(Mismatch, match="one length; got some of 2 and of 3"):
+            Vector().fit([(1.0, 2.0), (1.0, 2.0, 3.0)])
+
+    def test_vector_without_any_value_has_to_be_given_its_length(self) -> None:
+        with pytest.raises(Mismatch, match="`size`; got neither"):
+            Vector().fit([None])
+        assert Vector(size=3).fit([]).size == 3
 
     def test_unfitted_number_says_so(self) -> None:
         assert not Number().is_fitted
@@ -430,3 +506,27 @@ def test_any_text_is_encoded(words: list[str]) -> None:
     rows = encode(schema, parsed(schema, [{"f": words}]))["f"][0]
     expected = [3 + WORDS.index(word) if word in WORDS else 2 for word in words]
     assert rows.tolist() == (expected or [0])
+
+
+@given(st.lists(FLOATS, min_size=1, max_size=5))
+def test_normalised_vector_has_length_one_unless_it_is_all_zero(numbers: list[float]) -> None:
+    schema = schema_with({"kind": "vector", "size": len(numbers), "normalise": True})
+    found = encode(schema, [{"f": tuple(numbers)}])["f"][0].astype(np.float64)
+    if not any(numbers):
+        assert np.isnan(found).all()
+        return
+    largest = max(map(abs, numbers))
+    expected = np.array(numbers) / largest
+    np.testing.assert_allclose(found, expected / np.linalg.norm(expected), atol=1e-6)
+
+
+def test_vector_as_it_is_keeps_its_numbers_zeros_too() -> None:
+    schema = schema_with({"kind": "vector", "size": 2})
+    found = encode(schema, [{"f": (0.0, 0.0)}, {"f": (0.5, -7.0)}, {}])["f"]
+    np.testing.assert_array_equal(found, np.float32([[0, 0], [0.5, -7], [np.nan, np.nan]]))
+
+
+def test_vector_that_fits_no_others_is_told_with_its_feature() -> None:
+    side = schema_with({"kind": "vector", "size": 2}).item
+    with pytest.raises(RecordError, match=r"feature 'f': .* a list of 2 .*; this has 1"):
+        side.pack([{"f": (1.0,)}], [False])

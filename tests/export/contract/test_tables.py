@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -33,6 +34,7 @@ SIDE = Side.model_validate(
         "preference": {
             "recent": {"kind": "sequence"},
             "taste": {"kind": "tags", "weights": True},
+            "photo": {"kind": "vector", "size": 2},
         },
     }
 )
@@ -46,6 +48,7 @@ RECORD = st.fixed_dictionaries(
         "price": st.floats(-1e30, 1e30),
         "recent": st.lists(WORD, max_size=4),
         "taste": st.dictionaries(WORD, st.floats(1e-9, 1e9), max_size=4),
+        "photo": st.tuples(*[st.floats(-4, 4, width=32)] * 2),
     },
 )
 
@@ -231,6 +234,29 @@ class TestRecords:
         table = pa.table({"item_id": [str(n) for n in range(1000)], "recent": lists})
         pyarrow.parquet.write_table(table, path, row_group_size=7)
         assert [r["recent"] for r in read_records(path, SIDE, "item_id").records] == lists
+
+    @pytest.mark.parametrize(
+        "kind", [pa.list_(pa.float64()), pa.list_(pa.float32(), 2), pa.large_list(pa.float16())]
+    )
+    def test_vectors_are_read_from_lists_of_any_storage(
+        self, tmp_path: Path, kind: pa.DataType
+    ) -> None:
+        values = [np.float16([0.5, 2]), None, np.float16([3, 4])]
+        path = parquet(tmp_path, item_id=["a", "b", "c"], photo=pa.array(values, kind))
+        found = read_records(path, SIDE, "item_id").records
+        assert found == [{"photo": (0.5, 2.0)}, {}, {"photo": (3.0, 4.0)}]
+
+    def test_vectors_are_read_from_text(self, tmp_path: Path) -> None:
+        path = csv(tmp_path, 'item_id,photo\na,"0.5,2"\nb,3 4\nc,\n')
+        found = read_records(path, SIDE, "item_id").records
+        assert found == [{"photo": (0.5, 2.0)}, {"photo": (3.0, 4.0)}, {}]
+
+    def test_vector_of_another_length_names_its_row(self, tmp_path: Path) -> None:
+        path = csv(tmp_path, 'item_id,photo\na,"0.5,2"\nb,3\n')
+        assert fault_of(path) == (
+            "column 'photo', row 2: got '3', expected a list of 2 finite numbers, or null; "
+            "this has 1"
+        )
 
     def test_other_columns_are_extras(self, tmp_path: Path) -> None:
         table = read_records(parquet(tmp_path, item_id=["a"], maker=["m"], x=[3]), SIDE, "item_id")

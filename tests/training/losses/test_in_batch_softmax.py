@@ -1,34 +1,11 @@
 import math
-from dataclasses import replace
-from typing import get_args
 
 import pytest
 import torch
 from pydantic import ValidationError
-from torch import Tensor
 
-from training.losses import LossConfig
-from training.losses.base import Scored
+from tests.training.losses.made import LOG_Q, SCORES, batch, cell
 from training.losses.in_batch_softmax import InBatchSoftmax
-
-MEMBERS = get_args(LossConfig) or (LossConfig,)
-SCORES = [[0.9, 0.5, -0.2], [0.1, 0.6, 0.3], [0.4, 0.2, 0.7]]
-LOG_Q = [-1.0, -2.0, -3.0]
-
-
-def batch(scores: list[list[float]] | Tensor | None = None, **changes: Tensor) -> Scored:
-    """Return a batch whose items are all different, none known, none cold, of equal weight."""
-    found = torch.as_tensor(SCORES if scores is None else scores)
-    rows = len(found)
-    plain = Scored(
-        scores=found,
-        same_item=torch.eye(rows, dtype=torch.bool),
-        known_positive=torch.zeros(rows, rows, dtype=torch.bool),
-        cold=torch.zeros(rows, dtype=torch.bool),
-        log_q=torch.tensor(LOG_Q[:rows]),
-        weight=torch.ones(rows),
-    )
-    return replace(plain, **changes)
 
 
 def by_hand(logits: list[list[float]], weights: list[float] | None = None) -> float:
@@ -40,46 +17,31 @@ def by_hand(logits: list[list[float]], weights: list[float] | None = None) -> fl
     return sum(w * one for w, one in zip(weights, losses, strict=True)) / sum(weights)
 
 
-def cell(row: int, column: int) -> Tensor:
-    mask = torch.zeros(3, 3, dtype=torch.bool)
-    mask[row, column] = True
-    return mask
-
-
-@pytest.mark.parametrize("member", MEMBERS)
-def test_a_batch_of_one_gives_a_finite_loss(member: type[InBatchSoftmax]) -> None:
-    assert torch.isfinite(member()(batch([[0.3]])))
-
-
-@pytest.mark.parametrize("member", MEMBERS)
-def test_rows_without_weight_give_no_loss_and_no_gradient(member: type[InBatchSoftmax]) -> None:
-    scores = torch.tensor(SCORES, requires_grad=True)
-    loss = member()(batch(scores, weight=torch.zeros(3)))
-    loss.backward()  # type: ignore[no-untyped-call]
-    assert loss.item() == 0
-    assert scores.grad is not None
-    assert not scores.grad.any()
-
-
-@pytest.mark.parametrize("member", MEMBERS)
-def test_a_higher_score_of_the_own_item_lowers_the_loss(member: type[InBatchSoftmax]) -> None:
-    better = torch.tensor(SCORES) + 0.1 * torch.eye(3)
-    assert member()(batch(better)) < member()(batch())
-
-
-@pytest.mark.parametrize("member", MEMBERS)
-def test_the_loss_is_the_mean_over_weights(member: type[InBatchSoftmax]) -> None:
-    loss = member()
-    alone = [loss(batch(weight=torch.eye(3)[row])).item() for row in range(3)]
-    found = loss(batch(weight=torch.tensor([1.0, 3.0, 0.0]))).item()
-    assert found == pytest.approx((alone[0] + 3 * alone[1]) / 4)
-    assert len(set(alone)) == 3
-
-
 def test_the_softmax_equals_its_formula_worked_by_hand() -> None:
     logits = [[s / 0.5 - q for s, q in zip(row, LOG_Q, strict=True)] for row in SCORES]
     found = InBatchSoftmax(temperature=0.5)(batch(weight=torch.tensor([1.0, 2.0, 0.5])))
     assert found.item() == pytest.approx(by_hand(logits, [1.0, 2.0, 0.5]), rel=1e-6)
+
+
+def test_its_gradient_is_the_chance_less_the_answer() -> None:
+    scores = torch.tensor(SCORES, requires_grad=True)
+    InBatchSoftmax(temperature=0.5)(batch(scores, weight=torch.tensor([1.0, 3.0, 0.0]))).backward()
+    chance = (torch.tensor(SCORES) / 0.5 - torch.tensor(LOG_Q)).softmax(1)
+    share = torch.tensor([[0.25], [0.75], [0.0]])
+    assert scores.grad is not None
+    torch.testing.assert_close(scores.grad, share * (chance - torch.eye(3)) / 0.5)
+
+
+def test_only_candidates_are_negatives() -> None:
+    alone = InBatchSoftmax()(batch(candidate=torch.zeros(3, 3, dtype=torch.bool)))
+    assert alone.item() == 0
+    one = InBatchSoftmax(logq="off", temperature=1)(batch(candidate=cell(0, 1)))
+    assert one.item() == pytest.approx(math.log(1 + math.exp(0.5 - 0.9)) / 3)
+
+
+def test_candidates_beyond_the_batch_are_negatives_too() -> None:
+    wider = torch.tensor([[*row, 0.8] for row in SCORES])
+    assert InBatchSoftmax(logq="off")(batch(wider)) > InBatchSoftmax(logq="off")(batch())
 
 
 def test_temperature_divides_the_scores() -> None:

@@ -1,0 +1,159 @@
+"""Vector: given numbers of one length, such as an embedding of an image or a text."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from export.contract.errors import Fault, RecordError
+from export.contract.features.base import (
+    FARTHEST,
+    LIMIT,
+    Array,
+    FeatureKind,
+    Form,
+    Input,
+    Mismatch,
+    Raw,
+    Tables,
+)
+
+if TYPE_CHECKING:
+    from export.contract.encoder import Graph
+
+WIDEST = 65_536
+
+
+class Vector(FeatureKind):
+    """A dense vector; a tower maps it to the feature's width, or has a learned vector if missing.
+
+    `size` is the length of the training data's vectors unless given. `normalise` brings it to
+    length 1 first; a vector of zeros has no direction then, and is missing. Numbers are float32.
+    """
+
+    kind: Literal["vector"] = "vector"
+    size: int | None = Field(None, ge=1, le=WIDEST)
+    normalise: bool = False
+
+    @property
+    def form(self) -> Form:
+        """Several floats."""
+        return "vector"
+
+    def parse(self, value: object) -> Raw:
+        """Read a list of finite numbers; they are rounded to float32."""
+        if value is None:
+            return None
+        if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+            raise Mismatch(self._expected())
+        numbers = list(value)
+        if not {type(number) for number in numbers} <= {int, float}:
+            raise Mismatch(self._expected())
+        if len(numbers) != (self.size or len(numbers)) or not 1 <= len(numbers) <= WIDEST:
+            raise Mismatch(f"{self._expected()}; this has {len(numbers)}")
+        if not all(abs(number) <= LIMIT for number in numbers):
+            raise Mismatch(self._expected())
+        return tuple(np.array(numbers, dtype=np.float32).tolist())
+
+    def _expected(self) -> str:
+        return f"a list of {self.size or f'1 to {WIDEST}'} finite numbers, or null"
+
+    def cell(self, value: object) -> Raw:
+        """Read one cell: a list, or numbers parted by commas or spaces; NaN only is missing."""
+        if isinstance(value, str):
+            return self.text(value) if value.strip() else None
+        if isinstance(value, list) and value and all(number != number for number in value):
+            return None
+        return self.parse(value)
+
+    def text(self, value: str) -> Raw:
+        """Read numbers parted by commas or spaces."""
+        try:
+            numbers = [float(part) for part in re.split(r"\s*,\s*|\s+", value.strip())]
+        except ValueError:
+            raise Mismatch(self._expected()) from None
+        return self.parse(numbers)
+
+    def fit(self, values: Iterable[Raw]) -> Self:
+        """Learn the length.
+
+        Raises:
+            Mismatch: There is no value, or values have several lengths.
+
+        """
+        sizes = sorted({len(value) for value in values if isinstance(value, tuple)})
+        if len(sizes) > 1:
+            raise Mismatch(f"vectors of one length; got some of {sizes[0]} and of {sizes[-1]}")
+        if not sizes and self.size is None:
+            raise Mismatch("vectors in the train rows, or `size`; got neither")
+        return self.model_copy(update={"size": self.size or sizes[0]})
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the length is known."""
+        return self.size is not None
+
+    @property
+    def column_type(self) -> pa.DataType:
+        """A list of 32-bit floats."""
+        return pa.list_(pa.float32())
+
+    def invent(self, words: Sequence[str], rng: np.random.Generator) -> Raw:
+        """Draw each number from a normal distribution."""
+        del words
+        return self.parse(rng.standard_normal(self.size or 1).tolist())
+
+    @classmethod
+    def inputs(cls, features: Mapping[str, Self]) -> list[Input]:
+        """Each vector is an input of its own, a row of NaN meaning missing."""
+        return [Input(name, "float32", ("batch", f.size or 1)) for name, f in features.items()]
+
+    @classmethod
+    def pack(
+        cls, features: Mapping[str, Self], records: Sequence[Mapping[str, Raw]]
+    ) -> dict[str, Array]:
+        """Fill `<feature>` [batch, size].
+
+        Raises:
+            RecordError: A vector has another length, which only fitting to others could show.
+
+        """
+        arrays: dict[str, Array] = {}
+        for name, feature in features.items():
+            rows = np.full((len(records), feature.size or 1), np.nan, dtype=np.float32)
+            for row, record in zip(rows, records, strict=True):
+                value = record.get(name)
+                if isinstance(value, tuple):
+                    if len(value) != len(row):
+                        expected = f"{feature._expected()}; this has {len(value)}"
+                        raise RecordError([Fault.of(name, value, expected)])
+                    row[:] = value
+            arrays[name] = rows
+        return arrays
+
+    @classmethod
+    def graph(cls, features: Mapping[str, Self], tables: Tables, graph: "Graph") -> None:
+        """Bring each to length 1 where asked; otherwise hold it within what a tower can bear."""
+        for name, feature in features.items():
+            encoded = _direction(name, graph) if feature.normalise else _bounded(name, graph)
+            graph.emit_vector(name, encoded, feature.size or 1)
+
+
+def _direction(name: str, graph: "Graph") -> str:
+    """Divide by the length; 0 / 0 is NaN, and so a vector of zeros is missing.
+
+    Dividing by the largest number first keeps its square finite.
+    """
+    axis = graph.constant(np.array([1]))
+    largest = graph.node("ReduceMax", [graph.node("Abs", [name]), axis], keepdims=1)
+    scaled = graph.node("Div", [name, largest])
+    return graph.node("Div", [scaled, graph.node("ReduceL2", [scaled, axis], keepdims=1)])
+
+
+def _bounded(name: str, graph: "Graph") -> str:
+    low, high = (graph.constant(np.array(end, dtype=np.float32)) for end in (-FARTHEST, FARTHEST))
+    value = graph.node("Min", [graph.node("Max", [name, low]), high])
+    return graph.node("Where", [graph.node("IsNaN", [name]), name, value])

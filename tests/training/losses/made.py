@@ -1,0 +1,59 @@
+"""Batches made by hand, for tests of losses."""
+
+from dataclasses import fields, replace
+
+import torch
+from torch import Tensor
+
+from training.losses.base import Scored
+
+SCORES = [[0.9, 0.5, -0.2], [0.1, 0.6, 0.3], [0.4, 0.2, 0.7]]
+LOG_Q = [-1.0, -2.0, -3.0]
+
+
+def batch(scores: list[list[float]] | Tensor | None = None, **changes: Tensor) -> Scored:
+    """Return a batch of clicked rows of equal weight, each held against all; or as changed.
+
+    Their items all differ, none is known or cold, and all rows are of one session.
+    """
+    found = torch.as_tensor(SCORES if scores is None else scores)
+    rows, columns = found.shape
+    plain = Scored(
+        scores=found,
+        own=torch.arange(rows),
+        is_positive=torch.ones(rows, dtype=torch.bool),
+        weight=torch.ones(rows),
+        candidate=torch.ones(rows, columns, dtype=torch.bool),
+        same_item=torch.eye(rows, columns, dtype=torch.bool),
+        known_positive=torch.zeros(rows, columns, dtype=torch.bool),
+        cold=torch.zeros(columns, dtype=torch.bool),
+        log_q=torch.tensor((LOG_Q * columns)[:columns]).expand(rows, columns),
+        sessions={"user_id": torch.zeros(rows, dtype=torch.int64)},
+    )
+    if "log_q" in changes:
+        changes["log_q"] = changes["log_q"].expand(rows, columns)
+    return replace(plain, **changes)
+
+
+def taken(whole: Scored, rows: list[int]) -> Scored:
+    """Return some of a batch's rows, held against the same candidates."""
+    by_row = {f.name: getattr(whole, f.name)[rows] for f in fields(whole) if f.name in BY_ROW}
+    sessions = {name: one[rows] for name, one in whole.sessions.items()}
+    return replace(whole, **by_row, sessions=sessions)
+
+
+BY_ROW = {"scores", "own", "is_positive", "weight", "candidate"} | {
+    "same_item",
+    "known_positive",
+    "log_q",
+}
+
+
+def cell(row: int, column: int) -> Tensor:
+    mask = torch.zeros(3, 3, dtype=torch.bool)
+    mask[row, column] = True
+    return mask
+
+
+def labels(*values: int) -> Tensor:
+    return torch.tensor(values, dtype=torch.bool)

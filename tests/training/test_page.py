@@ -1,0 +1,131 @@
+import copy
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from export.contract.run import RunLayout
+from training.evaluate import evaluate
+from training.page import page
+from training.subject import open_subject
+
+HOSTILE = "<script>alert(\"x\")</script> $x_1$ & '名'"
+VOID = {"meta", "br"}
+
+
+class Tags(HTMLParser):
+    """Collects tags, and holds that each is closed in its order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def tags(text: str) -> list[tuple[str, dict[str, str | None]]]:
+    parser = Tags()
+    parser.feed(text)
+    assert parser.open == []
+    return parser.seen
+
+
+@pytest.fixture(scope="module")
+def found(trained: RunLayout) -> dict[str, Any]:
+    subject = open_subject(trained.folder, None)
+    return evaluate([subject, subject], {"runs/rival": [subject]})
+
+
+def hostile(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the document with names that would like to be code."""
+    changed = copy.deepcopy(found)
+    changed["runs"] = [HOSTILE, "other"]
+    for part in ("slices", "lists", "rows", "paired", "curve"):
+        changed[part] = {n.replace("runs/rival", HOSTILE): v for n, v in changed[part].items()}
+    changed["features"]["item"]["content"] = [HOSTILE]
+    changed["training"][0]["run"] = HOSTILE
+    changed["popularity"] = HOSTILE
+    return changed
+
+
+def test_the_page_is_whole_and_asks_nothing_of_the_network(found: dict[str, Any]) -> None:
+    text = page(found)
+    seen = tags(text)
+    assert not {"script", "link", "img", "iframe", "object", "base"} & {tag for tag, _ in seen}
+    for _, attributes in seen:
+        assert not {"src", "srcset", "action", "data", "onload"} & attributes.keys()
+        for name in ("href", "xlink:href"):
+            assert (attributes.get(name) or "#").startswith("#")
+    assert not re.search(r"@import|url\((?!#)", text)
+    policy = [a["content"] for tag, a in seen if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy == ["default-src 'none'; style-src 'unsafe-inline'"]
+
+
+def test_names_that_would_like_to_be_code_are_text(found: dict[str, Any]) -> None:
+    text = page(hostile(found))
+    assert "script" not in {tag for tag, _ in tags(text)}
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;") > 10, "in tables and in the plots"
+    assert "$x_1$" in text, "no formula is made of a name"
+
+
+def test_the_plots_are_svg_that_stand_apart(found: dict[str, Any]) -> None:
+    drawn = re.findall(r"<svg.*?</svg>", page(hostile(found)), re.DOTALL)
+    assert len(drawn) == 5
+    clips = []
+    for one in drawn:
+        root = ElementTree.fromstring(one)
+        clips.append({e.get("id") for e in root.iter() if e.tag.endswith("clipPath")})
+        assert "metadata" not in one
+    assert len(set().union(*clips)) == sum(len(one) for one in clips)
+
+
+def test_the_page_says_what_the_document_says(found: dict[str, Any]) -> None:
+    text = page(found)
+    for scorer, slices in found["slices"].items():
+        assert scorer == "model" or scorer in text
+        for name in ("warm", "cold_item", "all", "item 1-5", "user >20"):
+            if name in slices:
+                assert f"{slices[name]['recall@100']:.4f}" in text
+    for figures in found["lists"].values():
+        assert f"{figures['coverage@100']:.4f}" in text
+    assert f"{found['paired']['popularity']['warm']['low']:+.3f}" in text
+    assert " and 1 more" in text, "two runs"
+
+
+def test_a_page_can_be_made_of_the_json(found: dict[str, Any]) -> None:
+    assert page(json.loads(json.dumps(found))) == page(found)
+
+
+def test_equal_documents_make_equal_pages(found: dict[str, Any]) -> None:
+    assert page(found) == page(copy.deepcopy(found))
+
+
+def test_what_is_not_known_is_left_out(found: dict[str, Any]) -> None:
+    bare = copy.deepcopy(found)
+    bare["training"] = [{"run": "a", "epochs": []}]
+    bare["scores"]["cold"] = None
+    bare["lists"]["model"]["diversity@100"] = None
+    bare["rows"]["model"]["all"]["auc"] = None
+    for scorer in bare["slices"]:
+        nothing = dict.fromkeys(bare["slices"][scorer]["warm"]) | {"users": 0}
+        bare["slices"][scorer]["warm"] = nothing  # all of its positives were left out
+        for part in ("slices", "rows"):
+            bare[part][scorer].pop("cold_both", None)
+    bare["spread"]["slices"]["model"]["warm"] = dict.fromkeys(nothing)
+    text = page(bare)
+    assert "The runs hold no figures of their training." in text
+    assert "cold_both (" not in text

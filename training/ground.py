@@ -1,0 +1,148 @@
+"""The ground that scorers are compared on: one data set, one split, its test rows and slices."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.contract.errors import DataError
+from export.contract.features import Category, Raw, Tags
+from export.contract.schema import Schema
+from training.auc import auc, gauc
+from training.baselines import ItemWords
+from training.config import TrainConfig
+from training.data import Data, read_data
+from training.figures import figure
+from training.lists import ListMetrics, Lists
+from training.metrics import Block, Indices, RankMetrics, Scores
+from training.parts import TEST, TRAIN, VALIDATION, Split
+from training.slices import FEW_SHOT, FINE, Slices, membership
+from training.split import make_split
+
+KS = (10, 100)
+LIST_K = 100
+Orders = dict[str, dict[str, float | None]]  # slice -> auc, gauc, users, rows
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one scorer was found to do."""
+
+    slices: dict[str, RankMetrics]
+    lists: ListMetrics
+    rows: Orders
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Data, split, and what of items has words; the same for every scorer that is compared."""
+
+    config: TrainConfig
+    data: Data
+    split: Split
+    columns: dict[str, list[Raw]]
+
+    @classmethod
+    def of(cls, config: TrainConfig, schema: Schema) -> "Ground":
+        """Read the data and split it.
+
+        Raises:
+            DataError: The data cannot be used, or the split leaves nothing to test.
+        """
+        data = read_data(config.data, config.user, config.item)
+        split = make_split(config.split, data, config.data.folder)
+        if not (split.part == TEST).any():
+            raise DataError(f"nothing to evaluate: the split has no test row ({split.counts()})")
+        return cls(config, data, split, content_columns(data, schema))
+
+    def data_for(self, config: TrainConfig) -> Data:
+        """Return the data as another configuration's features have it read."""
+        own = self.config
+        if (config.data, config.user, config.item) == (own.data, own.user, own.item):
+            return self.data
+        return read_data(config.data, config.user, config.item)
+
+    @cached_property
+    def slices(self) -> Slices:
+        """The test slices, with the few-shot buckets and those of the curve."""
+        return Slices.of(self.data, self.split, TEST, (*FEW_SHOT, *FINE))
+
+    @cached_property
+    def words(self) -> ItemWords | None:
+        """The content of items as words, where there is any."""
+        return ItemWords(self.columns) if self.columns else None
+
+    @cached_property
+    def tests(self) -> NDArray[np.int64]:
+        """The test rows."""
+        return self.split.rows(TEST)
+
+    @cached_property
+    def item_counts(self) -> NDArray[np.int64]:
+        """Rows of each item before test, shown or clicked: [items]."""
+        before = np.isin(self.split.part, (TRAIN, VALIDATION))
+        return np.bincount(self.data.interactions.item[before], minlength=len(self.data.items))
+
+    @property
+    def users(self) -> Indices:
+        """The users whose lists are looked at: those with a positive in `all`."""
+        return np.flatnonzero(np.diff(self.slices.named("all").relevant.starts))
+
+    def measure(self, scores: Scores, row_scores: NDArray[np.float32] | None = None) -> Measured:
+        """Measure a scorer; `row_scores` are those of the test rows, if it scores them otherwise.
+
+        Users are scored once, a block at a time.
+        """
+        whole = self.slices.named("all").search
+        cold = self.split.cold_items[TEST]
+        lists = Lists(whole, cold, self.words, LIST_K, self.users)
+        slices = self.slices.measure(scores, KS, lists.add)
+        if row_scores is None:
+            row_scores = self._row_scores(scores)
+        return Measured(slices, lists.figures(), self._orders(row_scores))
+
+    def curve(self, scores: Scores) -> dict[str, RankMetrics]:
+        """Measure a scorer on the buckets of the curve alone."""
+        names = {one.name for one in FINE}
+        fine = tuple(one for one in self.slices.slices if one.name in names)
+        return Slices(fine, self.slices.masked).measure(scores, (LIST_K,))
+
+    def _row_scores(self, scores: Scores) -> NDArray[np.float32]:
+        """Score the test rows, a chunk of users at a time."""
+        rows = self.data.interactions
+        user, item = rows.user[self.tests], rows.item[self.tests]
+        found = np.empty(len(user), dtype=np.float32)
+        distinct, place = np.unique(user, return_inverse=True)
+        order = np.argsort(place, kind="stable")
+        for start in range(0, len(distinct), 256):
+            block: Block = scores(distinct[start : start + 256].astype(np.int64))
+            first, last = np.searchsorted(place, (start, start + 256), sorter=order)
+            mine = order[first:last]
+            found[mine] = block[place[mine] - start, item[mine]]
+        return found
+
+    def _orders(self, scores: NDArray[np.float32]) -> Orders:
+        """Return AUC and GAUC of the exposed rows of each slice."""
+        rows = self.data.interactions
+        user, label = rows.user[self.tests], rows.label[self.tests]
+        found: Orders = {}
+        for name, mask in membership(self.data, self.split, TEST, self.tests).items():
+            if mask.any():
+                grouped = gauc(user[mask], scores[mask], label[mask])
+                found[name] = {
+                    "auc": figure(auc(scores[mask], label[mask])),
+                    "gauc": figure(grouped.value),
+                    "users": grouped.users,
+                    "rows": int(mask.sum()),
+                }
+        return found
+
+
+def content_columns(data: Data, schema: Schema) -> dict[str, list[Raw]]:
+    """Return the item content that has words, [items] each."""
+    return {
+        name: [record.get(name) for record in data.items.records]
+        for name, feature in schema.item.content.items()
+        if isinstance(feature, Category | Tags)
+    }

@@ -1,0 +1,176 @@
+"""The plots of a report, each as one inline SVG; whatever names they hold is text."""
+
+import io
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from training.slices import SLICES
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666")
+"""Told apart by those who see colours differently: Okabe and Ito, 2008."""
+MATURITY = ("#d55e00", "#f0b35a", "#7fb4d6", "#004c80")  # from no rows to many
+CURVE_TICKS = (0, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
+STYLE = {
+    "svg.fonttype": "none",  # text stays text: the page's own font, and small files
+    "text.parse_math": False,  # a `$` in a name is a `$`
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#999999",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.labelpad": 7,
+    "grid.color": "#e4e4e4",
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+}
+
+
+def training_curves(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Draw the loss and the validation recall@100 of each epoch; one line for each run."""
+    with _figure("training", (9, 3.4)) as (figure, out):
+        loss, recall = figure.subplots(1, 2)
+        slices = [name for name in SLICES if any(name in e for r in runs for e in r["epochs"])]
+        for number, run in enumerate(runs):
+            epochs = [one["epoch"] for one in run["epochs"]]
+            losses = [one["loss"] for one in run["epochs"]]
+            loss.plot(epochs, losses, color=COLOURS[0], marker="o", markersize=3)
+            for name, colour in zip(slices, COLOURS, strict=False):
+                values = [one.get(name, np.nan) for one in run["epochs"]]
+                label = None if number else name
+                recall.plot(epochs, values, color=colour, marker="o", markersize=3, label=label)
+        loss.set(xlabel="epoch", ylabel="loss of training")
+        recall.set(xlabel="epoch", ylabel="recall@100 in validation", ylim=(0, None))
+        for axes in (loss, recall):
+            axes.xaxis.get_major_locator().set_params(integer=True)
+        _legend_below(figure, 5)
+    return out.getvalue()
+
+
+def recall_by_slice(found: Mapping[str, Any], called: Mapping[str, str]) -> str:
+    """Draw recall@100 of each scorer on each slice; whiskers reach from lowest to highest seed."""
+    figures, spread = found["slices"], found["spread"]["slices"]
+    own = figures["model"]
+    slices = [one for one in SLICES if one in own and own[one]["recall@100"] is not None]
+    with _figure("slices", (9, 3.6)) as (figure, out):
+        axes = figure.subplots()
+        width = 0.8 / len(figures)
+        for number, scorer in enumerate(figures):
+            values = np.array([figures[scorer][name]["recall@100"] for name in slices])
+            at = np.arange(len(slices)) + (number - (len(figures) - 1) / 2) * width
+            axes.bar(at, values, width * 0.92, color=_colour(number), label=called[scorer])
+            if scorer in spread:
+                ends = np.array([spread[scorer][name]["recall@100"] for name in slices]).T
+                reach = np.abs(ends - values)
+                axes.errorbar(at, values, reach, fmt="none", ecolor="#222222", capsize=2)
+        axes.set_xticks(np.arange(len(slices)), [name.replace("_", " ") for name in slices])
+        axes.set(ylabel="recall@100")
+        axes.grid(visible=False, axis="x")
+        _legend_below(figure)
+    return out.getvalue()
+
+
+def recall_by_rows(curve: Mapping[str, Mapping[str, Any]], called: Mapping[str, str]) -> str:
+    """Draw recall@100 by the number of rows an item has had, and how many pairs that is."""
+    points = curve["model"]
+    labels = list(points)
+    with _figure("curve", (9, 3.8)) as (figure, out):
+        axes = figure.subplots()
+        for number, (scorer, found) in enumerate(curve.items()):
+            values = [found.get(label, {}).get("recall@100", np.nan) for label in labels]
+            dashed = "--" if scorer not in called else "-"
+            colour = COLOURS[0] if scorer not in called else _colour(max(0, number - 1))
+            axes.plot(
+                labels,
+                values,
+                dashed,
+                color=colour,
+                marker="o",
+                markersize=4,
+                label=called.get(scorer, scorer),
+            )
+        ticks = [f"{label}\n{points[label]['pairs']:,}" for label in labels]
+        axes.set_xticks(range(len(labels)), ticks)
+        axes.set(xlabel="rows of the item before test; test positives", ylabel="recall@100 in all")
+        axes.set_yscale("symlog", linthresh=0.05, linscale=0.6)  # where the new items are
+        axes.set_yticks(CURVE_TICKS, [f"{one:g}" for one in CURVE_TICKS])
+        axes.minorticks_off()
+        axes.set_ylim(0, 1)
+        _legend_below(figure)
+    return out.getvalue()
+
+
+def score_distributions(scores: Mapping[str, Any]) -> str:
+    """Draw how a run's scores are spread over warm and over cold items."""
+    with _figure("scores", (4.6, 3.4)) as (figure, out):
+        axes = figure.subplots()
+        edges = np.array(scores["edges"])
+        for name, colour in (("warm", COLOURS[0]), ("cold", COLOURS[1])):
+            found = scores[name]
+            if found is not None:
+                label = f"{name}: mean {found['mean']:.3f}, deviation {found['deviation']:.3f}"
+                density = np.array(found["share"]) / np.diff(edges)
+                axes.stairs(density, edges, color=colour, fill=True, alpha=0.25)
+                axes.stairs(density, edges, color=colour, label=label)
+        axes.set(xlabel="score", ylabel="density", ylim=(0, None))
+        _legend_below(figure, 1)
+    return out.getvalue()
+
+
+def item_map(found: Mapping[str, Any]) -> str:
+    """Draw the items in two dimensions, coloured by how many rows each has had."""
+    with _figure("map", (4.6, 3.4)) as (figure, out):
+        axes = figure.subplots()
+        x, y, bucket = (np.array(found[key]) for key in ("x", "y", "bucket"))
+        for number in reversed(range(len(found["labels"]))):
+            mine = bucket == number
+            if mine.any():
+                label = f"{found['labels'][number]} rows"
+                axes.scatter(
+                    x[mine],
+                    y[mine],
+                    s=7,
+                    color=MATURITY[number],
+                    alpha=0.65,
+                    linewidths=0,
+                    label=label,
+                )
+        axes.set(xticks=[], yticks=[])
+        axes.set_xlabel(f"first two principal components, {found['explained']:.0%} of the variance")
+        axes.set_aspect("equal", "datalim")
+        _legend_below(figure, 4)
+    return out.getvalue()
+
+
+@contextmanager
+def _figure(name: str, size: tuple[float, float]) -> Iterator[tuple[Figure, io.StringIO]]:
+    """Give a figure to draw on, and where its SVG will stand afterwards.
+
+    `name` keeps the ids within this SVG apart from those of others on the page.
+    """
+    out = io.StringIO()
+    style: Any = STYLE | {"svg.hashsalt": name}
+    with mpl.rc_context(style), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the browser's font has it
+        figure = Figure(figsize=size, layout="constrained")
+        yield figure, out
+        whole = io.StringIO()
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(whole, format="svg", transparent=True, metadata=nothing)
+    text = whole.getvalue()
+    out.write(text[text.index("<svg") :])
+
+
+def _colour(number: int) -> str:
+    return COLOURS[number % len(COLOURS)]
+
+
+def _legend_below(figure: Figure, columns: int = 3) -> None:
+    figure.legend(loc="outside lower center", ncols=columns, markerscale=1.5)
