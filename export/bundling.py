@@ -14,7 +14,7 @@ import onnx
 import pyarrow as pa
 
 from export.catalogue import Parts, write_bundle
-from export.contract.bundle import Lineage, Manifest, check_target
+from export.contract.bundle import LOG_ID, Lineage, Manifest, check_target
 from export.contract.concepts import read_concepts
 from export.contract.errors import BundleError
 from export.contract.run import RunLayout
@@ -33,6 +33,7 @@ def export_run(
     *,
     catalogue: Catalogue = "all",
     target_recall: float = 0.99,
+    log_id: str | None = None,
     on_note: Callable[[str], None] = lambda text: None,
 ) -> Manifest:
     """Turn a finished run into a bundle.
@@ -42,6 +43,7 @@ def export_run(
         target: The bundle's folder; its name becomes the version.
         catalogue: Every item of the items table, or only those with a train row.
         target_recall: Recall@100 that the index is tuned to.
+        log_id: The place in the service's item log up to which the run's data goes.
         on_note: Told facts worth printing.
 
     Raises:
@@ -49,6 +51,8 @@ def export_run(
             folder exists.
     """
     check_target(target)
+    if log_id is not None and not LOG_ID.fullmatch(log_id):
+        raise BundleError(f"log id {log_id!r}: expected one like '1732000000000-0'")
     layout = RunLayout(run)
     if not layout.metrics.is_file():
         raise BundleError(f"{run}: no finished run here (metrics.json is missing)")
@@ -78,6 +82,7 @@ def export_run(
                 trained_at=metrics["finished_at"],
                 exported_at=datetime.now(UTC),
                 code=_code(),
+                log_id=log_id,
             ),
             parity=parity,
             metrics=metrics,

@@ -23,13 +23,17 @@ def export(
     recall: Annotated[
         float, typer.Option(help="Recall@100 the index is tuned to.", min=0.5, max=1.0)
     ] = 0.99,
+    log_id: Annotated[
+        str | None,
+        typer.Option(help="What /readyz gave when the data was taken: later writes win over it."),
+    ] = None,
 ) -> None:
     """Make a bundle of a run."""
     # With torch, which `embed` and `recall` do without.
     from export.bundling import export_run, export_users
 
     manifest = export_run(
-        run, out, catalogue=catalogue, target_recall=recall, on_note=lambda text: typer.echo(text)
+        run, out, catalogue=catalogue, target_recall=recall, log_id=log_id, on_note=typer.echo
     )
     typer.echo(f"wrote {out} (version {manifest.version}, {manifest.items} items)")
     if users:

@@ -1,19 +1,30 @@
 """Answers on the wire: what use cases return, written once, to bytes."""
 
-from collections.abc import Sequence
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import orjson
 from starlette.responses import Response
 
-from export.contract.schema import Side
-from service.errors import MEDIA_TYPE, Overloaded, Problem, as_problem
+from export.contract.errors import RecordError
+from export.contract.schema import Side, SideName
+from service.embed import Embedded
+from service.errors import MEDIA_TYPE, Internal, Overloaded, Problem, as_problem
 from service.generation import Generation
 from service.items import DeltaFull, Item, Outcome, Posted
+from service.recall import Recalled
+from service.request_id import request_id
 from service.users import User
 
+logger = logging.getLogger(__name__)
+
 JSON = "application/json"
+
+SLICE = 16
+"""Recalls written at once, before others on the event loop have their turn."""
 
 
 def json_answer(body: dict[str, Any], status: int = 200) -> Response:
@@ -57,8 +68,27 @@ def _posted(outcome: Outcome, *, with_vector: bool) -> dict[str, Any]:
     return body
 
 
-def _problem(outcome: Exception) -> Problem:
+def _problem(outcome: BaseException) -> Problem:
     return Overloaded(str(outcome)) if isinstance(outcome, DeltaFull) else as_problem(outcome)
+
+
+async def recall_batch_answer(outcomes: Sequence[Recalled | BaseException]) -> Response:
+    """Answer for a batch of recalls: 200, one result for each in order, with its own status."""
+    results: list[bytes] = []
+    for place, outcome in enumerate(outcomes):
+        results.append(_recalled(outcome))
+        if place % SLICE == SLICE - 1:
+            await asyncio.sleep(0)
+    return Response(b'{"results":[' + b",".join(results) + b"]}", media_type=JSON)
+
+
+def _recalled(outcome: Recalled | BaseException) -> bytes:
+    if isinstance(outcome, Recalled):
+        return outcome.encode(request_id(), status=200)
+    problem = as_problem(outcome)
+    if isinstance(problem, Internal):
+        logger.error("unexpected error", exc_info=outcome)
+    return orjson.dumps(problem.body())
 
 
 def item_answer(item: Item) -> Response:
@@ -73,6 +103,26 @@ def item_answer(item: Item) -> Response:
             "vector": item.vector,
         }
     )
+
+
+def embed_answer(
+    version: str, sides: Mapping[SideName, Sequence[Embedded | RecordError]]
+) -> Response:
+    """Answer with vectors: one result for each record in order, with its own status."""
+    lists = {f"{side}s": [_embedded(one) for one in done] for side, done in sides.items()}
+    return json_answer({"version": version, **lists})
+
+
+def _embedded(outcome: Embedded | RecordError) -> dict[str, Any]:
+    if isinstance(outcome, RecordError):
+        return as_problem(outcome).body()
+    return {
+        "status": 200,
+        "id": outcome.id,
+        "state": outcome.state,
+        "dropped": outcome.dropped,
+        "vector": outcome.vector,
+    }
 
 
 def user_answer(user: User, status: int = 200) -> Response:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from export.contract.errors import RecordError
 from export.embedder import Embedder
 from service.control import WorkerControl
+from service.embed import Embed
 from service.errors import Problem, answer_error
 from service.generation import Generation
 from service.items import Items
@@ -22,6 +23,7 @@ from service.recall import Recaller
 from service.refresh import Follower
 from service.routes import add_routes, answer_unrouted
 from service.settings import Settings
+from service.similar import Similar
 from service.store import Store, StoreUnavailable
 from service.users import Users
 from service.watch import show, watch
@@ -95,11 +97,14 @@ def _wire(
         return None
     embedder = Embedder.open(generation.bundle.layout, generation.schema)
     follower = Follower(store, generation, embedder, on_searchable=PUBLISH_TO_SEARCHABLE.observe)
+    items = Items(generation, embedder, store, follower.refresh)
     return UseCases(
         generation=generation,
         recaller=Recaller(generation, embedder, store, follower, settings),
-        items=Items(generation, embedder, store),
+        items=items,
         users=Users(generation.schema, store),
+        similar=Similar(generation, items, follower, settings),
+        embed=Embed(generation.bundle.concepts, embedder),
         follower=follower,
     )
 

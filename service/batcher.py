@@ -43,6 +43,23 @@ class Batcher(Generic[Asked, Answered]):
         finally:
             self._go_on()
 
+    async def ask_all(self, asked: Sequence[Asked]) -> list[Answered | BaseException]:
+        """Return the answers in order, and in place of an answer what the work raised for it.
+
+        As many as make a batch are asked at a time, so that others have their turn in between.
+        """
+        answers: list[Answered | BaseException] = []
+        for start in range(0, len(asked), self._limit):
+            part = asked[start : start + self._limit]
+            loop = asyncio.get_running_loop()
+            futures: list[asyncio.Future[Answered]] = [loop.create_future() for _ in part]
+            self._waiting += zip(part, futures, strict=True)
+            if not self._runs:
+                self._runs = True
+                self._go_on()
+            answers += await asyncio.gather(*futures, return_exceptions=True)
+        return answers
+
     def _go_on(self) -> None:
         """Run those who came meanwhile in a task of their own; no client's leaving ends it."""
         if self._waiting:
@@ -55,6 +72,7 @@ class Batcher(Generic[Asked, Answered]):
             batch, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
             batch = [pair for pair in batch if not pair[1].done()]  # who left is not answered
             await self._answer(batch)
+            await asyncio.sleep(0)  # a batch that reads no store would not let go of the event loop
         self._runs = False
 
     async def _answer(self, batch: list[tuple[Asked, asyncio.Future[Answered]]]) -> None:

@@ -214,7 +214,7 @@ class Internal(Problem):
 LEAVES: tuple[type[Problem], ...] = tuple(Problem.__subclasses__())
 
 
-def as_problem(error: Exception) -> Problem:
+def as_problem(error: BaseException) -> Problem:
     """Return the problem that an exception means to a client."""
     if isinstance(error, Problem):
         return error

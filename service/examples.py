@@ -16,7 +16,15 @@ RECALL_WARM = {
     "request_id": "01JD8X0J7Q6V3M5C9T2R4W8E1Z",
 }
 RECALL_COLD = RECALL_WARM | {"state": "cold", "dropped": ["preference"]}
+RECALL_BATCH = {
+    "requests": [
+        {"user_id": "u42", "k": 100},
+        {"user": {"gender": "f", "age": 31}, "k": 20},
+        {"user": {"age": "old"}},
+    ]
+}
 ITEM = {"id": "v900001", "tags": ["cooking", "travel"], "duration": 31.5}
+PATCH = {"duration": 33, "tags": None}
 POSTED = {
     "id": "v900001",
     "state": "cold",
@@ -48,6 +56,14 @@ EXAMPLES: dict[type[Problem], Problem] = {
     )
 }
 BAD_ITEM = EXAMPLES[errors.InvalidRecord].body()
+BAD_USER = errors.InvalidRecord.of("age", "old", "a finite number or null").body()
+RECALL_BATCH_ANSWER = {
+    "results": [
+        {"status": 200, **RECALL_WARM},
+        {"status": 200, **RECALL_COLD, "user_id": None},
+        BAD_USER,
+    ]
+}
 POSTED_BATCH = {
     "results": [{"status": 201, **POSTED}, {"status": 422, **BAD_ITEM}],
     "log_id": "1732000000000-0",
@@ -61,6 +77,7 @@ STORED_ITEM = {
     "vector": [0.6, 0.8],
 }
 USER = {"gender": "f", "age": 31, "taste": {"cooking": 4.0, "travel": 1.0}}
+USER_PATCH = {"age": 32, "preference": None}
 STORED_USER = {"id": "u42", "record": {"id": "u42", **USER}, "state": "warm", "dropped": []}
 VERSION = {
     "version": "kuairand-3",
@@ -73,6 +90,28 @@ VERSION = {
         "user": {"content": {"gender": {"kind": "category"}}, "context": {}, "preference": {}},
         "item": {"content": {"tags": {"kind": "tags"}}, "context": {}, "preference": {}},
     },
+}
+SIMILAR = {
+    "id": "v17",
+    "state": "warm",
+    "dropped": [],
+    "version": "kuairand-3",
+    "items": ["v9", "v900001"],
+    "scores": [0.97, 0.93],
+    "score": "cosine",
+    "degraded": [],
+    "exhausted": False,
+    "request_id": "01JD8X0J7Q6V3M5C9T2R4W8E1Z",
+}
+EMBED = {
+    "users": [{"gender": "f", "age": 31, "tab": "1"}, {"age": "old"}],
+    "items": [{"id": "v900001", "tags": ["cooking", "travel"]}],
+}
+COLD = {"status": 200, "state": "cold", "dropped": ["preference"]}
+EMBEDDED = {
+    "version": "kuairand-3",
+    "users": [COLD | {"id": None, "vector": [0.8, 0.6]}, BAD_USER],
+    "items": [COLD | {"id": "v900001", "vector": [0.6, 0.8]}],
 }
 READY = {
     "state": "ready",

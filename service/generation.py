@@ -20,6 +20,7 @@ from service.main_index import MainIndex, tuned_index
 from service.overlay import Overlay
 from service.popular import interleave
 from service.records import ItemRecord
+from service.store import LogId
 
 __all__ = ["Found", "Generation"]
 
@@ -59,7 +60,9 @@ class Generation:
         # The same ids in a form that forked workers can share.
         ids = self.catalogue.ids
         self.bundle = replace(bundle, ids=cast(list[str], ids), records=self.catalogue.table)
-        self._overlay = Overlay(self.catalogue, bundle.schema.item, bundle.concepts)
+        log_id = bundle.manifest.lineage.log_id
+        as_of = None if log_id is None else LogId.parse(log_id)
+        self._overlay = Overlay(self.catalogue, bundle.schema.item, as_of, bundle.concepts)
         self._view = View(MainIndex(ids, bundle.vectors, index), Delta(bundle.schema.dim), 0, 0)
         # id -> its one live row of the delta; once there an id stays, so that a search beside a
         # writer never counts too few of those that it excludes.
@@ -220,6 +223,10 @@ class Generation:
         """Return the rev of the newest change of an item that was applied; 0 if there is none."""
         return self._overlay.known_rev(one)
 
+    def written(self, one: str) -> ItemRecord | None:
+        """Return the groups of an item that were written and not removed since; None: none."""
+        return self._overlay.written(one)
+
     def served(self, item: ItemRecord) -> ItemRecord:
         """Return a written item as it would be served: over the bundle's, group by group."""
         return self._overlay.served(item)
@@ -227,6 +234,10 @@ class Generation:
     def get(self, one: str) -> ItemRecord | None:
         """Return an item as it is served; None if it is unknown or removed."""
         return self._overlay.get(one)
+
+    def base(self, one: str) -> ItemRecord | None:
+        """Return an item as it is served less what its concepts tell: what a patch merges into."""
+        return self._overlay.base(one)
 
     def vector(self, one: str) -> Vectors | None:
         """Return float32[dim] of an item; None if it is unknown or removed."""

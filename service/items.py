@@ -1,64 +1,44 @@
-"""The item use case: check, embed, store and serve what is posted; read and remove it."""
+"""The item use case: check, embed, store and serve what is written; read and remove it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
-from export.contract.errors import Fault, RecordError, SchemaError
-from export.contract.schema import Record
-from export.contract.similarity import count_clipped
-from export.embedder import Embedder, Vectors
+from export.contract.errors import RecordError
+from export.embedder import Embedder
+from service.change import Change, read_patch, read_post
 from service.generation import Generation
-from service.observe import ITEMS_CLIPPED
-from service.records import ItemRecord, State, parse_posted, state_of, write_json
-from service.store import Store, StoreUnavailable, Written
+from service.item import DeltaFull, Item, Outcome, Posted
+from service.item_writer import ItemWriter, Refresh, numbered
+from service.records import HIGHEST_REV, ItemRecord, state_of
+from service.store import Store, StoreUnavailable
+
+__all__ = ["DeltaFull", "Item", "Items", "Outcome", "Posted"]
 
 SLICE = 64
 """Items embedded and written at once, before others on the event loop have their turn."""
 
 
-class DeltaFull(Exception):
-    """More was posted than can be searched quickly until the main index is rebuilt."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """An item as it is served."""
-
-    id: str
-    record: Record
-    state: State
-    dropped: list[str]
-    version: str
-    vector: Vectors
-
-
-@dataclass(frozen=True, slots=True)
-class Posted(Item):
-    """An item that was written to the store and can be found here."""
-
-    created: bool
-    """Whether it is new; else it replaced one."""
-    log_id: str
-    searchable: bool = True
-    durable: bool = True
-
-
-Outcome = Posted | RecordError | StoreUnavailable | DeltaFull
-
-
 class Items:
     """Items of one generation, and of the store behind it.
 
+    refresh: takes over items that are said to be of these revs, see `Follower.refresh`.
     delta_most: how many rows of a delta may await a new main index.
     """
 
     def __init__(
-        self, generation: Generation, embedder: Embedder, store: Store, *, delta_most: int = 20_000
+        self,
+        generation: Generation,
+        embedder: Embedder,
+        store: Store,
+        refresh: Refresh,
+        *,
+        delta_most: int = 20_000,
     ) -> None:
         self._generation = generation
-        self._embedder = embedder
         self._store = store
+        self._refresh = refresh
+        self._writer = ItemWriter(generation, embedder, store, refresh)
         self._side = generation.schema.item
         self._delta_most = delta_most
 
@@ -73,83 +53,60 @@ class Items:
 
         """
         outcomes: list[Outcome] = []
-        for start in range(0, len(posted), SLICE):
-            outcomes += await self._post(posted[start : start + SLICE])
+        for part in self._slices(posted):
+            done = iter(await self._writer.write([one for one in part if isinstance(one, Change)]))
+            outcomes += [next(done) if isinstance(one, Change) else one for one in part]
             await asyncio.sleep(0)
         return outcomes
 
-    async def _post(self, posted: Sequence[object]) -> list[Outcome]:
-        parsed = [self._parse(one) for one in posted]
-        good = [item for item in parsed if isinstance(item, ItemRecord)]
-        done = iter(await self._write(good))
-        return [next(done) if isinstance(one, ItemRecord) else one for one in parsed]
+    async def patch(self, one: str, patch: Mapping[str, object]) -> Outcome:
+        """Merge features into those of an item as it is served; null removes one.
 
-    def _parse(self, posted: object) -> ItemRecord | RecordError | DeltaFull:
-        if not isinstance(posted, Mapping):
-            return RecordError([Fault.of("item", posted, "an object with an id and features")])
+        One that is not served here is looked for in the store, for another replica may just have
+        written it; UnknownItem if it is not there either.
+
+        Args:
+            one: Its id.
+            patch: Features as JSON has them; `"preference": null` forgets what was known before.
+
+        """
+        change = self._checked(lambda: read_patch(self._side, one, patch))
+        if not isinstance(change, Change):
+            return change
+        if one not in self._generation:
+            try:
+                await self._refresh([(one, HIGHEST_REV)])
+            except StoreUnavailable as error:
+                return error
+        [outcome] = await self._writer.write([change])
+        return outcome
+
+    def _slices(self, posted: Sequence[object]) -> Iterator[list[Change | RecordError | DeltaFull]]:
+        """Give what was posted in slices in which no id stands twice.
+
+        What is not given of a second one stays as the first one left it.
+        """
+        part: list[Change | RecordError | DeltaFull] = []
+        ids: set[str] = set()
+        for one in posted:
+            change = self._checked(partial(read_post, self._side, one))
+            if len(part) == SLICE or (isinstance(change, Change) and change.id in ids):
+                yield part
+                part, ids = [], set()
+            part.append(change)
+            if isinstance(change, Change):
+                ids.add(change.id)
+        if part:
+            yield part
+
+    def _checked(self, read: Callable[[], Change]) -> Change | RecordError | DeltaFull:
         try:
-            one, groups = parse_posted(self._side, posted)
-            item = ItemRecord(one, 0, "put", groups.content, groups.preference)
-            write_json(item)
+            change = read()
         except RecordError as error:
             return error
         if self._generation.delta_size >= self._delta_most:
             return DeltaFull(f"{self._delta_most} items await a new index")
-        return item
-
-    async def _write(self, items: Sequence[ItemRecord]) -> list[Outcome]:
-        records = [self._generation.served(item).record for item in items]
-        vectors = self._embed(records)
-        ready = [
-            (item, record, vector)
-            for item, record, vector in zip(items, records, vectors, strict=True)
-            if not isinstance(vector, RecordError)
-        ]
-        generation = self._generation
-        written = await self._store.write_items(
-            [(item, vector) for item, _, vector in ready],
-            generation.version,
-            generation.highest_rev,
-        )
-        done = iter([self._posted(*row, w) for row, w in zip(ready, written, strict=True)])
-        return [one if isinstance(one, RecordError) else next(done) for one in vectors]
-
-    def _embed(self, records: Sequence[Record]) -> list[Vectors | RecordError]:
-        """Compute vectors; a record so large that the tower overflows takes none along."""
-        if not records:
-            return []
-        try:
-            vectors = self._embedder.embed("item", records)
-            ITEMS_CLIPPED.inc(count_clipped(self._generation.schema.similarity, vectors))
-            return list(vectors)
-        except SchemaError:
-            if len(records) > 1:
-                return [one for record in records for one in self._embed([record])]
-            expected = "features of a size that the tower was trained on"
-            return [RecordError([Fault("item", "features without a vector", expected)])]
-
-    def _posted(
-        self,
-        item: ItemRecord,
-        record: Record,
-        vector: Vectors,
-        written: Written | StoreUnavailable,
-    ) -> Posted | StoreUnavailable:
-        if isinstance(written, StoreUnavailable):
-            return written
-        in_bundle = item.id in self._generation.catalogue.ids
-        self._generation.apply(_numbered(item, written), vector)
-        state, dropped = state_of(self._side, record)
-        return Posted(
-            id=item.id,
-            record=record,
-            state=state,
-            dropped=dropped,
-            version=self._generation.version,
-            vector=vector,
-            created=written.before == "delete" or (written.before == "nothing" and not in_bundle),
-            log_id=str(written.log_id),
-        )
+        return change
 
     async def delete(self, one: str) -> str:
         """Remove an item, known or not, for good: a later bundle does not bring it back.
@@ -161,7 +118,7 @@ class Items:
         written = await self._store.write_item(
             item, None, generation.version, generation.highest_rev
         )
-        generation.apply(_numbered(item, written), None)
+        generation.apply(numbered(item, written), None)
         return str(written.log_id)
 
     def get(self, one: str) -> Item | None:
@@ -172,9 +129,3 @@ class Items:
             return None
         state, dropped = state_of(self._side, item.record)
         return Item(one, item.record, state, dropped, self._generation.version, vector)
-
-
-def _numbered(item: ItemRecord, written: Written) -> ItemRecord:
-    """Return an item as the store now holds it."""
-    as_of = None if item.preference is None else str(written.log_id)
-    return replace(item, rev=written.rev, preference_as_of=as_of)

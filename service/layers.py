@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 PROBES = frozenset({"/livez", "/readyz", "/metrics"})
 """These are answered however much is in work."""
 
-BATCHES = frozenset({"/items"})
+BATCHES = frozenset({"/embed", "/items", "/recall/batch"})
 """Paths whose bodies may be batches."""
 
 

@@ -9,16 +9,26 @@ from export.contract.schema import Side
 from service.catalogue import Catalogue
 from service.popular import Scored
 from service.records import ItemRecord
+from service.store import LogId
 
 
 class Overlay:
-    """The newest change of each item, and what is served of it with the bundle's record below."""
+    """The newest change of each item, and what is served of it with the bundle's record below.
+
+    as_of: the place in the item log up to which the bundle's preference tells; None: before it.
+    concepts: what the bundle knows of the parent concepts of items.
+    """
 
     def __init__(
-        self, catalogue: Catalogue, side: Side, concepts: ConceptTable | None = None
+        self,
+        catalogue: Catalogue,
+        side: Side,
+        as_of: LogId | None = None,
+        concepts: ConceptTable | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._side = side
+        self._as_of = as_of
         self._concepts = concepts if side.concepts else None
         self._written: dict[str, ItemRecord] = {}
         self._fresh: list[tuple[int, str]] = []  # rev and id of live items no bundle knows
@@ -30,6 +40,11 @@ class Overlay:
             return False
         written = self._written.get(one)
         return one in self._catalogue.ids if written is None else written.op == "put"
+
+    def written(self, one: str) -> ItemRecord | None:
+        """Return the groups of an item that were written and not removed since."""
+        written = self._written.get(one)
+        return written if written is not None and written.op == "put" else None
 
     def known_rev(self, one: str) -> int:
         """Return the rev of the newest change of an item; 0 if there is none."""
@@ -51,14 +66,15 @@ class Overlay:
     def served(self, item: ItemRecord) -> ItemRecord:
         """Lay a written item over the bundle's, group by group.
 
-        What was written wins: content that was written, and preference that was written. (A bundle
-        that tells up to which log id its statistics go will win over older ones; none does yet.)
-        Content that was written is joined by what the bundle knows of the item's concepts.
+        Content that was written wins, and is joined by what the bundle knows of its concepts.
+        Preference that was written wins over a bundle that does not tell of as late a place in the
+        log; what has no place yet is about to be written.
         """
         row = self._catalogue.ids.row(item.id)
         if item.op == "delete" or (row is None and self._concepts is None):
             return item
-        if item.content is not None and item.preference is not None and self._concepts is None:
+        keeps_preference = item.preference is not None and not self._is_older(item)
+        if item.content is not None and keeps_preference and self._concepts is None:
             return item
         own, was = (None, None) if row is None else self._catalogue.groups(row)
         content = item.content
@@ -67,8 +83,31 @@ class Overlay:
         return replace(
             item,
             content=own if content is None else content,
-            preference=was if item.preference is None else item.preference,
+            preference=item.preference if keeps_preference else was,
         )
+
+    def base(self, one: str) -> ItemRecord | None:
+        """Return an item as it is served less what its concepts tell: what a patch merges into."""
+        served = self.get(one)
+        if served is None or self._concepts is None:
+            return served
+        written = self.written(one)
+        if written is not None and written.content is not None:
+            return replace(served, content=written.content)
+        told = self._side.concepts
+        content = {
+            name: value for name, value in (served.content or {}).items() if name not in told
+        }
+        return replace(served, content=content)
+
+    def _is_older(self, item: ItemRecord) -> bool:
+        """Say whether the bundle tells of a later place in the log than an item's preference."""
+        if self._as_of is None or item.preference_as_of is None:
+            return False
+        try:
+            return LogId.parse(item.preference_as_of) <= self._as_of
+        except ValueError:
+            return True
 
     def get(self, one: str) -> ItemRecord | None:
         """Return an item as it is served; None if it is unknown or removed."""

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from service.control import WorkerControl
+from service.embed import Embed
 from service.errors import NotReady
 from service.generation import Generation
 from service.items import Items
 from service.recall import Recaller
 from service.refresh import Follower
 from service.settings import Settings
+from service.similar import Similar
 from service.users import Users
 
 WaitingFor = Literal["bundle", "store", "index"]
@@ -23,6 +25,8 @@ class UseCases:
     recaller: Recaller
     items: Items
     users: Users
+    similar: Similar
+    embed: Embed
     follower: Follower
 
 

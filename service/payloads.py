@@ -5,12 +5,24 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
 
 from export.contract.errors import Fault
+from export.contract.schema import SideName
 from export.contract.strict import Strict
 from service.errors import InvalidRecord
 
 State = Literal["warm", "cold", "fallback"]
 Features = dict[str, Any]
 """Flat: feature name to value; null means missing. The schema knows each feature's group."""
+
+
+class ProblemBody(Strict):
+    """RFC 9457; a problem's own members come beside these."""
+
+    model_config = ConfigDict(extra="allow")
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str | None = None
 
 
 class RecallBody(Strict):
@@ -30,6 +42,12 @@ class RecallBody(Strict):
     )
 
 
+class RecallBatch(Strict):
+    """What `POST /recall/batch` takes."""
+
+    requests: list[RecallBody]
+
+
 class RecallAnswer(Strict):
     """Items, best first; `scores` is parallel to `items`."""
 
@@ -43,6 +61,18 @@ class RecallAnswer(Strict):
     degraded: list[Literal["store", "features", "stale"]]
     exhausted: bool = Field(description="There are fewer than `k` items to give.")
     request_id: str
+
+
+class RecallInBatch(RecallAnswer):
+    """An answer in a batch, with the status it would have had alone."""
+
+    status: Literal[200]
+
+
+class RecallBatchAnswer(Strict):
+    """One result for each request, in order."""
+
+    results: list[RecallInBatch | ProblemBody]
 
 
 class ItemRecord(Strict):
@@ -65,6 +95,13 @@ class UserRecord(Strict):
     id: str | None = None
 
 
+class Patch(Strict):
+    """Features to change, flat; null removes one, and `"preference": null` the whole group."""
+
+    model_config = ConfigDict(extra="allow")
+    id: str | None = None
+
+
 class ItemPosted(Strict):
     """What became of a posted item."""
 
@@ -76,17 +113,6 @@ class ItemPosted(Strict):
     searchable: bool
     durable: bool
     log_id: str
-
-
-class ProblemBody(Strict):
-    """RFC 9457; a problem's own members come beside these."""
-
-    model_config = ConfigDict(extra="allow")
-    type: str
-    title: str
-    status: int
-    detail: str
-    request_id: str | None = None
 
 
 class ItemPostedInBatch(ItemPosted):
@@ -120,6 +146,53 @@ class StoredUser(Strict):
     record: Features
     state: State
     dropped: list[str] = Field(description="What a recall for this user is made without.")
+
+
+class SimilarAnswer(Strict):
+    """Items near to an item, best first; `state` and `dropped` tell how its vector was made."""
+
+    id: str
+    state: State
+    dropped: list[str]
+    version: str
+    items: list[str]
+    scores: list[float]
+    score: Literal["cosine"]
+    degraded: list[Literal["stale"]]
+    exhausted: bool = Field(description="There are fewer than `k` items to give.")
+    request_id: str
+
+
+class EmbedRecord(Strict):
+    """Features, flat; context features may stand among a user's. The id is no must."""
+
+    model_config = ConfigDict(extra="allow")
+    id: str | None = None
+
+
+class EmbedBody(Strict):
+    """Records to embed, of one side or both."""
+
+    users: list[EmbedRecord] | None = None
+    items: list[EmbedRecord] | None = None
+
+
+class EmbeddedRecord(Strict):
+    """A vector of unit length, and how it was made."""
+
+    status: Literal[200]
+    id: str | None
+    state: State
+    dropped: list[str]
+    vector: list[float]
+
+
+class EmbedAnswer(Strict):
+    """One result for each record, in order; a side that was not given is left out."""
+
+    version: str
+    users: list[EmbeddedRecord | ProblemBody] | None = None
+    items: list[EmbeddedRecord | ProblemBody] | None = None
 
 
 class VersionAnswer(Strict):
@@ -160,6 +233,26 @@ EXPECTED = {
 }
 
 
+SIDES: tuple[tuple[str, SideName], ...] = (("users", "user"), ("items", "item"))
+
+
+def read_embed_body(body: Features, most: int) -> dict[SideName, list[object]]:
+    """Return the records to embed by side, none of them looked at yet.
+
+    Raises:
+        InvalidRecord: There are none, too many, no lists, or something stands beside them.
+
+    """
+    lists: dict[SideName, list[object]] = {
+        side: read_batch({name: body[name]}, name, most) for name, side in SIDES if name in body
+    }
+    if beside := sorted(body.keys() - {name for name, _ in SIDES}):
+        raise InvalidRecord.of(beside[0], body[beside[0]], "'users', 'items' and nothing beside")
+    if not lists:
+        raise InvalidRecord.of("body", body, "lists of records, 'users' or 'items' or both")
+    return lists
+
+
 def read_recall_body(value: object) -> RecallBody:
     """Read the body of `POST /recall`.
 
@@ -173,21 +266,21 @@ def read_recall_body(value: object) -> RecallBody:
         raise InvalidRecord(_faults(error)) from None
 
 
-def read_batch(body: Features, most: int) -> list[object]:
-    """Return the items of a batch, none of them looked at yet.
+def read_batch(body: Features, name: str, most: int) -> list[object]:
+    """Return the members of a batch, `{name: [...]}`, none of them looked at yet.
 
     Raises:
         InvalidRecord: It is no list, too long, or something stands beside it.
 
     """
-    items = body["items"]
-    if not isinstance(items, list):
-        raise InvalidRecord.of("items", items, "a list")
-    if len(items) > most:
-        raise InvalidRecord([Fault("items", f"{len(items)} items", f"at most {most}")])
-    if beside := sorted(body.keys() - {"items"}):
-        raise InvalidRecord.of(beside[0], body[beside[0]], "nothing beside 'items'")
-    return items
+    members = body.get(name)
+    if not isinstance(members, list):
+        raise InvalidRecord.of(name, members, "a list")
+    if len(members) > most:
+        raise InvalidRecord([Fault(name, f"{len(members)} {name}", f"at most {most}")])
+    if beside := sorted(body.keys() - {name}):
+        raise InvalidRecord.of(beside[0], body[beside[0]], f"nothing beside {name!r}")
+    return members
 
 
 def _faults(error: ValidationError) -> list[Fault]:

@@ -1,5 +1,7 @@
-"""The raw request target: a recall's query string, and ids in paths, decoded once and strictly."""
+"""The raw request target: query strings, and ids in paths, decoded once and strictly."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
 from export.contract.errors import Fault
@@ -9,9 +11,18 @@ from service.payloads import RecallBody
 from service.settings import Limits
 
 CONTEXT = "context."
-SINGLE = ("user_id", "k", "cold", "after")
+RECALL = ("user_id", "k", "exclude", "cold", "after", "context.<feature>")
+SIMILAR = ("k", "exclude", "after")
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
-KNOWN = "one of user_id, k, exclude, cold, after, context.<feature>"
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarQuery:
+    """What `GET /items/{id}/similar` asks for."""
+
+    k: int | None
+    exclude: list[str]
+    after: str | None
 
 
 def decode(text: str, name: str, *, plus_is_space: bool = True) -> str:
@@ -63,38 +74,69 @@ def read_recall_query(query: bytes, limits: Limits) -> RecallBody:
         InvalidRecord: Names every parameter at fault.
 
     """
-    if len(query) > limits.query_bytes:
-        expected = f"at most {limits.query_bytes} bytes; send long lists by POST /recall"
-        raise InvalidRecord.of("query string", f"{len(query)} bytes", expected)
-    single: dict[str, str] = {}
-    context: dict[str, object] = {}
-    exclude: list[str] = []
-    faults: list[Fault] = []
-    for part in query.decode("latin-1").split("&"):
-        raw_name, _, raw = part.partition("=")
-        name = decode(raw_name, "query string")
-        if name == "exclude":
-            exclude += [decode(one, name) for one in raw.split(",") if one]
-        elif name in single or name in context:
-            faults.append(Fault.of(name, decode(raw, name), "one value, it is given twice"))
-        elif name in SINGLE:
-            single[name] = decode(raw, name)
-        elif name.startswith(CONTEXT):
-            context[name] = decode(raw, name)
-        elif part:
-            faults.append(Fault.of(name, decode(raw, name), KNOWN))
-    if "user_id" not in single:
+    given, faults = _read(query, limits, RECALL)
+    if "user_id" not in given.single:
         faults.append(Fault.of("user_id", None, "a user's id; POST /recall can do without"))
     if faults:
         raise InvalidRecord(faults)
     return RecallBody(
-        user_id=single["user_id"],
-        context={name.removeprefix(CONTEXT): value for name, value in context.items()},
-        k=_whole(single["k"], "k") if "k" in single else None,
-        exclude=exclude,
-        cold=_truth(single["cold"], "cold") if "cold" in single else False,
-        after=single.get("after"),
+        user_id=given.single["user_id"],
+        context={name.removeprefix(CONTEXT): text for name, text in given.context.items()},
+        k=given.k,
+        exclude=given.exclude,
+        cold=_truth(given.single["cold"], "cold") if "cold" in given.single else False,
+        after=given.single.get("after"),
     )
+
+
+def read_similar_query(query: bytes, limits: Limits) -> SimilarQuery:
+    """Read the query string of `GET /items/{id}/similar`.
+
+    Raises:
+        InvalidRecord: Names every parameter at fault.
+
+    """
+    given, faults = _read(query, limits, SIMILAR)
+    if faults:
+        raise InvalidRecord(faults)
+    return SimilarQuery(given.k, given.exclude, given.single.get("after"))
+
+
+@dataclass
+class _Given:
+    """What a query string holds, decoded."""
+
+    single: dict[str, str] = field(default_factory=dict)
+    context: dict[str, str] = field(default_factory=dict)
+    exclude: list[str] = field(default_factory=list)
+
+    @property
+    def k(self) -> int | None:
+        return _whole(self.single["k"], "k") if "k" in self.single else None
+
+
+def _read(query: bytes, limits: Limits, known: Sequence[str]) -> tuple[_Given, list[Fault]]:
+    """Split a query string into the known parameters; the rest are faults."""
+    if len(query) > limits.query_bytes:
+        expected = f"at most {limits.query_bytes} bytes; send long lists by POST /recall"
+        raise InvalidRecord.of("query string", f"{len(query)} bytes", expected)
+    given = _Given()
+    faults: list[Fault] = []
+    has_context = RECALL[-1] in known
+    for part in query.decode("latin-1").split("&"):
+        raw_name, _, raw = part.partition("=")
+        name = decode(raw_name, "query string")
+        if name == "exclude":
+            given.exclude += [decode(one, name) for one in raw.split(",") if one]
+        elif name in given.single or name in given.context:
+            faults.append(Fault.of(name, decode(raw, name), "one value, it is given twice"))
+        elif has_context and name.startswith(CONTEXT):
+            given.context[name] = decode(raw, name)
+        elif name in known:
+            given.single[name] = decode(raw, name)
+        elif part:
+            faults.append(Fault.of(name, decode(raw, name), f"one of {', '.join(known)}"))
+    return given, faults
 
 
 def read_switch(query: bytes, name: str, *, default: bool) -> bool:

@@ -1,5 +1,6 @@
 """The recall use case: read, embed, search; for a batch of requests at once."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Sequence
@@ -40,10 +41,11 @@ class Recalled:
     score: Literal["cosine", "inner_product", "popularity"]
     degraded: list[str]
 
-    def encode(self, request_id: str) -> bytes:
-        """Return the JSON body."""
+    def encode(self, request_id: str, **beside: object) -> bytes:
+        """Return the JSON body; what is given `beside` stands in front."""
         return orjson.dumps(
             {
+                **beside,
                 "user_id": self.user_id,
                 "state": self.state,
                 "dropped": self.dropped,
@@ -84,16 +86,32 @@ class Recaller:
         One with `after` first waits until that log entry is applied here; if that takes too long
         the answer says `stale`.
         """
-        is_stale = request.after is not None and not await self._follower.wait_for(
-            request.after, self._after_wait_s
-        )
-        answer = await self._batcher.ask(request)
-        if is_stale:
-            answer = replace(answer, degraded=[*answer.degraded, "stale"])
-        RECALLS.labels(answer.state, answer.version).inc()
-        for reason in answer.degraded:
-            DEGRADED.labels(reason).inc()
-        return answer
+        is_stale = request.after is not None and not await self._applied(request.after)
+        return _counted(await self._batcher.ask(request), is_stale=is_stale)
+
+    async def recall_all(
+        self, requests: Sequence[RecallRequest | Exception]
+    ) -> list[Recalled | BaseException]:
+        """Answer several, in order, in as few batches as can be; each as if it were alone.
+
+        In place of an answer stands what was raised for it, or what stood in place of its request.
+        They wait for what they name as `after` together, so no longer than one would.
+        """
+        good = [one for one in requests if isinstance(one, RecallRequest)]
+        awaited = list({one.after for one in good if one.after is not None})
+        applied = await asyncio.gather(*map(self._applied, awaited))
+        stale = {after for after, was in zip(awaited, applied, strict=True) if not was}
+        answers = iter(await self._batcher.ask_all(good))
+        told: list[Recalled | BaseException] = []
+        for one in requests:
+            answer = one if isinstance(one, Exception) else next(answers)
+            if isinstance(one, RecallRequest) and isinstance(answer, Recalled):
+                answer = _counted(answer, is_stale=one.after in stale)
+            told.append(answer)
+        return told
+
+    async def _applied(self, after: str) -> bool:
+        return await self._follower.wait_for(after, self._after_wait_s)
 
     async def _recall(self, requests: Sequence[RecallRequest]) -> list[Recalled]:
         begun_s = time.perf_counter()
@@ -160,6 +178,15 @@ class Recaller:
             found[row] if row in found else self._generation.popular(one.k, one.exclude)
             for row, one in enumerate(requests)
         ]
+
+
+def _counted(answer: Recalled, *, is_stale: bool) -> Recalled:
+    if is_stale:
+        answer = replace(answer, degraded=[*answer.degraded, "stale"])
+    RECALLS.labels(answer.state, answer.version).inc()
+    for reason in answer.degraded:
+        DEGRADED.labels(reason).inc()
+    return answer
 
 
 def _without_vector(request: RecallRequest, user: KnownUser) -> KnownUser:

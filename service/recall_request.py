@@ -1,16 +1,20 @@
 """One recall as asked: a wire body held against the schema and the limits."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from export.contract.errors import Fault
+from export.contract.errors import Fault, RecordError
 from export.contract.features import Mismatch, Raw
 from export.contract.schema import Record, Side
 from service.errors import InvalidRecord
-from service.payloads import RecallBody
+from service.payloads import RecallBody, read_recall_body
 from service.query import checked_id
 from service.settings import Limits, Settings
 from service.store import LogId
+
+SLICE = 16
+"""Requests checked at once, before others on the event loop have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,11 @@ def check_recall(
     """
     limits = settings.limits
     k = settings.k if body.k is None else body.k
-    if faults := _over_limits(body, k, limits):
+    faults = over_limits(k, body.exclude, body.after, limits)
+    if len(body.history or ()) > limits.history:
+        expected = f"at most {limits.history}"
+        faults.append(Fault("history", f"{len(body.history or ())} ids", expected))
+    if faults:
         raise InvalidRecord(faults)
     user, settled = _inline(body.user, side) if body.user else ({}, frozenset())
     return RecallRequest(
@@ -65,18 +73,30 @@ def check_recall(
     )
 
 
-def _over_limits(body: RecallBody, k: int, limits: Limits) -> list[Fault]:
+async def check_recalls(
+    bodies: Sequence[object], side: Side, settings: Settings
+) -> list[RecallRequest | Exception]:
+    """Check the bodies of a batch, in order; in place of a bad one stands what is wrong with it."""
+    checked: list[RecallRequest | Exception] = []
+    for place, body in enumerate(bodies):
+        try:
+            checked.append(check_recall(read_recall_body(body), side, settings))
+        except (InvalidRecord, RecordError) as error:
+            checked.append(error)
+        if place % SLICE == SLICE - 1:
+            await asyncio.sleep(0)
+    return checked
+
+
+def over_limits(k: int, exclude: Sequence[str], after: str | None, limits: Limits) -> list[Fault]:
+    """Return what is wrong with how much is asked for, and with the log id that is waited for."""
     faults = []
     if not 1 <= k <= limits.k:
         faults.append(Fault.of("k", k, f"a whole number from 1 to {limits.k}"))
-    for name, ids, most in (
-        ("exclude", body.exclude, limits.exclude),
-        ("history", body.history or (), limits.history),
-    ):
-        if len(ids) > most:
-            faults.append(Fault(name, f"{len(ids)} ids", f"at most {most}"))
-    if body.after is not None and not _is_log_id(body.after):
-        faults.append(Fault.of("after", body.after, "a log_id such as '1732000000000-0'"))
+    if len(exclude) > limits.exclude:
+        faults.append(Fault("exclude", f"{len(exclude)} ids", f"at most {limits.exclude}"))
+    if after is not None and not _is_log_id(after):
+        faults.append(Fault.of("after", after, "a log_id such as '1732000000000-0'"))
     return faults
 
 

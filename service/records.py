@@ -81,11 +81,43 @@ def parse_posted(side: Side, posted: Mapping[str, object]) -> tuple[str, Groups]
     """
     flat = dict(posted)
     one = flat.pop("id", None)
+    fault = id_fault(one)
+    faults = [Fault.of("id", one, fault)] if fault else []
+    record, forgets = _parse_stored(side, flat, faults)
+    preference = {name: record[name] for name in side.preference if name in record}
+    content = {name: record[name] for name in side.content if name in record}
+    return str(one), Groups(content, preference if preference or forgets else None)
+
+
+def parse_patch(side: Side, patch: Mapping[str, object]) -> tuple[Groups, bool]:
+    """Read the features to change, null where one is to go; say also whether preference is to go.
+
+    A group is None where none of its features is to change.
+
+    Raises:
+        RecordError: Names every value at fault.
+
+    """
+    record, forgets = _parse_stored(side, dict(patch), [])
+    content, preference = (
+        {name: record.get(name) for name in group if name in patch} or None
+        for group in (side.content, side.preference)
+    )
+    return Groups(content, preference), forgets
+
+
+def _parse_stored(
+    side: Side, flat: dict[str, object], faults: list[Fault]
+) -> tuple[dict[str, Raw], bool]:
+    """Parse features that are to be stored; say also whether `"preference": null` stood there.
+
+    Raises:
+        RecordError: Names every value at fault, and the given faults.
+
+    """
     forgets = "preference" in flat and flat["preference"] is None
     if forgets:
         del flat["preference"]
-    fault = id_fault(one)
-    faults = [Fault.of("id", one, fault)] if fault else []
     for name in side.context.keys() & flat.keys():
         expected = "no context feature: context comes with a recall and is never stored"
         faults.append(Fault.of(name, flat.pop(name), expected))
@@ -95,9 +127,7 @@ def parse_posted(side: Side, posted: Mapping[str, object]) -> tuple[str, Groups]
         raise RecordError([*faults, *error.faults]) from error
     if faults:
         raise RecordError(faults)
-    preference = {name: record[name] for name in side.preference if name in record}
-    content = {name: record[name] for name in side.content if name in record}
-    return str(one), Groups(content, preference if preference or forgets else None)
+    return record, forgets
 
 
 def read_groups(side: Side, stored: Mapping[str, Any]) -> Groups:
@@ -153,6 +183,46 @@ def read_user(side: Side, one: str, value: bytes) -> UserRecord:
     stored = _document(one, value)
     groups = read_groups(side, stored)
     return UserRecord(one, *groups[:2], _text(stored.get("preference_as_of")), groups.ignored)
+
+
+def merge_user(one: str, stored: bytes | None, groups: Groups, *, forgets: bool) -> bytes:
+    """Return the stored form of a user with features changed, None where one is to go.
+
+    What another version's schema knows of the user and this one does not stays as it is; what is
+    no record of the user counts as nothing.
+
+    Args:
+        one: The user's id.
+        stored: What is stored, if anything is.
+        groups: The features to change; a group that is None stays as it is.
+        forgets: Whether the preference is emptied first.
+
+    Raises:
+        RecordError: A text is not UTF-8 (half of a surrogate pair).
+
+    """
+    try:
+        before = {} if stored is None else _document(one, stored)
+    except Unreadable:
+        before = {}
+    merged: dict[str, Record | None] = {}
+    for name, above in (("content", groups.content), ("preference", groups.preference)):
+        below = before.get(name)
+        if forgets and name == "preference":
+            below = {}
+        known = below if isinstance(below, Mapping) else None
+        merged[name] = known if above is None else merge_features(known, above)
+    as_of = _text(before.get("preference_as_of"))
+    keeps_as_of = groups.preference is None and not forgets
+    return write_json(
+        UserRecord(one, merged["content"], merged["preference"], as_of if keeps_as_of else None)
+    )
+
+
+def merge_features(below: Record | None, above: Record) -> dict[str, Raw]:
+    """Return features with those above in place; None takes one away."""
+    both = {**(below or {}), **above}
+    return {name: value for name, value in both.items() if value is not None}
 
 
 def _document(one: str, value: bytes) -> dict[str, Any]:

@@ -172,7 +172,7 @@ class Follower:
         low, skip = float("-inf"), 0
         while page := await self._store.item_revs(low, skip, READ_MOST):
             named = [(self._decoded(one), int(min(max(rev, 0), HIGHEST_REV))) for one, rev in page]
-            await self._refresh((one, rev) for one, rev in named if one is not None)
+            await self.refresh((one, rev) for one, rev in named if one is not None)
             last = page[-1][1]
             as_last = sum(rev == last for _, rev in page)
             low, skip = last, as_last + (skip if last == low else 0)
@@ -192,15 +192,20 @@ class Follower:
             if isinstance(entry, Poison):
                 self._skip(entry.reason, at=str(entry.at))
         good = [entry for entry in entries if isinstance(entry, Entry)]
-        await self._refresh((entry.id, entry.rev) for entry in good)
+        await self.refresh((entry.id, entry.rev) for entry in good)
         self.lag_entries = 0
         self._advance(entries[-1].at)
         now_s = time.time()
         for entry in good:
             self._on_searchable(max(0.0, now_s - entry.at.ms / 1000))
 
-    async def _refresh(self, changes: Iterable[tuple[str, int]]) -> None:
-        """Read the items that changed, each once, and take them over."""
+    async def refresh(self, changes: Iterable[tuple[str, int]]) -> None:
+        """Read the items that are said to be of a newer rev than is known, and take them over.
+
+        Raises:
+            StoreUnavailable: The store does not answer; what was read until then is applied.
+
+        """
         known_rev = self._generation.known_rev
         ids = list(dict.fromkeys(one for one, rev in changes if rev > known_rev(one)))
         for start in range(0, len(ids), SLICE):

@@ -1,5 +1,7 @@
 """Endpoints: each reads its request, asks a use case, and writes the answer; no decisions."""
 
+from typing import Any
+
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
@@ -8,9 +10,11 @@ from starlette.routing import Match, Route
 from service.answers import (
     JSON,
     batch_answer,
+    embed_answer,
     item_answer,
     json_answer,
     posted_answer,
+    recall_batch_answer,
     user_answer,
     version_answer,
 )
@@ -31,9 +35,9 @@ from service.observe import CONTENT_TYPE_LATEST, exposition
 from service.openapi import document
 from service.operations import OPERATIONS
 from service.parts import Parts
-from service.payloads import read_batch, read_recall_body
-from service.query import path_id, read_recall_query, read_switch
-from service.recall_request import check_recall
+from service.payloads import read_batch, read_embed_body, read_recall_body
+from service.query import path_id, read_recall_query, read_similar_query, read_switch
+from service.recall_request import check_recall, check_recalls
 from service.request_id import request_id
 from service.store import Kept
 
@@ -42,6 +46,18 @@ def parts_of(request: Request) -> Parts:
     """Return the parts of this process."""
     parts: Parts = request.app.state.parts
     return parts
+
+
+def without_id(body: dict[str, Any], one: str) -> dict[str, Any]:
+    """Return a record without its id, which stands in the path and may be repeated.
+
+    Raises:
+        InvalidRecord: The body says another id.
+
+    """
+    if body.get("id", one) != one:
+        raise InvalidRecord.of("id", body["id"], f"{one!r}, as in the path, or none")
+    return {name: value for name, value in body.items() if name != "id"}
 
 
 def id_of(request: Request) -> str:
@@ -69,6 +85,16 @@ async def recall_with(request: Request) -> Response:
     return Response(recalled.encode(request_id()), media_type=JSON)
 
 
+async def recall_batch(request: Request) -> Response:
+    """`POST /recall/batch`."""
+    parts = parts_of(request)
+    cases = parts.ready()
+    body = await read_object(request, parts.settings.limits)
+    bodies = read_batch(body, "requests", parts.settings.limits.requests)
+    asked = await check_recalls(bodies, cases.generation.schema.user, parts.settings)
+    return await recall_batch_answer(await cases.recaller.recall_all(asked))
+
+
 async def post_items(request: Request) -> Response:
     """`POST /items`: one item, or a batch where the body has `items`."""
     parts = parts_of(request)
@@ -76,7 +102,7 @@ async def post_items(request: Request) -> Response:
     with_vector = read_switch(request.scope["query_string"], "vector", default=True)
     body = await read_object(request, parts.settings.limits)
     if "items" in body:
-        outcomes = await cases.items.post(read_batch(body, parts.settings.limits.items))
+        outcomes = await cases.items.post(read_batch(body, "items", parts.settings.limits.items))
         return batch_answer(outcomes, with_vector=with_vector)
     [outcome] = await cases.items.post([body])
     return posted_answer(outcome, with_vector=with_vector)
@@ -91,10 +117,40 @@ async def get_item(request: Request) -> Response:
     return item_answer(item)
 
 
+async def patch_item(request: Request) -> Response:
+    """`PATCH /items/{id}`."""
+    parts = parts_of(request)
+    cases, one = parts.ready(), id_of(request)
+    with_vector = read_switch(request.scope["query_string"], "vector", default=True)
+    patch = without_id(await read_object(request, parts.settings.limits), one)
+    return posted_answer(await cases.items.patch(one, patch), with_vector=with_vector)
+
+
 async def delete_item(request: Request) -> Response:
     """`DELETE /items/{id}`."""
     log_id = await parts_of(request).ready().items.delete(id_of(request))
     return Response(status_code=204, headers={"X-Log-Id": log_id})
+
+
+async def similar(request: Request) -> Response:
+    """`GET /items/{id}/similar`."""
+    parts = parts_of(request)
+    cases, one = parts.ready(), id_of(request)
+    asked = read_similar_query(request.scope["query_string"], parts.settings.limits)
+    near = await cases.similar.similar(one, asked)
+    if near is None:
+        raise UnknownItem(one)
+    return Response(near.encode(request_id()), media_type=JSON)
+
+
+async def embed(request: Request) -> Response:
+    """`POST /embed`."""
+    parts = parts_of(request)
+    cases = parts.ready()
+    body = await read_object(request, parts.settings.limits)
+    sides = read_embed_body(body, parts.settings.limits.items)
+    done = {side: await cases.embed.embed(side, records) for side, records in sides.items()}
+    return embed_answer(cases.generation.version, done)
 
 
 async def get_user(request: Request) -> Response:
@@ -110,14 +166,21 @@ async def put_user(request: Request) -> Response:
     """`PUT /users/{id}`."""
     parts = parts_of(request)
     cases, one = parts.ready(), id_of(request)
-    body = await read_object(request, parts.settings.limits)
-    if body.get("id", one) != one:
-        raise InvalidRecord.of("id", body["id"], f"{one!r}, as in the path, or none")
+    features = without_id(await read_object(request, parts.settings.limits), one)
     since_s = unmodified_since(request.headers.getlist("if-unmodified-since"))
     try:
-        user, created = await cases.users.put(body | {"id": one}, unmodified_since_s=since_s)
+        user, created = await cases.users.put(features | {"id": one}, unmodified_since_s=since_s)
     except Kept as kept:
         raise PreconditionFailed(one, kept.reason, kept.at_s) from None
+    return user_answer(user, 201 if created else 200)
+
+
+async def patch_user(request: Request) -> Response:
+    """`PATCH /users/{id}`."""
+    parts = parts_of(request)
+    cases, one = parts.ready(), id_of(request)
+    patch = without_id(await read_object(request, parts.settings.limits), one)
+    user, created = await cases.users.patch(one, patch)
     return user_answer(user, 201 if created else 200)
 
 
@@ -157,9 +220,9 @@ async def docs(request: Request) -> Response:
 
 
 ENDPOINTS = (
-    *(recall, recall_with),
-    *(post_items, get_item, delete_item),
-    *(get_user, put_user, delete_user),
+    *(recall, recall_with, recall_batch),
+    *(post_items, get_item, patch_item, delete_item, similar, embed),
+    *(get_user, put_user, patch_user, delete_user),
     *(version, livez, readyz, metrics, docs),
 )
 

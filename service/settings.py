@@ -23,13 +23,15 @@ class Limits(Strict):
     body_bytes: int = Field(1 << 20, ge=1)
     """Of any body but a batch's; over it 413."""
     batch_body_bytes: int = Field(8 << 20, ge=1)
-    """Of the body of a call that takes a batch (`POST /items`); over it 413."""
+    """Of the body of a call that takes a batch; over it 413."""
     body_timeout_s: float = Field(10.0, gt=0)
     """Within which a body must have come; over it 408."""
     query_bytes: int = Field(8 << 10, ge=1)
     """Of a query string; over it 422, and POST is the remedy."""
     items: int = Field(1000, ge=1)
     """In one batch."""
+    requests: int = Field(256, ge=1)
+    """Recalls in one batch."""
     k: int = Field(1000, ge=1)
     """How many items one recall may ask for."""
     exclude: int = Field(10_000, ge=0)

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from export.contract.schema import Schema
-from service.records import State, UserRecord, parse_posted, state_of
-from service.store import Store
+from service.errors import Overloaded
+from service.records import State, UserRecord, parse_patch, parse_posted, state_of
+from service.store import Contended, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,27 @@ class Users:
         user = UserRecord(one, groups.content, groups.preference, as_of)
         created = await self._store.put_user(user, unmodified_since_s=unmodified_since_s)
         return self._user(user), created
+
+    async def patch(self, one: str, patch: Mapping[str, object]) -> tuple[User, bool]:
+        """Merge features into what is stored of a user; say also whether that was nothing.
+
+        Args:
+            one: The user's id.
+            patch: Features as JSON has them, null where one is to go; `"preference": null` forgets
+                all preference that was stored.
+
+        Raises:
+            Overloaded: Others kept writing the user.
+            RecordError: Names every value at fault.
+            StoreUnavailable: The store does not answer; it may be stored or not.
+
+        """
+        groups, forgets = parse_patch(self._side, patch)
+        try:
+            stored, created = await self._store.patch_user(one, groups, forgets=forgets)
+        except Contended:
+            raise Overloaded(f"user {one!r}: others keep writing it") from None
+        return self._user(stored), created
 
     async def delete(self, one: str) -> bool:
         """Erase all that is stored of a user; say whether there was anything.

@@ -174,7 +174,12 @@ def tiny_items(schema: Schema, count: int) -> RecordTable:
 
 
 def tiny_bundle(
-    folder: Path, version: str = "tiny-1", *, items: int = 40, largest_norm: float | None = None
+    folder: Path,
+    version: str = "tiny-1",
+    *,
+    items: int = 40,
+    largest_norm: float | None = None,
+    log_id: str | None = None,
 ) -> Path:
     """Write the tiny bundle as `folder/version` and return its path.
 
@@ -198,7 +203,11 @@ def tiny_bundle(
         items=tiny_items(schema, items),
         users=users,
         lineage=Lineage(
-            run="tiny", data="made by tests/tiny.py", exported_at=datetime.now(UTC), code="tests"
+            run="tiny",
+            data="made by tests/tiny.py",
+            exported_at=datetime.now(UTC),
+            code="tests",
+            log_id=log_id,
         ),
         parity={},
         metrics={},

@@ -17,6 +17,7 @@ from export.contract.concepts import ConceptTable, read_concepts
 from export.contract.errors import BundleError, ContractError
 from export.contract.manifest import (
     BUNDLE_FORMAT,
+    LOG_ID,
     VERSION,
     BundleLayout,
     IndexReport,
@@ -33,6 +34,7 @@ from export.contract.tables import read_ids, read_table
 
 __all__ = [
     "BUNDLE_FORMAT",
+    "LOG_ID",
     "UNIT_NORM",
     "VERSION",
     "Bundle",

@@ -16,6 +16,7 @@ from export.contract.similarity import Similarity
 from export.contract.strict import Strict
 
 BUNDLE_FORMAT = 1
+LOG_ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -105,6 +106,8 @@ class Lineage(Strict):
     trained_at: datetime | None = None
     exported_at: datetime
     code: str
+    log_id: str | None = Field(None, pattern=f"^{LOG_ID.pattern}$")
+    """The place in the service's item log up to which the preference of items tells."""
 
 
 class Manifest(Strict):

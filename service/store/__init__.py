@@ -2,10 +2,12 @@
 
 from service.store.base import (
     LOG_START,
+    Contended,
     Entry,
     Kept,
     LogId,
     LogState,
+    Newer,
     Poison,
     StoredItem,
     StoreUnavailable,
@@ -15,10 +17,12 @@ from service.store.redis import Store
 
 __all__ = [
     "LOG_START",
+    "Contended",
     "Entry",
     "Kept",
     "LogId",
     "LogState",
+    "Newer",
     "Poison",
     "Store",
     "StoreUnavailable",

@@ -21,6 +21,10 @@ class Kept(Exception):
         self.at_s = at_s
 
 
+class Contended(Exception):
+    """Others kept writing the same record while a change of it was tried."""
+
+
 class LogId(NamedTuple):
     """A place in the item log, `milliseconds-number`; later places are greater."""
 
@@ -94,3 +98,10 @@ class Written:
     rev: int
     log_id: LogId
     before: Literal["nothing", "put", "delete"]
+
+
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """A write that did not happen: the item is of this rev by now, and not what it was based on."""
+
+    rev: int

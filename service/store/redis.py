@@ -8,14 +8,16 @@ from typing import Any
 from export.contract.schema import Schema
 from export.embedder import Vectors
 from service.records import (
+    Groups,
     ItemRecord,
     Unreadable,
     UserRecord,
+    merge_user,
     read_item,
     read_user,
     write_json,
 )
-from service.store.base import LogId, StoredItem, StoreUnavailable, Written
+from service.store.base import LogId, Newer, StoredItem, StoreUnavailable, Written
 from service.store.connection import Call, answering, connect, run_script
 from service.store.keys import Keys
 from service.store.log import ItemLog
@@ -103,6 +105,20 @@ class Store:
             return await self._users.put(user)
         return await self._users.put_unmodified(user, unmodified_since_s)
 
+    async def patch_user(
+        self, one: str, groups: Groups, *, forgets: bool
+    ) -> tuple[UserRecord, bool]:
+        """Merge features into what is stored of a user; say also whether that was nothing.
+
+        Raises:
+            Contended: Others kept writing the user.
+
+        """
+        value, is_new = await self._users.patch(
+            one, lambda before: merge_user(one, before, groups, forgets=forgets)
+        )
+        return read_user(self._schema.user, one, value), is_new
+
     async def delete_user(self, one: str) -> bool:
         """Erase a user, leaving the mark of it; say whether anything was stored of them."""
         return await self._users.delete(one)
@@ -110,18 +126,28 @@ class Store:
     # Items
 
     async def write_items(
-        self, items: Sequence[tuple[ItemRecord, Vectors | None]], version: str, seen_rev: int
-    ) -> list[Written | StoreUnavailable]:
+        self,
+        items: Sequence[tuple[ItemRecord, Vectors | None]],
+        version: str,
+        seen_rev: int,
+        based_on: Sequence[int | None] | None = None,
+    ) -> list[Written | Newer | StoreUnavailable]:
         """Write items in order, each with its log entry; what is returned as Written is durable.
+
+        A preference without `preference_as_of` is given this write's log id.
 
         Args:
             items: As they should be written (their rev is given here), a put with its vector.
             version: The bundle version of the vectors.
             seen_rev: The highest rev that the writer has seen; the new ones are higher.
+            based_on: For each item the rev from which on it must not have changed, None: it may.
 
         """
         epoch = secrets.token_hex(16)
-        calls = [self._write_call(item, vec, version, seen_rev, epoch) for item, vec in items]
+        calls = [
+            [*self._write_call(item, vec, version, seen_rev, epoch), "" if rev is None else rev]
+            for (item, vec), rev in zip(items, based_on or [None] * len(items), strict=True)
+        ]
         try:
             with answering():
                 answers = await run_script(self._writes, WRITE_ITEM, 6, calls)
@@ -144,7 +170,7 @@ class Store:
             item.op,
             seen_rev,
             write_json(item)[1:],
-            int(item.preference is not None),
+            _as_of(item),
             b"" if vector is None else pack_vector(vector),
             VECTOR_KEPT_S,
             LOG_ENTRIES,
@@ -154,10 +180,11 @@ class Store:
     async def write_item(
         self, item: ItemRecord, vector: Vectors | None, version: str, seen_rev: int
     ) -> Written:
-        """Write one item, see `write_items`."""
+        """Write one item, whatever it is based on; see `write_items`."""
         [answer] = await self.write_items([(item, vector)], version, seen_rev)
         if isinstance(answer, StoreUnavailable):
             raise answer
+        assert isinstance(answer, Written)
         return answer
 
     async def read_items(self, ids: Sequence[str], version: str) -> list[StoredItem]:
@@ -208,8 +235,20 @@ class Store:
         return page
 
 
-def _written(answer: Any) -> Written | StoreUnavailable:
+def _as_of(item: ItemRecord) -> str:
+    """Return the log id that an item's preference is of; the script puts it into JSON as it is."""
+    if item.preference is None:
+        return ""
+    try:
+        return str(LogId.parse(item.preference_as_of or ""))
+    except ValueError:
+        return "new"
+
+
+def _written(answer: Any) -> Written | Newer | StoreUnavailable:
     if isinstance(answer, Exception):
         return StoreUnavailable(f"{type(answer).__name__}: {answer}")
     rev, log_id, before = answer
+    if before == b"newer":
+        return Newer(int(rev))
     return Written(int(rev), LogId.parse(log_id.decode()), before.decode())

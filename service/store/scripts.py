@@ -4,11 +4,19 @@ from typing import Final
 
 WRITE_ITEM: Final = b"""
 -- Gives an item its next rev, writes record, vector and log entry, and answers rev, log id and
--- what was there before.
+-- what was there before; or, if the item is newer than what the record is based on, does nothing
+-- and answers its rev, '' and 'newer'.
 -- KEYS: item, items, rev, log, epoch, vec.
--- ARGV: id, op, highest rev the writer has seen, the record's JSON after '{', '1' if it gives a
--- preference, the vector's bytes or '', how long a vector is kept (s), about how many log entries
--- are kept, a random epoch in case there is no log yet.
+-- ARGV: id, op, highest rev the writer has seen, the record's JSON after '{', the log id that its
+-- preference is of ('' without, 'new' for this write's), the vector's bytes or '', how long a
+-- vector is kept (s), about how many log entries are kept, a random epoch in case there is no log
+-- yet, the rev that the record is based on or '' if on none.
+if ARGV[10] ~= '' then
+  local known = redis.call('ZSCORE', KEYS[2], ARGV[1])
+  if known and tonumber(known) > tonumber(ARGV[10]) then
+    return {string.format('%.0f', known), '', 'newer'}
+  end
+end
 local head = redis.call('GETRANGE', KEYS[1], 0, 14)
 local before = head == '' and 'nothing' or head == '{"op":"delete",' and 'delete' or 'put'
 redis.call('SET', KEYS[5], ARGV[9], 'NX')
@@ -20,7 +28,8 @@ end
 local text = string.format('%.0f', rev)
 local log_id = redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[8], '*',
   'format', '1', 'id', ARGV[1], 'rev', text, 'op', ARGV[2])
-local as_of = ARGV[5] == '1' and '"' .. log_id .. '"' or 'null'
+local as_of = ARGV[5] == 'new' and log_id or ARGV[5]
+as_of = as_of == '' and 'null' or '"' .. as_of .. '"'
 redis.call('SET', KEYS[1], '{"op":"' .. ARGV[2] .. '","rev":' .. text ..
   ',"preference_as_of":' .. as_of .. ',' .. ARGV[4])
 redis.call('ZADD', KEYS[2], text, ARGV[1])
@@ -67,6 +76,19 @@ else
   redis.call('SET', KEYS[1], record)
 end
 return {'', before, record}
+"""
+
+REPLACE_USER: Final = b"""
+-- Writes a user's record with the moment of writing, if what is there is still what was read. One
+-- that SETTLE_USER may yet undo is left alone: what was made of it would outlive it.
+-- KEYS: user. ARGV: the record's JSON after '{', what was read or ''.
+-- Answers: whether it was written, and what is there now or ''.
+local before = redis.call('GET', KEYS[1]) or ''
+if before ~= ARGV[2] or redis.call('PTTL', KEYS[1]) >= 0 then return {0, before} end
+local time = redis.call('TIME')
+local record = '{"written_at":' .. time[1] .. string.format('.%06d', time[2]) .. ',' .. ARGV[1]
+redis.call('SET', KEYS[1], record)
+return {1, record}
 """
 
 SETTLE_USER: Final = b"""

@@ -1,17 +1,25 @@
 """Users as they are written and erased: a conditional write undoes no newer one, no erasure."""
 
+import asyncio
 import hashlib
 import hmac
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from redis.asyncio import Redis
 
 from service.records import UserRecord, write_json
-from service.store.base import Kept
+from service.store.base import Contended, Kept
 from service.store.connection import Call, answering, run_script
 from service.store.keys import Keys
-from service.store.scripts import MARK_ERASED, SETTLE_USER, WRITE_USER
+from service.store.scripts import MARK_ERASED, REPLACE_USER, SETTLE_USER, WRITE_USER
+
+ATTEMPTS = 10
+"""How often a change is tried while others write the user too; one of them gets on each time."""
+
+PAUSE_S = 0.005
+"""The first pause where a conditional write is being settled; each is so much longer."""
 
 UNSETTLED_MS = 30_000
 """Longer than the commands of one conditional write can take, each bounded in time."""
@@ -60,6 +68,32 @@ class UserWriter:
         if not before:
             await self._settle(user.id, written, "keep", before)
         return not before
+
+    async def patch(self, one: str, merged: Callable[[bytes | None], bytes]) -> tuple[bytes, bool]:
+        """Change what is stored of a user; return what is now, and whether nothing was before.
+
+        Args:
+            one: Their id.
+            merged: Makes the record to write of the stored one, without the moment of writing; is
+                asked again where somebody else wrote meanwhile.
+
+        Raises:
+            Contended: Somebody else did, time after time.
+
+        """
+        with answering():
+            before: Any = await self._client.get(self._keys.user(one))
+        for attempt in range(1, ATTEMPTS + 1):
+            call: Call = [self._keys.user(one), merged(before)[1:], before or b""]
+            is_written, now = await self._run(REPLACE_USER, call)
+            if is_written:
+                return now, before is None
+            if now == (before or b""):  # it is being settled
+                await asyncio.sleep(PAUSE_S * attempt)
+                with answering():
+                    now = await self._client.get(self._keys.user(one))
+            before = now or None
+        raise Contended
 
     async def delete(self, one: str) -> bool:
         """Erase a user; say whether anything was stored of them."""

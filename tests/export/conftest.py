@@ -89,7 +89,17 @@ def export_by_command(run: RunLayout, target: Path) -> None:
     """Export what training saw, and keep what the command told as `told.txt` beside it."""
     import firstsight
 
-    command = ["export", str(run.folder), "--out", str(target), "--users", "--catalogue", "trained"]
+    command = [
+        "export",
+        str(run.folder),
+        "--out",
+        str(target),
+        "--users",
+        "--log-id",
+        "1732000000000-0",
+        "--catalogue",
+        "trained",
+    ]
     target.parent.mkdir()
     with (target.parent / "told.txt").open("w") as told, contextlib.redirect_stdout(told):
         assert firstsight.run(command) == 0

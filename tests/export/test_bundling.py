@@ -49,6 +49,11 @@ def test_schema_config_and_metrics_are_those_of_the_run(exported: Path, run: Run
     assert lineage.trained_at < lineage.exported_at
 
 
+def test_where_the_data_ends_in_the_item_log_is_told(exported: Path, commanded: Path) -> None:
+    assert read_bundle(exported).manifest.lineage.log_id is None
+    assert read_bundle(commanded / "trained-1").manifest.lineage.log_id == "1732000000000-0"
+
+
 def test_parity_is_written_for_every_row_warm_and_cold(exported: Path) -> None:
     parity = json.loads((exported / "parity.json").read_bytes())
     for side, entities in (("user", 80), ("item", 60)):

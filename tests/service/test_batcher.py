@@ -69,6 +69,54 @@ def test_a_request_that_fails_takes_nobody_along(position: int) -> None:
     asyncio.run(scene())
 
 
+def test_what_is_asked_together_runs_in_full_batches_and_each_has_its_own_answer() -> None:
+    async def scene() -> None:
+        work = Doubler()
+        batcher = Batcher(work, limit=4)
+        answers = await batcher.ask_all([1, 2, 13, 3, 4, 5])
+        assert isinstance(answers.pop(2), ValueError)
+        assert answers == [2, 4, 6, 8, 10]
+        assert work.batches == [[1, 2, 13, 3], [1], [2], [13], [3], [4, 5]]
+        assert await batcher.ask_all([]) == []
+        assert await batcher.ask(5) == 10
+
+    asyncio.run(scene())
+
+
+def test_what_is_asked_alone_has_its_turn_between_the_batches_of_many() -> None:
+    async def scene() -> None:
+        work = Doubler()
+        work.gate.clear()
+        batcher = Batcher(work, limit=4)
+        many = asyncio.create_task(batcher.ask_all(range(12)))
+        await ticks()
+        alone = asyncio.create_task(batcher.ask(99))
+        await ticks()
+        work.gate.set()
+        assert await alone == 198
+        assert not many.done()
+        assert await many == [2 * number for number in range(12)]
+        assert work.batches[:2] == [[0, 1, 2, 3], [99]]
+
+    asyncio.run(scene())
+
+
+def test_many_who_leave_hold_nobody_up() -> None:
+    async def scene() -> None:
+        work = Doubler()
+        work.gate.clear()
+        batcher = Batcher(work, limit=2)
+        many = asyncio.create_task(batcher.ask_all(range(6)))
+        await ticks()
+        many.cancel()
+        await asyncio.gather(many, return_exceptions=True)
+        work.gate.set()
+        assert await batcher.ask(5) == 10
+        assert len(work.batches) <= 2
+
+    asyncio.run(scene())
+
+
 @pytest.mark.parametrize("leaver", range(4))
 def test_a_client_that_leaves_holds_nobody_up(leaver: int) -> None:
     async def scene() -> None:

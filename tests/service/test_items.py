@@ -1,5 +1,6 @@
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ import redis
 from export.contract.errors import RecordError, SchemaError
 from export.contract.schema import Record, SideName
 from export.embedder import Embedder, Vectors
+from service.errors import Overloaded, UnknownItem
 from service.generation import Generation
 from service.items import DeltaFull, Items, Outcome, Posted
+from service.refresh import Follower
 from service.store import Store, StoreUnavailable
 
 
@@ -21,7 +24,8 @@ def run(
         async def main() -> None:
             store = Store(redis_url, generation.schema, timeout_s=2.0)
             try:
-                await use(Items(generation, embedder, store, delta_most=300))
+                follower = Follower(store, generation, embedder)
+                await use(Items(generation, embedder, store, follower.refresh, delta_most=300))
             finally:
                 await store.close()
 
@@ -164,6 +168,170 @@ def test_content_posted_for_a_trained_item_keeps_its_preference(
     run(use)
 
 
+def test_what_was_posted_of_preference_stays_until_it_is_posted_again_or_forgotten(
+    run: Run, redis_client: redis.Redis
+) -> None:
+    async def use(items: Items) -> None:
+        batch = [{"id": "x", "clicks": 9}, {"id": "x", "topics": ["food"]}]
+        first, second = await items.post(batch)
+        assert posted(second).record == {"topics": ["food"], "clicks": 9.0}
+        as_of = f'"preference_as_of":"{posted(first).log_id}"'.encode()
+        assert as_of in (redis_client.get("{fs}:item:x") or b"")
+        [forgotten] = await items.post([{"id": "x", "preference": None}])
+        assert posted(forgotten).record == {}
+        await items.post([{"id": "x", "clicks": 5}])
+        await items.delete("x")
+        [back] = await items.post([{"id": "x", "length": 1}])
+        assert posted(back).record == {"length": 1.0}
+
+    run(use)
+
+
+def test_a_patch_merges_features_into_what_is_served(run: Run, embedder: Embedder) -> None:
+    async def patched(items: Items, **patch: object) -> Posted:
+        item = posted(await items.patch("i2", patch))
+        assert not item.created
+        served = items.get("i2")
+        assert served is not None
+        assert served.record == item.record
+        [vector] = embedder.embed("item", [item.record])
+        np.testing.assert_allclose(served.vector, vector, atol=1e-6)
+        return item
+
+    async def use(items: Items) -> None:
+        content = {"topics": ["food"], "length": 12.0}
+        assert (await patched(items)).record == content | {"clicks": 2.0}
+        assert (await patched(items, length=5)).record == content | {"length": 5, "clicks": 2.0}
+        item = await patched(items, length=None, clicks=7)
+        assert item.record == {"topics": ["food"], "clicks": 7.0}
+        assert (item.state, item.dropped) == ("warm", [])
+        item = await patched(items, preference=None)
+        assert item.record == {"topics": ["food"]}
+        assert (item.state, item.dropped) == ("cold", ["preference"])
+        assert (await patched(items, clicks=1)).record == {"topics": ["food"], "clicks": 1.0}
+        assert (await patched(items, preference=None, clicks=3)).record["clicks"] == 3.0
+        assert (await patched(items, clicks=None, topics=None)).record == {}
+
+    run(use)
+
+
+def test_a_patch_of_an_item_that_is_not_there_creates_none(run: Run) -> None:
+    async def use(items: Items) -> None:
+        assert isinstance(await items.patch("nobody", {"length": 3}), UnknownItem)
+        await items.delete("i2")
+        assert isinstance(await items.patch("i2", {"length": 3}), UnknownItem)
+        assert items.get("i2") is None
+
+    run(use)
+
+
+@pytest.mark.parametrize("patch", [{"mood": 1}, {"length": "long"}, {"topics": ["\ud800"]}])
+def test_a_bad_patch_changes_nothing(run: Run, patch: dict[str, object]) -> None:
+    async def use(items: Items) -> None:
+        assert isinstance(await items.patch("i2", {"clicks": 3, **patch}), RecordError)
+        served = items.get("i2")
+        assert served is not None
+        assert served.record == {"topics": ["food"], "length": 12.0, "clicks": 2.0}
+
+    run(use)
+
+
+@pytest.fixture
+def run_two(
+    redis_url: str, bundle_folder: Path, embedder: Embedder
+) -> Callable[[Callable[[Items, Items], Awaitable[None]]], None]:
+    """Two replicas that learn of each other's writes only when they must."""
+
+    def run(use: Callable[[Items, Items], Awaitable[None]]) -> None:
+        async def main() -> None:
+            generations = [Generation.load(bundle_folder) for _ in range(2)]
+            stores = [Store(redis_url, one.schema, timeout_s=2.0) for one in generations]
+            both = [
+                Items(one, embedder, store, Follower(store, one, embedder).refresh)
+                for one, store in zip(generations, stores, strict=True)
+            ]
+            try:
+                await use(*both)
+            finally:
+                for store in stores:
+                    await store.close()
+
+        asyncio.run(main())
+
+    return run
+
+
+RunTwo = Callable[[Callable[[Items, Items], Awaitable[None]]], None]
+
+
+def test_a_change_loses_nothing_that_another_replica_wrote_meanwhile(run_two: RunTwo) -> None:
+    async def use(here: Items, there: Items) -> None:
+        posted(await there.patch("i2", {"length": 5}))
+        item = posted(await here.patch("i2", {"clicks": 8}))
+        assert item.record == {"topics": ["food"], "length": 5.0, "clicks": 8.0}
+        [kept] = await there.post([{"id": "i2", "topics": ["art"]}])
+        assert posted(kept).record == {"topics": ["art"], "clicks": 8.0}
+        posted(await there.patch("i4", {"length": None}))
+        for n in range(20):
+            changes = [here.patch("i4", {"length": n}), there.patch("i4", {"clicks": n})]
+            changes += [here.patch("i4", {"topics": [f"t{n}"]}), here.patch("i4", {})]
+            assert all(isinstance(outcome, Posted) for outcome in await asyncio.gather(*changes))
+            for items in (here, there):
+                item = posted(await items.patch("i4", {}))
+                assert item.record == {"topics": [f"t{n}"], "length": n, "clicks": n}
+
+    run_two(use)
+
+
+def test_an_item_that_another_replica_just_posted_or_removed_is_so_for_a_patch(
+    run_two: RunTwo,
+) -> None:
+    async def use(here: Items, there: Items) -> None:
+        await there.post([{"id": "x", "length": 2}])
+        assert posted(await here.patch("x", {"clicks": 1})).record == {"length": 2.0, "clicks": 1.0}
+        await here.delete("x")
+        assert isinstance(await there.patch("x", {"clicks": 1}), UnknownItem)
+        assert there.get("x") is None
+
+    run_two(use)
+
+
+def test_what_is_stored_of_an_item_and_cannot_be_read_holds_no_change_up(
+    run: Run, redis_client: redis.Redis
+) -> None:
+    async def use(items: Items) -> None:
+        await items.post([{"id": "x", "length": 1}])
+        redis_client.set("{fs}:item:x", b"no record")
+        redis_client.zadd("{fs}:items", {"x": 77})
+        assert posted(await items.patch("x", {"clicks": 1})).record == {
+            "length": 1.0,
+            "clicks": 1.0,
+        }
+        assert redis_client.zscore("{fs}:items", "x") == 78
+
+    run(use)
+
+
+def test_a_change_that_others_keep_overtaking_is_given_up(
+    redis_url: str, redis_client: redis.Redis, generation: Generation, embedder: Embedder
+) -> None:
+    async def overtaken(changes: Iterable[tuple[str, int]]) -> None:
+        for one, rev in changes:
+            redis_client.zadd("{fs}:items", {one: rev + 1})
+
+    async def main() -> None:
+        store = Store(redis_url, generation.schema, timeout_s=2.0)
+        redis_client.zadd("{fs}:items", {"i2": 5})
+        items = Items(generation, embedder, store, overtaken)
+        [outcome, other] = await items.post([{"id": "i2"}, {"id": "i3"}])
+        assert isinstance(outcome, Overloaded)
+        assert posted(other).id == "i3"
+        assert redis_client.exists("{fs}:item:i2") == 0
+        await store.close()
+
+    asyncio.run(main())
+
+
 def test_an_item_of_which_nothing_is_known_is_still_served(run: Run) -> None:
     async def use(items: Items) -> None:
         [outcome] = await items.post([{"id": "x"}])
@@ -189,11 +357,13 @@ def test_more_than_the_delta_takes_is_refused_and_removal_is_not(run: Run) -> No
 def test_nothing_is_served_that_was_not_written(generation: Generation, embedder: Embedder) -> None:
     async def main() -> None:
         store = Store("unix:///nowhere/redis.sock", generation.schema)
-        items = Items(generation, embedder, store)
+        items = Items(generation, embedder, store, Follower(store, generation, embedder).refresh)
         outcomes = await items.post([{"id": "x"}, {"id": "y", "length": "long"}])
         assert [type(outcome) for outcome in outcomes] == [StoreUnavailable, RecordError]
         with pytest.raises(StoreUnavailable):
             await items.delete("i1")
+        for one in ("i1", "unknown-here"):
+            assert isinstance(await items.patch(one, {"length": 3}), StoreUnavailable)
         await store.close()
 
     asyncio.run(main())

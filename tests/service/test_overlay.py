@@ -1,13 +1,27 @@
+"""What was written of items, over a bundle; each rule once by itself and once over replicas."""
+
+import asyncio
 from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
 
 import pyarrow as pa
+import pytest
 
 from export.contract.concepts import ConceptTable
-from export.contract.schema import Side
+from export.contract.schema import Record, Side
+from export.embedder import Vectors
 from export.index.exact import ExactConfig
+from service.catalogue import Catalogue
+from service.change import read_patch
+from service.embed import Embed
 from service.generation import Generation
+from service.overlay import Overlay
 from service.records import ItemRecord
+from service.store import LogId
 from tests.service.made import made_bundle, made_generation, unit_vectors
+from tests.service.running import Service, patient
+from tests.tiny import tiny_bundle
 
 POOL = unit_vectors(4, seed=3)
 
@@ -33,6 +47,65 @@ def test_what_is_written_lies_over_the_bundle_group_by_group() -> None:
     forgotten = generation.get("i2")
     assert forgotten is not None
     assert forgotten.record == {}
+
+
+def overlay(as_of: str | None) -> Overlay:
+    bundle = made_bundle(unit_vectors(4, seed=1))
+    place = None if as_of is None else LogId.parse(as_of)
+    return Overlay(Catalogue(bundle), bundle.schema.item, place)
+
+
+def served(of: Overlay, item: ItemRecord) -> dict[str, object]:
+    of.write(item)
+    record = of.get(item.id)
+    assert record is not None
+    return dict(record.record)
+
+
+BUNDLE = {"topics": ["art", "t2"], "length": 2.0, "clicks": 2.0}
+
+
+def test_content_that_was_posted_wins_over_a_bundle_trained_later() -> None:
+    item = ItemRecord("i2", 1, "put", {"length": 9.0}, None)
+    assert served(overlay("9-0"), item) == {"length": 9.0, "clicks": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("written_at", "trained_up_to", "clicks"),
+    [
+        ("5-0", None, 7.0),  # a bundle that does not say is older than every write
+        ("5-1", "5-0", 7.0),
+        ("10-0", "9-0", 7.0),  # by number, not by letter
+        ("5-0", "5-0", 2.0),  # the bundle has read that write
+        ("5-0", "5-1", 2.0),
+        ("nonsense", "5-1", 2.0),
+        (None, "5-1", 7.0),  # about to be written
+    ],
+)
+def test_of_preference_the_later_one_wins(
+    written_at: str | None, trained_up_to: str | None, clicks: float
+) -> None:
+    item = ItemRecord("i2", 1, "put", None, {"clicks": 7.0}, written_at)
+    assert served(overlay(trained_up_to), item) == BUNDLE | {"clicks": clicks}
+
+
+def test_preference_that_was_forgotten_is_so_until_a_later_bundle() -> None:
+    item = ItemRecord("i2", 1, "put", None, {}, "5-0")
+    content = {name: BUNDLE[name] for name in ("topics", "length")}
+    assert served(overlay("4-0"), item) == content
+    assert served(overlay("6-0"), item) == BUNDLE
+
+
+def test_what_no_bundle_knows_is_as_it_was_written_however_late_the_bundle() -> None:
+    item = ItemRecord("x", 1, "put", {"length": 9.0}, {"clicks": 7.0}, "5-0")
+    assert served(overlay("6-0"), item) == {"length": 9.0, "clicks": 7.0}
+
+
+def test_a_removal_wins_over_a_bundle_trained_later() -> None:
+    later = overlay("9-0")
+    later.write(delete("i2", 3))
+    assert later.get("i2") is None
+    assert "i2" not in [one for one, _ in later.by_popularity()]
 
 
 def test_a_tombstone_beats_the_bundle_until_the_item_is_posted_again() -> None:
@@ -78,6 +151,36 @@ def test_posted_item_is_told_what_its_concept_knows() -> None:
     assert served.record == {"kind": "k1", "kind_rate": 0.125}
 
 
+def test_a_patch_merges_into_what_was_written_and_not_into_what_concepts_tell() -> None:
+    generation = by_topic()
+    for one, kind in (("i3", "k1"), ("x1", "k0")):
+        generation.apply(put("x1", 1, kind="k1"), POOL[0])
+        change = read_patch(generation.schema.item, one, {"kind": kind})
+        changed = change.applied(generation.base(one), generation.written(one))
+        told = generation.served(changed).content
+        assert told == {"kind": kind, "kind_rate": {"k0": 0.75, "k1": 0.125}[kind]}
+        given = read_patch(generation.schema.item, one, {"kind_rate": 0.5})
+        kept = given.applied(generation.base(one), generation.written(one))
+        assert (kept.content or {})["kind_rate"] == 0.5
+
+
+def test_an_embedded_record_is_told_what_its_concept_knows() -> None:
+    generation = by_topic()
+    embed = Embed(generation.bundle.concepts, Records())  # type: ignore[arg-type]
+    asyncio.run(embed.embed("item", [{"kind": "k1"}]))
+    assert Records.asked == [{"kind": "k1", "kind_rate": 0.125}]
+
+
+class Records:
+    """Towers that note what they are asked."""
+
+    asked: ClassVar[list[Record]] = []
+
+    def embed(self, side: str, records: list[Record]) -> Vectors:
+        self.asked.extend(records)
+        return POOL[: len(records)]
+
+
 def test_item_of_the_bundle_keeps_what_leaves_its_own_rows_out() -> None:
     generation = by_topic()
     for one, record in (("i1", {"kind": "k1"}), ("i3", {"kind": "k0", "kind_rate": 0.25})):
@@ -99,3 +202,74 @@ def test_words_are_those_of_the_served_record() -> None:
     assert list(generation.words("topics", "x1") or ["?"]) == ["?"]
     assert generation.words("topics", "x1") is not None
     assert generation.words("topics", "nobody") is None
+
+
+TRAINED = {"topics": ["food"], "length": 12.0, "clicks": 2.0}
+"""What every bundle says of i2."""
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle whose data ends before everything that is written, one after it, one untold."""
+    folder = tmp_path_factory.mktemp("bundles")
+    tiny_bundle(folder, "untold")
+    tiny_bundle(folder, "before", log_id="1-0")
+    tiny_bundle(folder, "after", log_id="99999999999999-0")
+    return folder
+
+
+WRITES: list[tuple[str, dict[str, object] | None, dict[str, object], dict[str, object]]] = [
+    # what is written of i2, what is served by a bundle trained before it, and by a later one
+    ("POST", {"length": 1}, {"length": 1.0, "clicks": 2.0}, {"length": 1.0, "clicks": 2.0}),
+    ("POST", {"clicks": 9}, {"clicks": 9.0}, {"clicks": 2.0}),
+    ("POST", {"preference": None}, {}, {"clicks": 2.0}),
+    ("PATCH", {"length": 1}, TRAINED | {"length": 1.0}, TRAINED | {"length": 1.0}),
+    ("PATCH", {"clicks": 9}, TRAINED | {"clicks": 9.0}, TRAINED),
+    ("PATCH", {"preference": None}, {"topics": ["food"], "length": 12.0}, TRAINED),
+    ("PATCH", {}, TRAINED, TRAINED),
+]
+
+
+@pytest.mark.parametrize(("method", "body", "earlier", "later"), WRITES)
+def test_what_is_written_and_then_trained_is_served_group_by_group(
+    redis_url: str,
+    bundles: Path,
+    method: str,
+    body: dict[str, object],
+    earlier: dict[str, object],
+    later: dict[str, object],
+) -> None:
+    with Service(patient(redis_url), Generation.load(bundles / "untold")) as service:
+        path, record = ("/items", body | {"id": "i2"}) if method == "POST" else ("/items/i2", body)
+        assert service.ask(method, path, json=record).status_code == 200
+        assert service.get("/items/i2").json()["record"] == {"id": "i2", **earlier}
+    for version, expected in (("untold", earlier), ("before", earlier), ("after", later)):
+        with Service(patient(redis_url), Generation.load(bundles / version)) as service:
+            item = service.get("/items/i2").json()
+            assert item["record"] == {"id": "i2", **expected}, version
+            [made] = service.post("/embed", {"items": [item["record"]]}).json()["items"]
+            assert made["vector"] == pytest.approx(item["vector"], abs=1e-6)
+            assert (made["state"], made["dropped"]) == (item["state"], item["dropped"])
+
+
+@pytest.mark.parametrize("version", ["untold", "before", "after"])
+def test_what_is_removed_and_then_trained_stays_removed_until_it_is_posted(
+    redis_url: str, bundles: Path, version: str
+) -> None:
+    with Service(patient(redis_url), Generation.load(bundles / "untold")) as service:
+        service.ask("DELETE", "/items/i2")
+    with Service(patient(redis_url), Generation.load(bundles / version)) as service:
+        assert service.get("/items/i2").status_code == 404
+        everything = service.post("/recall", {"user": {"taste": {"food": 1}}, "k": 50}).json()
+        assert len(everything["items"]) == 39
+        assert "i2" not in everything["items"]
+        assert service.post("/items", {"id": "i2"}).status_code == 201
+        assert service.get("/items/i2").json()["record"] == {"id": "i2", "clicks": 2.0}
+
+
+def test_what_no_bundle_knew_is_served_by_every_later_one(redis_url: str, bundles: Path) -> None:
+    record = {"id": "x", "topics": ["food"], "clicks": 3.0}
+    with Service(patient(redis_url), Generation.load(bundles / "untold")) as service:
+        service.post("/items", record)
+    with Service(patient(redis_url), Generation.load(bundles / "after")) as service:
+        assert service.get("/items/x").json()["record"] == record

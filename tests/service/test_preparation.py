@@ -8,13 +8,15 @@ from export.embedder import Embedder
 from service.generation import Generation
 from service.items import Items
 from service.preparation import prepare
+from service.refresh import Follower
 from service.store import Store
 
 
 def post(url: str, generation: Generation, embedder: Embedder, count: int) -> None:
     async def main() -> None:
         store = Store(url, generation.schema)
-        items = Items(generation, embedder, store)
+        follower = Follower(store, generation, embedder)
+        items = Items(generation, embedder, store, follower.refresh)
         await items.post([{"id": f"x{n}", "topics": ["food"], "length": n} for n in range(count)])
         await items.delete("i3")
         await store.close()

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from export.contract.tables import id_fault
 from service.errors import InvalidRecord
-from service.query import path_id, read_recall_query
+from service.query import SimilarQuery, path_id, read_recall_query, read_similar_query
 from service.settings import Limits
 
 LIMITS = Limits()
@@ -47,6 +47,15 @@ def test_any_id_survives_the_path(one: str) -> None:
 def test_exclude_may_be_repeated_and_a_comma_separates() -> None:
     body = read_recall_query(b"user_id=u&exclude=a,b&exclude=c%2Cd,,e&exclude=", LIMITS)
     assert body.exclude == ["a", "b", "c,d", "e"]
+
+
+def test_similar_items_are_asked_for_with_some_of_the_parameters() -> None:
+    asked = read_similar_query(b"k=7&after=12-3&exclude=a,b%2C", LIMITS)
+    assert asked == SimilarQuery(7, ["a", "b,"], "12-3")
+    assert read_similar_query(b"", LIMITS) == SimilarQuery(None, [], None)
+    for query in (b"user_id=u", b"context.tab=1", b"cold=true"):
+        with pytest.raises(InvalidRecord, match="one of k, exclude, after"):
+            read_similar_query(query, LIMITS)
 
 
 def test_a_plus_is_a_space_in_a_query_and_itself_in_a_path() -> None:

@@ -15,6 +15,7 @@ from prometheus_client import REGISTRY
 
 from export.embedder import Embedder
 from service.generation import Generation
+from service.payloads import RecallBatchAnswer
 from service.settings import Settings
 from tests.service.conftest import start_redis
 from tests.service.running import Service, patient
@@ -241,6 +242,67 @@ def test_concurrent_recalls_share_their_store_reads(
     service.do(together())
     statistics: Any = redis_client.info("commandstats")
     assert statistics["cmdstat_mget"]["calls"] <= 4
+
+
+def test_a_batch_answers_each_request_in_order_as_if_it_were_alone(service: Service) -> None:
+    put(service, "a", taste={"art": 1.0})
+    asked: list[Any] = [
+        {"user_id": "a", "k": 3, "context": {"tab": "1"}},
+        {"k": 0},
+        {"history": ["i5"], "k": 40, "exclude": ["i1"]},
+        {"user": {"age": 3e38, "taste": {"art": 9e29}}},
+        17,
+        {"user": {"age": "old"}, "kk": 1},
+        {"user_id": ""},
+        {"user_id": "nobody"},
+        {"user_id": "a", "cold": True},
+    ] * 4
+    answer = service.post("/recall/batch", {"requests": asked})
+    assert answer.status_code == 200
+    results = answer.json()["results"]
+    RecallBatchAnswer.model_validate_json(answer.content)
+    for body, result in zip(asked, results, strict=True):
+        alone = service.post("/recall", body)
+        assert result["status"] == alone.status_code
+        expected = alone.json()
+        if result["status"] == 200:
+            assert result["request_id"] == answer.headers["x-request-id"]
+            assert np.allclose(result.pop("scores"), expected.pop("scores"), atol=1e-6)
+            result["request_id"] = expected["request_id"]
+        del expected["request_id"]
+        result.pop("request_id", None)
+        assert result == ({"status": 200} | expected)
+    assert [result["status"] for result in results[:9]] == [200, 422, 200] + [422] * 4 + [200] * 2
+
+
+def test_a_batch_shares_store_reads_and_waits_once_for_what_comes_after(
+    service: Service, redis_client: redis.Redis
+) -> None:
+    redis_client.config_resetstat()
+    asked = [{"user_id": f"u{n}", "after": f"99999999999999-{n}"} for n in range(256)]
+    results = service.post("/recall/batch", {"requests": asked}).json()["results"]
+    assert {tuple(result["degraded"]) for result in results} == {("stale",)}
+    assert [result["user_id"] for result in results] == [f"u{n}" for n in range(256)]
+    statistics: Any = redis_client.info("commandstats")
+    assert statistics["cmdstat_mget"]["calls"] == 256 / service.settings.batch_recalls
+
+
+def test_a_fault_of_ours_in_a_batch_is_logged_and_told_apart(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert service.generation is not None
+    popular = service.generation.popular
+
+    def fails(k: int, excluded: Any) -> Any:
+        if k == 13:
+            raise RuntimeError("a secret of the machine")
+        return popular(k, excluded)
+
+    monkeypatch.setattr(service.generation, "popular", fails)
+    answer = service.post("/recall/batch", {"requests": [{"k": 1}, {"k": 13}, {"k": 2}]})
+    assert [result["status"] for result in answer.json()["results"]] == [200, 500, 200]
+    assert "secret" not in answer.text
+    assert "a secret of the machine" in caplog.text
 
 
 def test_stored_values_that_the_schema_cannot_read_are_left_out_and_told(

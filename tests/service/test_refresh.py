@@ -33,7 +33,7 @@ class Replica:
         self.follower = Follower(
             self.store, self.generation, embedder, on_searchable=self.delays.append
         )
-        self.items = Items(self.generation, embedder, self.store)
+        self.items = Items(self.generation, embedder, self.store, self.follower.refresh)
 
     async def post(self, **item: object) -> str:
         [outcome] = await self.items.post([item])

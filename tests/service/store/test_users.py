@@ -8,12 +8,13 @@ from contextlib import AsyncExitStack
 from itertools import combinations
 from typing import Any
 
+import orjson
 import pytest
 import redis
 from redis.asyncio import ConnectionPool, Redis, UnixDomainSocketConnection
 
-from service.records import UserRecord
-from service.store import Kept
+from service.records import Groups, UserRecord, merge_user
+from service.store import Contended, Kept
 from service.store.connection import connect
 from service.store.keys import Keys
 from service.store.users import UserWriter
@@ -229,6 +230,79 @@ def test_a_load_that_died_can_be_repeated_at_once(warm_url: str, redis_client: r
     assert do(warm_url, early) is True
     assert redis_client.ttl("fs:user:u") == -1
     assert do(warm_url, early) == "newer"
+
+
+def patch(writer: UserWriter, **features: float) -> Awaitable[object]:
+    """Merge an age, so that what others wrote beside it can be seen."""
+    groups = Groups(features or {"age": 5.0}, None)
+    return writer.patch("u", lambda stored: merge_user("u", stored, groups, forgets=False))
+
+
+def test_a_patch_and_another_write_lose_nothing_however_they_interleave(
+    warm_url: str, redis_client: redis.Redis
+) -> None:
+    def other(writer: UserWriter) -> Awaitable[object]:
+        return patch(writer, height=2.0)
+
+    do(warm_url, patch)
+
+    async def main() -> None:
+        for order in merges(4, 4):
+            redis_client.set("fs:user:u", '{"id":"u","content":{"weight":7.0}}')
+            await interleave(warm_url, (patch, other), order)
+            stored = orjson.loads(redis_client.get("fs:user:u") or b"")
+            assert stored["content"] == {"weight": 7.0, "age": 5.0, "height": 2.0}, order
+            assert stored["written_at"] > 1e9
+
+    asyncio.run(main())
+
+
+def test_a_patch_brings_nothing_back_that_was_erased_however_they_interleave(
+    warm_url: str, redis_client: redis.Redis
+) -> None:
+    do(warm_url, patch)
+
+    async def main() -> None:
+        for order in merges(4, 3):
+            redis_client.set("fs:user:u", '{"id":"u","content":{"weight":7.0}}')
+            await interleave(warm_url, (patch, erase), order)
+            stored = redis_client.get("fs:user:u")
+            assert stored is None or orjson.loads(stored)["content"] == {"age": 5.0}, order
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("steps_before", range(8))
+def test_a_patch_makes_nothing_of_what_a_load_may_yet_undo(
+    warm_url: str, redis_client: redis.Redis, steps_before: int
+) -> None:
+    do(warm_url, patch)
+    redis_client.delete("fs:user:u")
+
+    async def main() -> None:
+        async with Stepped(warm_url, load) as loading, Stepped(warm_url, erase) as erasing:
+            for _ in range(steps_before):
+                await loading.step()
+            patching = asyncio.create_task(run(warm_url, patch))
+            await asyncio.sleep(0.02)
+            for both in (erasing, loading):
+                while not both.task.done():
+                    await both.step()
+            await patching
+        content = orjson.loads(redis_client.get("fs:user:u") or b'{"content":{"age":5.0}}')
+        assert content["content"] == {"age": 5.0}
+
+    asyncio.run(main())
+
+
+def test_a_patch_of_what_is_never_settled_is_given_up(
+    redis_url: str, redis_client: redis.Redis
+) -> None:
+    redis_client.set("fs:user:u", b'{"id":"u","content":{"age":1.0}}', ex=30)
+    before = redis_client.get("fs:user:u")
+    with pytest.raises(Contended):
+        do(redis_url, patch)
+    assert redis_client.get("fs:user:u") == before
 
 
 def test_a_condition_is_held_against_the_moment_of_writing(

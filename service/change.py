@@ -1,0 +1,77 @@
+"""A change of an item: a post lays groups down, a patch merges features into them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from export.contract.errors import Fault, RecordError
+from export.contract.schema import Record, Side
+from service.records import ItemRecord, merge_features, parse_patch, parse_posted, write_json
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a client wants of one item, checked.
+
+    A feature that is None is removed; a group that is None stays as it is. `forgets` empties the
+    preference first. Only a patch `merges`; of a post the content is all there is.
+    """
+
+    id: str
+    content: Record | None
+    preference: Record | None
+    forgets: bool = False
+    merges: bool = False
+
+    @property
+    def hangs_on_before(self) -> bool:
+        """Whether the record depends on what is there, so that nobody may change it meanwhile."""
+        return self.merges or self.preference is None
+
+    def applied(self, base: ItemRecord | None, written: ItemRecord | None) -> ItemRecord:
+        """Return the record to write.
+
+        A preference that is given has no `preference_as_of` yet: it will be this write's. One that
+        stays keeps its own.
+
+        Args:
+            base: The item as it is served, less what its concepts tell, which a patch merges into;
+                None: it is not served.
+            written: The groups of it that were written before; None: none were.
+
+        """
+        before = written or ItemRecord(self.id, 0, "put")
+        below = base or before
+        content = before.content
+        if self.content is not None:
+            content = merge_features(below.content if self.merges else None, self.content)
+        if self.preference is None and not self.forgets:
+            stays = (before.preference, before.preference_as_of)
+            return ItemRecord(self.id, 0, "put", content, *stays)
+        kept = below.preference if self.merges and not self.forgets else None
+        return ItemRecord(self.id, 0, "put", content, merge_features(kept, self.preference or {}))
+
+
+def read_post(side: Side, posted: object) -> Change:
+    """Read what was posted of an item: a flat record with its id.
+
+    Raises:
+        RecordError: Names every value at fault.
+
+    """
+    if not isinstance(posted, Mapping):
+        raise RecordError([Fault.of("item", posted, "an object with an id and features")])
+    one, groups = parse_posted(side, posted)
+    write_json(ItemRecord(one, 0, "put", groups.content, groups.preference))
+    return Change(one, groups.content, groups.preference)
+
+
+def read_patch(side: Side, one: str, patch: Mapping[str, object]) -> Change:
+    """Read what is to be changed of an item: features by name, null where one is to go.
+
+    Raises:
+        RecordError: Names every value at fault.
+
+    """
+    groups, forgets = parse_patch(side, patch)
+    write_json(ItemRecord(one, 0, "put", groups.content, groups.preference))
+    return Change(one, groups.content, groups.preference, forgets, merges=True)

@@ -1,0 +1,40 @@
+"""An item as it is served, and what becomes of one that a client writes."""
+
+from dataclasses import dataclass
+
+from export.contract.errors import RecordError
+from export.contract.schema import Record
+from export.embedder import Vectors
+from service.errors import Problem
+from service.records import State
+from service.store import StoreUnavailable
+
+
+class DeltaFull(Exception):
+    """More was posted than can be searched quickly until the main index is rebuilt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An item as it is served."""
+
+    id: str
+    record: Record
+    state: State
+    dropped: list[str]
+    version: str
+    vector: Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Posted(Item):
+    """An item that was written to the store and can be found here."""
+
+    created: bool
+    """Whether it is new; else it replaced one."""
+    log_id: str
+    searchable: bool = True
+    durable: bool = True
+
+
+Outcome = Posted | RecordError | StoreUnavailable | DeltaFull | Problem

@@ -1,0 +1,172 @@
+"""Bad input of every call, as a table: what is sent, the problem, and the value it names."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.errors import LEAVES, MEDIA_TYPE
+from service.generation import Generation
+from tests.service.conftest import start_redis
+from tests.service.running import Service, patient
+
+STATUS = {problem.type: problem.status for problem in LEAVES}
+
+
+@pytest.fixture(scope="module")
+def service(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One service for all rows, of which none stores anything."""
+    redis, url = start_redis(tmp_path_factory.mktemp("redis"))
+    with Service(patient(url), Generation.load(bundle_folder)) as running:
+        yield running
+    redis.kill()
+    redis.wait()
+
+
+BAD: list[tuple[str, str, dict[str, Any], str, str | None]] = [
+    ("POST", "/items", {"json": {"id": "a", "price": 3}}, "invalid-record", "price"),
+    ("POST", "/items", {"json": {"id": "a", "topics": "art"}}, "invalid-record", "topics"),
+    ("POST", "/items", {"json": {"id": "a", "length": "long"}}, "invalid-record", "length"),
+    ("POST", "/items", {"json": {"id": "a", "length": True}}, "invalid-record", "length"),
+    ("POST", "/items", {"json": {"id": "a", "topics": ["a\x1fb"]}}, "invalid-record", "topics"),
+    ("POST", "/items", {"json": {"id": "a", "topics": [""]}}, "invalid-record", "topics"),
+    ("POST", "/items", {"json": {"id": "a", "length": 1e39}}, "invalid-record", "length"),
+    ("POST", "/items", {"content": b'{"id": "a", "length": NaN}'}, "malformed", None),
+    ("POST", "/items", {"content": b'{"id": "a", "length": Infinity}'}, "malformed", None),
+    ("POST", "/items", {"content": b'{"id": "a", "length": 1e999}'}, "malformed", None),
+    ("POST", "/items", {"json": {"topics": ["art"]}}, "invalid-record", "id"),
+    ("POST", "/items", {"json": {"id": 7}}, "invalid-record", "id"),
+    ("POST", "/items", {"json": {"id": "x" * 300}}, "invalid-record", "id"),
+    ("POST", "/items", {"json": {"id": "a\nb"}}, "invalid-record", "id"),
+    ("POST", "/items", {"json": {"items": {}}}, "invalid-record", "items"),
+    ("POST", "/items", {"json": {"items": [], "id": "a"}}, "invalid-record", "id"),
+    ("POST", "/items", {"json": {"items": [{}] * 1001}}, "invalid-record", "items"),
+    ("POST", "/items", {"json": [1]}, "invalid-record", "body"),
+    ("POST", "/items", {"content": b""}, "malformed", None),
+    ("POST", "/items", {"content": b'{"id": '}, "malformed", None),
+    ("POST", "/items", {"content": b'{"id": "\xff"}'}, "malformed", None),
+    ("POST", "/items", {"content": b'{"id": "\\ud800"}'}, "malformed", None),
+    ("POST", "/items", {"content": b"[" * 100_000}, "malformed", None),
+    (
+        "POST",
+        "/items",
+        {"content": b"id=a", "headers": {"content-type": "text/csv"}},
+        "unsupported-media",
+        None,
+    ),
+    ("POST", "/items?vector=maybe", {"json": {"id": "a"}}, "invalid-record", "vector"),
+    ("POST", "/items?verbose=1", {"json": {"id": "a"}}, "invalid-record", "verbose"),
+    ("GET", "/items/unheard-of", {}, "unknown-item", None),
+    ("GET", "/items/%FF", {}, "invalid-record", "id"),
+    ("GET", "/items/" + "x" * 300, {}, "invalid-record", "id"),
+    ("GET", "/items/a%00b", {}, "invalid-record", "id"),
+    ("DELETE", "/items/%C3%28", {}, "invalid-record", "id"),
+    ("PUT", "/users/%FF", {"json": {}}, "invalid-record", "id"),
+    ("PUT", "/users/u", {"json": {"country": 1.5}}, "invalid-record", "country"),
+    ("PUT", "/users/u", {"json": {"taste": {"art": -1}}}, "invalid-record", "taste"),
+    ("PUT", "/users/u", {"content": b""}, "malformed", None),
+    (
+        "PUT",
+        "/users/u",
+        {"json": {}, "headers": {"if-unmodified-since": "yesterday"}},
+        "invalid-record",
+        "If-Unmodified-Since",
+    ),
+    ("GET", "/recall?user_id=u&k=0", {}, "invalid-record", "k"),
+    ("GET", "/recall?user_id=u&k=1001", {}, "invalid-record", "k"),
+    ("GET", "/recall?user_id=u&limit=5", {}, "invalid-record", "limit"),
+    ("GET", "/recall?user_id=" + "x" * 300, {}, "invalid-record", "user_id"),
+    ("GET", "/recall?user_id=%FF", {}, "invalid-record", "user_id"),
+    ("GET", "/recall?user_id=", {}, "invalid-record", "user_id"),
+    ("GET", "/recall", {}, "invalid-record", "user_id"),
+    ("GET", "/recall?user_id=u&context.hour=5", {}, "invalid-record", "context.hour"),
+    ("GET", "/recall?user_id=u&context.tab=%1F", {}, "invalid-record", "context.tab"),
+    ("GET", "/recall?user_id=u&after=yesterday", {}, "invalid-record", "after"),
+    ("GET", "/recall?user_id=u&exclude=" + "a," * 5000, {}, "invalid-record", "query string"),
+    ("POST", "/recall", {"json": {"k": 0}}, "invalid-record", "k"),
+    ("POST", "/recall", {"json": {"k": 10.0}}, "invalid-record", "k"),
+    ("POST", "/recall", {"json": {"k": True}}, "invalid-record", "k"),
+    ("POST", "/recall", {"json": {"limit": 1}}, "invalid-record", "limit"),
+    ("POST", "/recall", {"json": {"user_id": 5}}, "invalid-record", "user_id"),
+    ("POST", "/recall", {"json": {"user": []}}, "invalid-record", "user"),
+    ("POST", "/recall", {"json": {"user": {"age": "old"}}}, "invalid-record", "age"),
+    ("POST", "/recall", {"json": {"user": {"tab": "1"}}}, "invalid-record", "tab"),
+    ("POST", "/recall", {"json": {"user": {"id": "u"}}}, "invalid-record", "id"),
+    (
+        "POST",
+        "/recall",
+        {"json": {"user": {"age": 3e38, "taste": {"art": 9e29}}}},
+        "invalid-record",
+        "user",
+    ),
+    ("POST", "/recall", {"json": {"context": {"tab": 1.5}}}, "invalid-record", "context.tab"),
+    ("POST", "/recall", {"json": {"context": {"age": 3}}}, "invalid-record", "context.age"),
+    ("POST", "/recall", {"json": {"history": ["i1", 2]}}, "invalid-record", "history.1"),
+    ("POST", "/recall", {"json": {"history": ["i1"] * 1001}}, "invalid-record", "history"),
+    ("POST", "/recall", {"json": {"exclude": ["i1"] * 10_001}}, "invalid-record", "exclude"),
+    ("POST", "/recall", {"json": {"cold": 1}}, "invalid-record", "cold"),
+    ("POST", "/recall", {"content": b"null"}, "invalid-record", "body"),
+    (
+        "GET",
+        "/version",
+        {"headers": {"x-request-timeout-ms": "soon"}},
+        "invalid-record",
+        "X-Request-Timeout-Ms",
+    ),
+    ("PATCH", "/items/i1", {"json": {"price": 3}}, "invalid-record", "price"),
+    ("PATCH", "/items/i1", {"json": {"length": "long"}}, "invalid-record", "length"),
+    ("PATCH", "/items/i1", {"json": {"id": "i2"}}, "invalid-record", "id"),
+    ("PATCH", "/items/i1", {"json": {"preference": {}}}, "invalid-record", "preference"),
+    ("PATCH", "/items/i1", {"json": {"items": []}}, "invalid-record", "items"),
+    ("PATCH", "/items/i1", {"json": []}, "invalid-record", "body"),
+    ("PATCH", "/items/i1", {"content": b""}, "malformed", None),
+    ("PATCH", "/items/i1?verbose=1", {"json": {}}, "invalid-record", "verbose"),
+    ("PATCH", "/items/%FF", {"json": {}}, "invalid-record", "id"),
+    ("PATCH", "/items/nobody", {"json": {"length": 3}}, "unknown-item", None),
+    ("PATCH", "/users/u", {"json": {"tab": "1"}}, "invalid-record", "tab"),
+    ("PATCH", "/users/u", {"json": {"age": True}}, "invalid-record", "age"),
+    ("PATCH", "/users/u", {"json": {"id": "v"}}, "invalid-record", "id"),
+    ("PATCH", "/users/u", {"json": {"preference": 1}}, "invalid-record", "preference"),
+    ("PATCH", "/users/u%0A", {"json": {}}, "invalid-record", "id"),
+    ("GET", "/items/nobody/similar", {}, "unknown-item", None),
+    ("GET", "/items/i1/similar?user_id=u", {}, "invalid-record", "user_id"),
+    ("GET", "/items/i1/similar?k=many", {}, "invalid-record", "k"),
+    ("GET", "/items/i1/similar?after=now", {}, "invalid-record", "after"),
+    ("GET", "/items/i1/similar?exclude=%FF", {}, "invalid-record", "exclude"),
+    ("GET", "/items/%FF/similar", {}, "invalid-record", "id"),
+    ("POST", "/recall/batch", {"json": {}}, "invalid-record", "requests"),
+    ("POST", "/recall/batch", {"json": {"requests": {}}}, "invalid-record", "requests"),
+    ("POST", "/recall/batch", {"json": {"requests": [], "k": 3}}, "invalid-record", "k"),
+    ("POST", "/recall/batch", {"json": []}, "invalid-record", "body"),
+    ("POST", "/embed", {"json": {}}, "invalid-record", "body"),
+    ("POST", "/embed", {"json": {"users": {}}}, "invalid-record", "users"),
+    ("POST", "/embed", {"json": {"items": None}}, "invalid-record", "items"),
+    ("POST", "/embed", {"json": {"items": [], "context": {}}}, "invalid-record", "context"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "options", "type", "feature"), BAD)
+def test_bad_input_is_a_problem_that_names_the_value(
+    service: Service,
+    method: str,
+    path: str,
+    options: dict[str, Any],
+    type: str,
+    feature: str | None,
+) -> None:
+    answer = service.ask(method, path, **options)
+    assert answer.status_code == STATUS[type], answer.text
+    assert answer.headers["content-type"] == MEDIA_TYPE
+    body = answer.json()
+    assert body["type"] == f"/docs#{type}"
+    named = [error["feature"] for error in body.get("errors", [])]
+    assert named == ([] if feature is None else [feature])
+
+
+def test_bad_input_stores_nothing(service: Service) -> None:
+    for method, path, options, *_ in BAD:
+        service.ask(method, path, **options)
+    assert service.generation is not None
+    assert service.generation.highest_rev == 0
+    assert service.get("/users/u").status_code == 404
