@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from export.catalogue import Parts, write_bundle
 from export.contract.bundle import Lineage, Manifest, check_target
@@ -53,6 +54,7 @@ def export_run(
     users = read_records(layout.users, schema.user, "user_id")
     items = read_records(layout.items, schema.item, "item_id")
     concepts = read_concepts(layout.concepts, schema)
+    given = {name: np.load(layout.item_vectors(name)) for name in schema.user.item_vectors}
     towers: dict[SideName, onnx.ModelProto] = {}
     parity: dict[str, dict[str, Any]] = {}
     for side, table in zip(SIDES, (users, items), strict=True):
@@ -63,7 +65,9 @@ def export_run(
         on_note(f"{side} tower: torch and onnxruntime differ by {worst:.1e} over {rows} rows")
     metrics = json.loads(layout.metrics.read_bytes())
     if catalogue == "trained":
-        items = _trained(items)
+        rows = _trained(items)
+        items = _only(items, rows)
+        given = {name: vectors[rows] for name, vectors in given.items()}
     manifest = write_bundle(
         target,
         Parts(
@@ -82,6 +86,7 @@ def export_run(
             metrics=metrics,
             config=layout.config.read_text(encoding="utf-8"),
             concepts=concepts,
+            item_vectors=given,
         ),
         target_recall=target_recall,
     )
@@ -93,9 +98,12 @@ def export_run(
     return manifest
 
 
-def _trained(items: RecordTable) -> RecordTable:
-    """Return the items that have a train row."""
-    rows = np.flatnonzero(items.extras.column("trained").to_numpy(zero_copy_only=False))
+def _trained(items: RecordTable) -> NDArray[np.int64]:
+    """Return the rows of the items that have a train row."""
+    return np.flatnonzero(items.extras.column("trained").to_numpy(zero_copy_only=False))
+
+
+def _only(items: RecordTable, rows: NDArray[np.int64]) -> RecordTable:
     return RecordTable(
         [items.ids[row] for row in rows],
         [items.records[row] for row in rows],
