@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from export.catalogue import Parts, write_bundle
 from export.contract.bundle import LOG_ID, Lineage, Manifest, check_target
@@ -60,7 +61,9 @@ def export_run(
     users = read_records(layout.users, schema.user, "user_id")
     items = read_records(layout.items, schema.item, "item_id")
     concepts = read_concepts(layout.concepts, schema)
-    embedded = _trained(items) if catalogue == "trained" else items
+    kept = _trained(items) if catalogue == "trained" else np.arange(len(items.ids))
+    embedded = _only(items, kept)
+    given = {name: np.load(layout.item_vectors(name))[kept] for name in schema.user.item_vectors}
     towers, largest_norm = _towers(layout, schema, embedded)
     parity: dict[str, dict[str, Any]] = {}
     for side, table in zip(SIDES, (users, items), strict=True):
@@ -89,6 +92,7 @@ def export_run(
             config=layout.config.read_text(encoding="utf-8"),
             concepts=concepts,
             largest_norm=largest_norm,
+            item_vectors=given,
         ),
         target_recall=target_recall,
     )
@@ -123,9 +127,12 @@ def _towers(
     return {side: lift(tower, side, largest_norm) for side, tower in towers.items()}, largest_norm
 
 
-def _trained(items: RecordTable) -> RecordTable:
-    """Return the items that have a train row."""
-    rows = np.flatnonzero(items.extras.column("trained").to_numpy(zero_copy_only=False))
+def _trained(items: RecordTable) -> NDArray[np.int64]:
+    """Return the rows of the items that have a train row."""
+    return np.flatnonzero(items.extras.column("trained").to_numpy(zero_copy_only=False))
+
+
+def _only(items: RecordTable, rows: NDArray[np.int64]) -> RecordTable:
     return RecordTable(
         [items.ids[row] for row in rows],
         [items.records[row] for row in rows],

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,9 @@ class Parts:
     `items` carries the extra columns `popularity` (share in 0..1) and `first_seen` (seconds
     since 1970, null where unknown); `users` are real records, for tuning the index on vectors
     that will be searched for, and do not get into the bundle. `concepts` is needed where a feature
-    of the schema has `by`; `largest_norm` is M of the lift that towers of an inner product end in.
+    of the schema has `by`, `item_vectors` (by feature, in the order of the items, NaN for none)
+    where a user's preference is made of them; `largest_norm` is M of the lift that towers of an
+    inner product end in.
     """
 
     schema: Schema
@@ -50,6 +52,7 @@ class Parts:
     config: str = ""
     concepts: ConceptTable | None = None
     largest_norm: float | None = None
+    item_vectors: Mapping[str, Vectors] = field(default_factory=dict)
 
 
 def write_bundle(target: Path, parts: Parts, *, target_recall: float = 0.99) -> Manifest:
@@ -72,6 +75,9 @@ def write_bundle(target: Path, parts: Parts, *, target_recall: float = 0.99) -> 
         _write_items(layout, parts)
         if parts.concepts is not None:
             parts.concepts.write(layout.concepts)
+        for name, given in parts.item_vectors.items():
+            layout.item_vectors(name).parent.mkdir(exist_ok=True)
+            np.save(layout.item_vectors(name), given)
         embedder = Embedder.open(layout, parts.schema)
         vectors = embedder.embed("item", parts.items.records)
         np.save(layout.vectors, vectors)

@@ -21,6 +21,7 @@ class Catalogue:
         self.table = bundle.records.combine_chunks()
         named = (name for name in self._side.features if name in self.table.column_names)
         self._columns = {name: self.table.column(name) for name in named}
+        self._given = bundle.item_vectors
         self.ids = Ids(bundle.ids)
         self.popularity = np.nan_to_num(bundle.popularity)
         # A stable sort: among equals, the order of the bundle.
@@ -44,6 +45,11 @@ class Catalogue:
     def words(self, feature: str, row: int) -> Mapping[str, float] | Iterable[str]:
         """Return the words of one feature; nothing where it is missing."""
         return self._side.features[feature].words(self._value(feature, row))
+
+    def given_vector(self, feature: str, row: int) -> list[float]:
+        """Return the given vector behind a user's feature; nothing where there is none."""
+        vector = self._given[feature][row]
+        return [] if np.isnan(vector[0]) else vector.tolist()
 
     def _value(self, name: str, row: int) -> Raw:
         if name not in self._columns:

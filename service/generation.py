@@ -250,6 +250,10 @@ class Generation:
         """Return the words of one item feature, for folds; None for an item not served."""
         return self._overlay.words(feature, one)
 
+    def given_vector(self, feature: str, one: str) -> list[float] | None:
+        """Return an item's vector behind a user's feature, for folds; None for one not served."""
+        return self._overlay.given_vector(feature, one)
+
 
 def _as_set(ids: Collection[str]) -> Set[str]:
     return ids if isinstance(ids, Set) else frozenset(ids)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from export.contract.features import Raw
 from export.contract.schema import Side
-from export.contract.statistics import Events, Profile
+from export.contract.statistics import Events, Lookup
 
 Words = Mapping[str, float] | Iterable[str]
 
@@ -20,6 +20,9 @@ class Catalogue(Protocol):
 
     def words(self, feature: str, one: str, /) -> Words | None:
         """Return the words of one item feature; None for an item that is not served."""
+
+    def given_vector(self, feature: str, one: str, /) -> list[float] | None:
+        """Return the vector behind a user's feature; None for an item that is not served."""
 
 
 def replaced(side: Side) -> frozenset[str]:
@@ -47,10 +50,12 @@ def fold_history(
     for name in replaced(side):
         statistic = side.preference[name].statistic
         assert statistic is not None
-        words = None
-        if isinstance(statistic, Profile):
-            words = partial(catalogue.words, statistic.of)
-        value = statistic.fold(events, math.inf, items=words)
+        items: Lookup | None = None
+        if statistic.words_of is not None:
+            items = partial(catalogue.words, statistic.words_of)
+        if statistic.vectors_of is not None:
+            items = partial(catalogue.given_vector, name)
+        value = statistic.fold(events, math.inf, items=items)
         if value is not None:
             folded[name] = value
     return folded, len(ids) - len(known)

@@ -125,6 +125,13 @@ class Overlay:
             return None
         return self._side.features[feature].words(item.record.get(feature))
 
+    def given_vector(self, feature: str, one: str) -> list[float] | None:
+        """Return an item's given vector; nothing for a posted one, None if it is unknown."""
+        if one not in self:
+            return None
+        row = self._catalogue.ids.row(one)
+        return [] if row is None else self._catalogue.given_vector(feature, row)
+
     def by_popularity(self) -> Iterator[Scored]:
         """Give the served items of the bundle with their shares of all interactions, best first."""
         catalogue = self._catalogue

@@ -15,6 +15,7 @@ from export.contract.schema import Side, SideName
 from export.contract.tables import RecordTable, read_ids, read_records, read_table
 from training.columns import Carried, Column, Columns, distinct, first_of_repeats
 from training.config import DataConfig
+from training.item_vectors import read_item_vectors
 
 OWN = {"user_id", "item_id", "label", "weight", "timestamp", "order"}
 
@@ -45,12 +46,16 @@ class Interactions:
 
 @dataclass(frozen=True)
 class Data:
-    """What a data folder holds; `dropped` counts the rows that were left out, by reason."""
+    """What a data folder holds; `dropped` counts the rows that were left out, by reason.
+
+    `vectors` holds, by file, the given vectors of the items: float32[items, size], NaN for none.
+    """
 
     interactions: Interactions
     users: RecordTable
     items: RecordTable
     dropped: dict[str, int] = field(default_factory=dict)
+    vectors: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 def read_data(config: DataConfig, user: Side, item: Side) -> Data:
@@ -99,7 +104,10 @@ def read_data(config: DataConfig, user: Side, item: Side) -> Data:
             "item": {name: columns.carried(name, f, kept) for name, f in of_item.items()},
         },
     )
-    return Data(rows, users, items, dropped)
+    statistics = [f.statistic for f in user.preference.values() if f.statistic is not None]
+    files = {one.vectors_of for one in statistics if one.vectors_of is not None}
+    vectors = {file: read_item_vectors(config.folder / file, items.ids) for file in sorted(files)}
+    return Data(rows, users, items, dropped, vectors)
 
 
 def _without_context(side: Side) -> Side:

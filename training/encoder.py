@@ -40,7 +40,10 @@ class Encoder:
 
     def encode(self, records: Sequence[Record]) -> Arrays:
         """Return the encoded arrays of some records, by their names in `Side.encoded`."""
-        packed = self.side.pack(records, [False] * len(records))
+        return self.run(self.side.pack(records, [False] * len(records)))
+
+    def run(self, packed: Arrays) -> Arrays:
+        """Return the encoded arrays of a tower's inputs, as `Side.pack` makes them."""
         found = self._session.run(self._outputs, {name: packed[name] for name in self._inputs})
         arrays = {
             name.removeprefix(ENCODED): array

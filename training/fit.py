@@ -112,6 +112,8 @@ def _fit_feature(view: TrainView, side: SideName, name: str, feature: Feature) -
     if feature.statistic is not None:
         statistic = fit(feature.statistic, view.log)
         feature = feature.model_copy(update={"statistic": statistic})
+        if statistic.vectors_of is not None:
+            return _fit_vector(feature, view.data.vectors[statistic.vectors_of].shape[1], name)
         if statistic.gives != "number":
             return feature
         asked = view.sources.of(statistic, side)
@@ -122,6 +124,14 @@ def _fit_feature(view: TrainView, side: SideName, name: str, feature: Feature) -
         return feature.fit(_known(view, side, name, feature))
     except Mismatch as mismatch:
         raise DataError(f"{side}.{name}: expected {mismatch}") from mismatch
+
+
+def _fit_vector(feature: Feature, size: int, name: str) -> Feature:
+    """Give a vector feature the length of the file's vectors."""
+    asked = getattr(feature, "size", None)
+    if asked not in (None, size):
+        raise ConfigError(f"user.preference.{name}.size: got {asked}, the vectors have {size}")
+    return feature.fit([(0.0,) * size])
 
 
 def _known(view: TrainView, side: SideName, name: str, feature: Feature) -> list[Raw]:

@@ -11,7 +11,7 @@ from export.contract.features import MISSING_ROW, PADDING_ROW, Raw, SequenceFeat
 from export.contract.schema import Arrays, Record, Schema, Side, SideName
 from export.contract.statistics import Identity, Total
 from training.data import Data
-from training.encoder import Encoder
+from training.encoder import CHUNK, Encoder
 from training.ragged import Ragged
 from training.statistics import Log, Values, as_of_end, by_concept, compute, rule_for
 from training.statistics.sources import Sources
@@ -131,7 +131,9 @@ class RowEncoder:
         """Return one declared statistic of every entity at the end of training, as raw values."""
         values = self._at_end(name)
         if not isinstance(values, Ragged):
-            return [None if np.isnan(value) else float(value) for value in values]
+            known = np.asarray(~np.isnan(values.reshape(len(values), -1)).any(axis=1))
+            told = values.tolist() if values.ndim == 1 else map(tuple, values.tolist())
+            return [one if is_known else None for one, is_known in zip(told, known, strict=True)]
         names = self._names(name)
         raw = _raw_id if name in self.side.ids else _raw_bag
         return [raw(values, row, names) for row in range(len(values))]
@@ -208,6 +210,10 @@ class RowEncoder:
         return (self.data.items if of_items else self.data.users).ids
 
     def _encode_statistic(self, name: str, values: Values) -> Encoded:
+        if name in self.side.vectors:
+            assert not isinstance(values, Ragged)
+            parts = np.split(values, range(CHUNK, len(values), CHUNK))
+            return np.concatenate([self._encoder_of(name).run({name: p})[name] for p in parts])
         if not isinstance(values, Ragged):
             known = ~np.isnan(values)
             distinct, place = np.unique(values[known], return_inverse=True)
@@ -254,9 +260,12 @@ class RowEncoder:
 
     def _encode_records(self, name: str, records: Sequence[Record]) -> Any:
         """Encode one feature of records (at least one) that hold what it is made of."""
+        return self._encoder_of(name).columns(records)[name]
+
+    def _encoder_of(self, name: str) -> Encoder:
         if name not in self._alone:
             self._alone[name] = Encoder.of_feature(self.schema, self.name, name)
-        return self._alone[name].columns(records)[name]
+        return self._alone[name]
 
 
 def _take(column: Encoded, at: NDArray[Any]) -> Encoded:

@@ -167,6 +167,12 @@ def write_run(layout: RunLayout, prepared: Prepared, model: TwoTower) -> None:
         for name, values in encoder.concept_values().items()
     }
     ConceptTable(prepared.schema, values).write(layout.concepts)
+    for name in prepared.schema.user.item_vectors:
+        layout.item_vectors(name).parent.mkdir(exist_ok=True)
+        statistic = prepared.schema.user.preference[name].statistic
+        assert statistic is not None
+        assert statistic.vectors_of is not None
+        np.save(layout.item_vectors(name), prepared.data.vectors[statistic.vectors_of])
     for side, encoder in encoders.items():
         layout.encoder(side).write_bytes(encoder.encoder.model)
         export_tower(model.side(side), encoder.entities(), layout.tower(side))

@@ -3,9 +3,9 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from export.contract.concepts import ConceptTable, read_concepts
 from export.contract.errors import BundleError, ContractError
+from export.contract.features import Feature
 from export.contract.manifest import (
     BUNDLE_FORMAT,
     LOG_ID,
@@ -60,7 +61,8 @@ class Bundle:
     """A bundle that has been read and found whole; `vectors` rows are those of `ids`.
 
     `records` holds the catalogue's feature columns, `popularity` the share of interactions in
-    0..1, `first_seen` seconds since 1970 (NaN: unknown).
+    0..1, `first_seen` seconds since 1970 (NaN: unknown). `item_vectors` are the given vectors
+    behind a user's preference, by feature, NaN for an item without one.
     """
 
     layout: BundleLayout
@@ -72,6 +74,7 @@ class Bundle:
     first_seen: NDArray[np.float64]
     vectors: NDArray[np.float32]
     concepts: ConceptTable
+    item_vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @property
     def version(self) -> str:
@@ -163,6 +166,10 @@ def read_bundle(folder: Path) -> Bundle:
         first_seen=_floats(table, "first_seen", layout.items),
         vectors=_read_vectors(layout.vectors, (len(ids), schema.dim)),
         concepts=concepts,
+        item_vectors={
+            name: _given_vectors(layout.item_vectors(name), len(ids), schema.user.features[name])
+            for name in schema.user.item_vectors
+        },
     )
 
 
@@ -184,14 +191,27 @@ def _popularity(table: pa.Table, path: Path) -> NDArray[np.float32]:
     return values.astype(np.float32)
 
 
+def _given_vectors(path: Path, items: int, feature: Feature) -> NDArray[np.float32]:
+    vectors, shape = _load(path), (items, getattr(feature, "size", None))
+    if vectors.dtype != np.float32 or vectors.shape != shape or np.isinf(vectors).any():
+        got = f"{vectors.dtype}{list(vectors.shape)}"
+        raise BundleError(f"{path}: got {got}, expected finite float32{list(shape)}, or NaN")
+    return vectors
+
+
 def _read_vectors(path: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
+    vectors = _load(path)
+    _check_vectors(path, vectors, shape)
+    return vectors
+
+
+def _load(path: Path) -> NDArray[Any]:
     try:
         vectors = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, OSError) as error:
         raise BundleError(f"{path}: {error}") from error
     if not isinstance(vectors, np.ndarray):
         raise BundleError(f"{path}: holds several arrays, expected one")
-    _check_vectors(path, vectors, shape)
     return vectors
 
 

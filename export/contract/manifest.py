@@ -55,6 +55,10 @@ class BundleLayout:
         """Statistics of parent concepts; only where a feature has `by`."""
         return self.folder / "concepts.parquet"
 
+    def item_vectors(self, feature: str) -> Path:
+        """Return the given vectors behind a user's feature: float32[items, size], as `items`."""
+        return self.folder / "item_vectors" / f"{feature}.npy"
+
     @property
     def index(self) -> Path:
         """A cache of the built index; may be absent."""

@@ -43,6 +43,10 @@ class RunLayout:
         """Statistics of parent concepts at the end of training; only where a feature has `by`."""
         return self.folder / "concepts.parquet"
 
+    def item_vectors(self, feature: str) -> Path:
+        """Return the given vectors behind a user's feature: float32[items, size], as `items`."""
+        return self.folder / "item_vectors" / f"{feature}.npy"
+
     @property
     def weights(self) -> Path:
         """The selected weights."""

@@ -166,6 +166,12 @@ class Side(Strict):
         """Each content feature that is a statistic of a parent concept -> the concept's feature."""
         return {n: by for n, f in self.content.items() if (by := concept_of(f)) is not None}
 
+    @cached_property
+    def item_vectors(self) -> list[str]:
+        """The preference features that are made of given vectors of items."""
+        statistics = {name: f.statistic for name, f in self.preference.items()}
+        return [name for name, s in statistics.items() if s is not None and s.vectors_of]
+
     def of_kind(self, kind: type[FeatureKind]) -> dict[str, Any]:
         """Return the features of one kind, in order."""
         return {name: f for name, f in self.features.items() if type(f) is kind}

@@ -18,6 +18,7 @@ PAGE = (DOCS / "bundle.md").read_text("utf-8")
 def test_every_member_is_named() -> None:
     layout = BundleLayout(Path())
     members = [layout.manifest, *layout.required, layout.index, layout.config, layout.concepts]
+    members.append(layout.item_vectors("<feature>"))
     assert [path for path in members if f"`{path.as_posix()}`" not in PAGE] == []
 
 

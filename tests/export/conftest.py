@@ -4,6 +4,9 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from examples.synthetic.generate import generate
@@ -23,6 +26,7 @@ CONFIG: dict[str, Any] = {
             "val_1": {"kind": "sequence", "aggregate": "last", "n": 5, "table": "item"},
             "add": {"kind": "tags", "aggregate": "profile", "of": "tags", "table": "tag"},
             "rate": {"kind": "number", "aggregate": "rate", "smoothing": 5},
+            "looks": {"kind": "vector", "aggregate": "item_vectors", "vectors": "looks.parquet"},
         },
     },
     "item": {
@@ -63,6 +67,10 @@ def train(root: Path) -> None:
     from training.run import run_training
 
     generate(root / "data", users=80, items=60, exposures=12)
+    ids = pq.read_table(root / "data" / "items.parquet").column("item_id")[10:]
+    looks = np.random.default_rng(3).standard_normal((len(ids), 4)).astype(np.float32)
+    looks_of = pa.table({"item_id": ids, "vector": list(looks)})
+    pq.write_table(looks_of, root / "data" / "looks.parquet")
     run_training(parse_config(CONFIG, root / "train.yaml"), root / "run")
 
 

@@ -14,6 +14,7 @@ from export.contract.errors import BundleError, SchemaError
 from export.contract.run import RunLayout
 from export.contract.tables import read_records
 from export.embedder import open_bundle
+from tests.export.forged import sign
 
 
 def test_every_item_of_the_table_is_in_the_catalogue(exported: Path, run: RunLayout) -> None:
@@ -36,6 +37,32 @@ def test_catalogue_may_be_what_training_saw(
     rows = [everything.ids.index(one) for one in bundle.ids]
     np.testing.assert_allclose(bundle.vectors, everything.vectors[rows], atol=1e-6)
     assert np.isfinite(bundle.first_seen).all()  # each has a moment, as it has a train row
+
+
+def test_given_vectors_and_concepts_go_along(
+    commanded: Path, exported: Path, run: RunLayout
+) -> None:
+    table = pyarrow.parquet.read_table(run.folder.parent / "data" / "looks.parquet").to_pylist()
+    looks = {row["item_id"]: row["vector"] for row in table}
+    for folder in (exported, commanded / "trained-1"):
+        bundle = read_bundle(folder)
+        expected = [looks.get(one, [np.nan] * 4) for one in bundle.ids]
+        np.testing.assert_array_equal(bundle.item_vectors["looks"], np.float32(expected))
+        told = bundle.concepts.values["item", "maker_rate"]
+        items = read_records(run.items, bundle.schema.item, "item_id").records
+        assert told.keys() <= {record.get("maker") for record in items}
+        assert 0 < max(told.values()) <= 1
+
+
+def test_bundle_whose_given_vectors_are_of_other_items_is_refused(
+    exported: Path, tmp_path: Path
+) -> None:
+    bundle = shutil.copytree(exported, tmp_path / "v1")
+    path = bundle / "item_vectors" / "looks.npy"
+    np.save(path, np.load(path)[1:])
+    sign(bundle)
+    with pytest.raises(BundleError, match=r"looks\.npy: got float32\[59, 4\], expected finite"):
+        read_bundle(bundle)
 
 
 def test_schema_config_and_metrics_are_those_of_the_run(exported: Path, run: RunLayout) -> None:

@@ -10,6 +10,12 @@ SIDE = Side.model_validate(
             "recent": {"kind": "sequence", "aggregate": "last", "n": 3},
             "taste": {"kind": "tags", "aggregate": "profile", "of": "topics", "words": 2},
             "authors": {"kind": "tags", "aggregate": "profile", "of": "author"},
+            "looks": {
+                "kind": "vector",
+                "aggregate": "item_vectors",
+                "vectors": "looks.parquet",
+                "n": 2,
+            },
             "seen": {"kind": "number", "aggregate": "count", "where": {"label": [0, 1]}},
             "liked": {"kind": "number", "aggregate": "rate", "window": "7d"},
             "watched": {"kind": "sequence", "aggregate": "last", "where": {"tab": "video"}},
@@ -35,9 +41,13 @@ class Shop:
             return None
         return self.topics[one] if feature == "topics" else [f"author of {one}"]
 
+    def given_vector(self, feature: str, one: str) -> list[float] | None:
+        assert feature == "looks"
+        return {"a": [1.0, 3.0], "b": [2.0, 2.0], "c": []}.get(one)
+
 
 def test_only_what_item_ids_alone_can_tell_is_replaced() -> None:
-    assert replaced(SIDE) == {"recent", "taste", "authors"}
+    assert replaced(SIDE) == {"recent", "taste", "authors", "looks"}
 
 
 def test_a_history_gives_the_newest_items_and_the_words_they_share() -> None:
@@ -46,6 +56,7 @@ def test_a_history_gives_the_newest_items_and_the_words_they_share() -> None:
         "recent": ["a", "b", "b"],
         "taste": {"art": 3.0, "food": 1.0},
         "authors": {"author of b": 2.0, "author of a": 1.0, "author of c": 1.0},
+        "looks": (2.0, 2.0),
     }
     assert unknown == 0
 
@@ -53,6 +64,11 @@ def test_a_history_gives_the_newest_items_and_the_words_they_share() -> None:
 def test_unknown_items_leave_no_trace_and_no_gap() -> None:
     with_gaps, unknown = fold_history(["c", "?", "a", "b", "?", "b", "?"], SIDE, Shop())
     assert (with_gaps, unknown) == (fold_history(["c", "a", "b", "b"], SIDE, Shop())[0], 3)
+
+
+def test_an_item_without_a_vector_counts_among_the_newest_only() -> None:
+    assert fold_history(["b", "a", "c"], SIDE, Shop())[0]["looks"] == (1.0, 3.0)
+    assert "looks" not in fold_history(["a", "c", "c"], SIDE, Shop())[0]
 
 
 def test_a_history_without_known_items_gives_nothing() -> None:

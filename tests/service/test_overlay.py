@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -202,6 +203,19 @@ def test_words_are_those_of_the_served_record() -> None:
     assert list(generation.words("topics", "x1") or ["?"]) == ["?"]
     assert generation.words("topics", "x1") is not None
     assert generation.words("topics", "nobody") is None
+
+
+def test_given_vector_stays_with_the_id_and_a_new_item_has_none() -> None:
+    bundle = made_bundle(unit_vectors(4, seed=1))
+    looks = np.float32([[1, 2], [np.nan, np.nan], [3, 4], [5, 6]])
+    bundle = replace(bundle, item_vectors={"looks": looks})
+    generation = Generation(bundle, ExactConfig().build(bundle.vectors))
+    generation.apply(put("i2", 1, length=9.0), POOL[0])
+    generation.apply(put("x1", 2, length=3.0), POOL[0])
+    generation.apply(delete("i3", 3), None)
+    told = {one: generation.given_vector("looks", one) for one in ("i0", "i1", "i2", "i3", "x1")}
+    assert told == {"i0": [1, 2], "i1": [], "i2": [3, 4], "i3": None, "x1": []}
+    assert generation.given_vector("looks", "nobody") is None
 
 
 TRAINED = {"topics": ["food"], "length": 12.0, "clicks": 2.0}

@@ -9,7 +9,7 @@ import pytest
 
 from export.contract.features import MISSING_ROW, PADDING_ROW, Raw
 from export.contract.schema import Arrays, Side, SideName
-from export.contract.statistics import Events, Statistic, Total
+from export.contract.statistics import Events, Lookup, Statistic, Total
 from tests.training.conftest import world_config
 from training.config import parse_config
 from training.prepare import Prepared, log_of, prepare
@@ -42,6 +42,9 @@ def prepared(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     tables["items"] = items.append_column("score", score)
     for name, table in (tables | {"interactions": rows}).items():
         pq.write_table(table, folder / f"{name}.parquet")
+    vectors = rng.standard_normal((len(items), 3)).astype(np.float32)
+    looks = pa.table({"item_id": items.column("item_id"), "vector": list(vectors)})
+    pq.write_table(looks.slice(len(items) // 3), folder / "looks.parquet")
     raw = world_config(folder)
     raw["user"]["content"]["region_rate"] = {"kind": "number", "aggregate": "rate", "by": "region"}
     raw["item"]["content"] |= {
@@ -51,6 +54,8 @@ def prepared(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     raw["user"]["context"]["tab_region"] = {"kind": "cross", "of": ["tab", "region"]}
     raw["user"]["preference"] |= {
         "seen": {"kind": "number", "aggregate": "count"},
+        "looks": {"kind": "vector", "aggregate": "item_vectors", "vectors": "looks.parquet"}
+        | {"n": 4, "normalise": True},
         "watched": {"kind": "number", "aggregate": "mean", "of": "seconds", "smoothing": 2},
         "makers_met": {"kind": "number", "aggregate": "distinct", "of": "maker", "window": "2d"},
         "mood_region": {"kind": "cross", "of": ["mood", "region"], "min_count": 1},
@@ -93,6 +98,8 @@ def assert_same(side: Side, found: Arrays, wanted: Arrays) -> None:
         if form in wanted:
             np.testing.assert_allclose(found[form], wanted[form], rtol=1e-6, atol=1e-6)
             assert found[form].dtype == wanted[form].dtype
+    for name in side.vectors:
+        np.testing.assert_array_equal(found[name], wanted[name])
     for name in side.bags:
         weights = f"{name}.weights"
         for row in range(len(wanted[name])):
@@ -135,7 +142,12 @@ def folded(prepared: Prepared, side: SideName, statistic: Statistic, row: int) -
     }
     listed = {one: [w] if isinstance(w, str) else (w or []) for one, w in words.items()}
     now = float(log.moments(clock)[row])
-    items = listed.get if of else None
+    items: Lookup | None = listed.get if of else None
+    if statistic.vectors_of is not None:
+        vectors = data.vectors[statistic.vectors_of]
+        items = {
+            one: v[~np.isnan(v)].tolist() for one, v in zip(names["item"], vectors, strict=True)
+        }.get
     return statistic.fold(events, now, items=items, exclude=other_ids[others[row]])
 
 
@@ -252,6 +264,17 @@ def test_a_row_outside_train_sees_all_of_train(
                 now = moved.batch(np.arange(len(rows)))[form][:, column]
                 end = still.batch(entity)[form][:, column]
                 np.testing.assert_allclose(now, end, rtol=1e-6)
+
+
+def test_users_are_told_by_the_vectors_of_what_they_met(
+    prepared: Prepared, encoders: dict[SideName, RowEncoder]
+) -> None:
+    found = encoders["user"].entities()
+    looks = found.batch(np.arange(len(found)))["looks"]
+    known = ~np.isnan(looks).any(axis=1)
+    assert 0 < known.sum() < len(known)
+    np.testing.assert_allclose(np.linalg.norm(looks[known], axis=1), 1, rtol=1e-5)
+    assert prepared.schema.user.inputs[-2].shape == ("batch", 3)
 
 
 def test_statistics_of_test_time_read_validation_too(prepared: Prepared) -> None:

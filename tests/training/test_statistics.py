@@ -20,6 +20,7 @@ from export.contract.statistics import (
     Distinct,
     Events,
     Identity,
+    ItemVectors,
     Last,
     Mean,
     Profile,
@@ -83,10 +84,14 @@ HISTORIES: list[Statistic] = [
     Last(n=1, where={"label": 0}),
     Profile(of="tags", n=4, words=3),
     Profile(of="tags", n=50, words=2, where={"place": ["home", "search"]}),
+    ItemVectors(vectors="v", n=3),
+    ItemVectors(vectors="v", n=50, where={"tab": [0, 1]}),
 ]
 ALL = [*NUMBERS, *WINDOWED, *CONCEPTS, *HISTORIES, Identity()]
 KINDS = ["a", "b", None, "a", "a", "b", None, "b", "c"]  # of each entity, on either side
 KIND = Concepts.of(list(KINDS))
+VECTORS = np.random.default_rng(8).standard_normal((6, 3)).astype(np.float32)
+VECTORS[4] = np.nan  # an item without one
 
 
 def weights_of(seed: int, items: int) -> list[Mapping[str, float] | list[str]]:
@@ -160,12 +165,17 @@ def folded(
         str(entity),
     )
     target = None if row is None else str(others[row])
-    return statistic.fold(events, float(now), items=lambda i: tags[int(i)], exclude=target)
+    told: dict[str, Any] = {str(i): tags[i] for i in range(len(tags))}
+    if statistic.vectors_of is not None:
+        told = {str(i): VECTORS[i].tolist() if i != 4 else [] for i in range(len(VECTORS))}
+    return statistic.fold(events, float(now), items=told.get, exclude=target)
 
 
 def at(values: Values, i: int, words: ItemWords) -> Value:
     """Read one row as the fold would give it."""
     if not isinstance(values, Ragged):
+        if values.ndim == 2:
+            return None if np.isnan(values[i]).any() else tuple(values[i].tolist())
         return None if np.isnan(values[i]) else float(values[i])
     if values.missing[i]:
         return None
@@ -202,7 +212,7 @@ def test_every_row_equals_its_fold_exactly(
     words = ItemWords.of(tags)
     asked = np.random.default_rng(seed).permutation(rows)
     for statistic in declared(log, side):
-        values = compute(statistic, log, side, asked, words=words, concepts=KIND)
+        values = compute(statistic, log, side, asked, words=words, concepts=KIND, vectors=VECTORS)
         for i, row in enumerate(asked):
             entity = int(log.ids(side)[row])
             expected = rounded(folded(statistic, log, side, int(row), entity, tags))
@@ -218,7 +228,9 @@ def test_end_of_training_equals_the_fold_of_all_train_rows(
     log, tags = world(seed, rows, clocks=clocks), weights_of(seed, 6)
     words, entities = ItemWords.of(tags), np.arange(9, dtype=np.int32)[::-1]
     for statistic in declared(log, side):
-        values = as_of_end(statistic, log, side, entities, words=words, concepts=KIND)
+        values = as_of_end(
+            statistic, log, side, entities, words=words, concepts=KIND, vectors=VECTORS
+        )
         for i, entity in enumerate(entities):
             expected = rounded(folded(statistic, log, side, None, int(entity), tags))
             assert same(at(values, i, words), expected), (statistic, entity)
@@ -227,11 +239,15 @@ def test_end_of_training_equals_the_fold_of_all_train_rows(
 def test_cutting_the_work_into_chunks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     log, words = world(3, 300, clocks=("time",)), ItemWords.of(weights_of(3, 6))
     rows = np.arange(len(log))
-    whole = [compute(s, log, "user", rows, words=words, concepts=KIND) for s in HISTORIES]
+    whole = [
+        compute(s, log, "user", rows, words=words, concepts=KIND, vectors=VECTORS)
+        for s in HISTORIES
+    ]
     monkeypatch.setattr("training.statistics.histories.EVENTS_PER_CHUNK", 7)
     for statistic, expected in zip(HISTORIES, whole, strict=True):
         assert_identical(
-            compute(statistic, log, "user", rows, words=words, concepts=KIND), expected
+            compute(statistic, log, "user", rows, words=words, concepts=KIND, vectors=VECTORS),
+            expected,
         )
 
 
@@ -279,8 +295,8 @@ def test_no_later_row_changes_an_earlier_feature(
         if rule_for(log, side, statistic).kind == "out_of_fold":  # by concept, without a timestamp
             continue
         assert_identical(
-            compute(statistic, changed, side, asked, words=words, concepts=KIND),
-            compute(statistic, log, side, asked, words=words, concepts=KIND),
+            compute(statistic, changed, side, asked, words=words, concepts=KIND, vectors=VECTORS),
+            compute(statistic, log, side, asked, words=words, concepts=KIND, vectors=VECTORS),
         )
 
 
@@ -294,8 +310,8 @@ def test_no_row_of_a_fold_changes_a_feature_of_that_fold(side: Side, fold: int) 
     changed = scrambled(log, inside, inside & ~spared, fold)
     for statistic in declared(log, side):
         assert_identical(
-            compute(statistic, changed, side, asked, words=words, concepts=KIND),
-            compute(statistic, log, side, asked, words=words, concepts=KIND),
+            compute(statistic, changed, side, asked, words=words, concepts=KIND, vectors=VECTORS),
+            compute(statistic, log, side, asked, words=words, concepts=KIND, vectors=VECTORS),
         )
 
 
@@ -308,8 +324,8 @@ def test_rows_outside_train_change_nothing(side: Side, clocks: tuple[str, ...]) 
     changed = scrambled(log, ~log.is_train, others, 5)
     for statistic in declared(log, side):
         assert_identical(
-            compute(statistic, changed, side, asked, words=words, concepts=KIND),
-            compute(statistic, log, side, asked, words=words, concepts=KIND),
+            compute(statistic, changed, side, asked, words=words, concepts=KIND, vectors=VECTORS),
+            compute(statistic, log, side, asked, words=words, concepts=KIND, vectors=VECTORS),
         )
 
 
@@ -376,7 +392,7 @@ def inputs(log: Log) -> NDArray[np.float32]:
         columns.append(compute(Rate(window="12h"), log, "item", rows))
         columns.append(compute(Distinct(of="word", window="6h"), log, "user", rows, words=words))
     for statistic in (Last(n=20), Profile(of="word", n=20)):
-        history = compute(statistic, log, "user", rows, words=words, concepts=KIND)
+        history = compute(statistic, log, "user", rows, words=words, concepts=KIND, vectors=VECTORS)
         assert isinstance(history, Ragged)
         columns.append(history.lengths.astype(np.float32))
         if history.weights is not None:
@@ -480,12 +496,12 @@ def test_own_rows_never_change_what_the_concept_tells(
     alone = np.zeros(1, np.int32)
     for statistic in (one for one in CONCEPTS if one in declared(log, side)):
         assert_identical(
-            compute(statistic, changed, side, rows, concepts=KIND),
-            compute(statistic, log, side, rows, concepts=KIND),
+            compute(statistic, changed, side, rows, concepts=KIND, vectors=VECTORS),
+            compute(statistic, log, side, rows, concepts=KIND, vectors=VECTORS),
         )
         assert_identical(
-            as_of_end(statistic, changed, side, alone, concepts=KIND),
-            as_of_end(statistic, log, side, alone, concepts=KIND),
+            as_of_end(statistic, changed, side, alone, concepts=KIND, vectors=VECTORS),
+            as_of_end(statistic, log, side, alone, concepts=KIND, vectors=VECTORS),
         )
 
 
@@ -506,7 +522,7 @@ def test_new_entity_of_a_concept_has_what_the_concept_has(side: Side) -> None:
     new = np.arange(7, 9, dtype=np.int32)  # without rows: one of a known kind, one of its own
     for statistic in CONCEPTS:
         whole = by_concept(statistic, log, side, KIND)
-        value = as_of_end(statistic, log, side, new, concepts=KIND)
+        value = as_of_end(statistic, log, side, new, concepts=KIND, vectors=VECTORS)
         assert not isinstance(value, Ragged)
         np.testing.assert_array_equal(value, [whole[KIND.words.index("b")], np.nan])
         assert not np.isnan(value[0])

@@ -14,6 +14,7 @@ from export.contract.errors import ConfigError, DataError
 from export.contract.statistics import (
     Distinct,
     Identity,
+    ItemVectors,
     Last,
     Profile,
     Side,
@@ -26,13 +27,14 @@ from training.ragged import Positions, Ragged
 from training.statistics.concepts import Concepts, of_concepts, of_entities, of_rows
 from training.statistics.distinct import distincts
 from training.statistics.histories import lasts, newest, profiles
+from training.statistics.item_vectors import Vectors, means
 from training.statistics.log import FOLDS, Log, Rule, rule_for
 from training.statistics.numbers import Numbers, Sums
 from training.statistics.timeline import View, at_end, views
 from training.statistics.words import ItemWords
 
-Values: TypeAlias = Numbers | Ragged
-"""Numbers [rows], NaN where missing; or a row of ids or of weighted words each."""
+Values: TypeAlias = Numbers | Vectors | Ragged
+"""Numbers [rows] or vectors [rows, size], NaN where missing; or a row of ids or words each."""
 
 __all__ = [
     "FOLDS",
@@ -76,12 +78,14 @@ def compute(
     *,
     words: ItemWords | None = None,
     concepts: Concepts | None = None,
+    vectors: Vectors | None = None,
     exclude_target: bool = True,
 ) -> Values:
     """Return the statistic of these rows of the log, under the rule of `rule_for`.
 
-    `words` holds the item feature that `words_of` names, `concepts` what `by` names.
-    `exclude_target` leaves the row's own pair out of `last` and `profile`. Raises ConfigError for
+    `words` holds the item feature that `words_of` names, `vectors` the file that `vectors_of` names
+    ([items, size], NaN for none), `concepts` what `by` names. `exclude_target` leaves the row's own
+    pair out of histories. Raises ConfigError for
     a side the statistic does not have, DataError for a window without timestamps.
     """
     _check_side(statistic, side)
@@ -92,7 +96,7 @@ def compute(
     seen = list(views(log, rule, rows))
     for view in seen:
         target = others[rows[view.at]] if exclude_target else None
-        parts.append(_values(statistic, log, side, view, words, target))
+        parts.append(_values(statistic, log, side, view, words, vectors, target))
     place = np.empty(len(rows), dtype=np.int64)
     place[np.concatenate([view.at for view in seen])] = np.arange(len(rows))
     return _joined(parts, place)
@@ -106,6 +110,7 @@ def as_of_end(
     *,
     words: ItemWords | None = None,
     concepts: Concepts | None = None,
+    vectors: Vectors | None = None,
 ) -> Values:
     """Return the statistic of these users or items at the end of training: what is exported.
 
@@ -115,7 +120,8 @@ def as_of_end(
     rule = rule_for(log, side, statistic)
     if isinstance(statistic, Total) and statistic.by is not None:
         return of_entities(statistic, log, rule, entities, _given(concepts, statistic))
-    return _values(statistic, log, side, at_end(log, side, rule.clock, entities), words, None)
+    view = at_end(log, side, rule.clock, entities)
+    return _values(statistic, log, side, view, words, vectors, None)
 
 
 def by_concept(statistic: Total, log: Log, side: Side, concepts: Concepts) -> Numbers:
@@ -132,6 +138,7 @@ def _values(
     side: Side,
     view: View,
     words: ItemWords | None,
+    vectors: Vectors | None,
     target: NDArray[np.int32] | None,
 ) -> Values:
     others = log.others(side)
@@ -142,6 +149,10 @@ def _values(
             return distincts(statistic, log, view, others, _items(words, statistic, log))
         case Last():
             return lasts(view, newest(statistic, log, view, others, target))
+        case ItemVectors():
+            if vectors is None or len(vectors) <= log.item.max(initial=-1):
+                raise ValueError(f"item_vectors of {statistic.vectors!r}: a vector of every item")
+            return means(newest(statistic, log, view, others, target), vectors)
         case Identity():
             found = view.present.astype(np.int64)
             return Ragged.of(found, view.entity[view.present], ~view.present)

@@ -1,6 +1,9 @@
-"""What statistics ask of the tables: the words of items, and the concepts of entities."""
+"""What statistics ask of the tables: words and vectors of items, and concepts of entities."""
 
 from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
 
 from export.contract.features import Raw
 from export.contract.schema import SideName
@@ -15,6 +18,7 @@ class Asked(TypedDict):
 
     words: ItemWords | None
     concepts: Concepts | None
+    vectors: NDArray[np.float32] | None
 
 
 class Sources:
@@ -28,9 +32,11 @@ class Sources:
     def of(self, statistic: Statistic, side: SideName) -> Asked:
         """Return what a statistic of this side needs."""
         by = statistic.by if isinstance(statistic, Total) else None
+        file = statistic.vectors_of
         return {
             "words": None if statistic.words_of is None else self.words(statistic.words_of),
             "concepts": None if by is None else self.concepts(side, by),
+            "vectors": None if file is None else self._data.vectors[file],
         }
 
     def words(self, feature: str) -> ItemWords:

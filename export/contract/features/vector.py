@@ -38,6 +38,8 @@ class Vector(FeatureKind):
     size: int | None = Field(None, ge=1, le=WIDEST)
     normalise: bool = False
 
+    gives = frozenset({"vector"})
+
     @property
     def form(self) -> Form:
         """Several floats."""

@@ -18,6 +18,7 @@ from export.contract.statistics.count import Count
 from export.contract.statistics.distinct import Distinct
 from export.contract.statistics.events import Events, Lookup
 from export.contract.statistics.identity import Identity
+from export.contract.statistics.item_vectors import ItemVectors
 from export.contract.statistics.last import Last
 from export.contract.statistics.mean import Mean
 from export.contract.statistics.profile import Profile
@@ -25,7 +26,8 @@ from export.contract.statistics.rate import Rate
 from export.contract.statistics.total import Smoothed, Total, Totals
 
 Statistic = Annotated[
-    Count | Rate | Mean | Distinct | Last | Profile | Identity, Field(discriminator="aggregate")
+    Count | Rate | Mean | Distinct | Last | Profile | ItemVectors | Identity,
+    Field(discriminator="aggregate"),
 ]
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "Events",
     "Gives",
     "Identity",
+    "ItemVectors",
     "Last",
     "Lookup",
     "Mean",

@@ -16,8 +16,8 @@ from export.contract.statistics.events import Events, Lookup
 from export.contract.strict import Strict
 
 Side = Literal["user", "item"]
-Gives = Literal["number", "sequence", "tags", "category"]
-Value = float | str | list[str] | dict[str, float] | None
+Gives = Literal["number", "sequence", "tags", "category", "vector"]
+Value = float | str | list[str] | dict[str, float] | tuple[float, ...] | None
 Scalar = StrictBool | StrictInt | StrictFloat | Text
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -83,6 +83,11 @@ class Aggregate(Strict):
     @property
     def words_of(self) -> str | None:
         """The item feature whose words `items` has to know; None: it asks for no words."""
+        return None
+
+    @property
+    def vectors_of(self) -> str | None:
+        """The file whose vectors `items` has to know; None: it asks for no vectors."""
         return None
 
     @property

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Lookup = Callable[[str], Mapping[str, float] | Iterable[str] | None]
-"""Item id -> the words of one feature of it, with weights or without; None: no such item."""
+Lookup = Callable[[str], Mapping[str, float] | Iterable[Any] | None]
+"""Item id -> the words of one feature of it, with weights or without, or the numbers of a vector;
+None: no such item."""
 
 
 @dataclass(frozen=True, eq=False)

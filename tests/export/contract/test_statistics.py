@@ -15,7 +15,9 @@ from export.contract.statistics import (
     Distinct,
     Events,
     Identity,
+    ItemVectors,
     Last,
+    Lookup,
     Mean,
     Profile,
     Rate,
@@ -34,9 +36,16 @@ MEMBERS: list[Statistic] = [
     Distinct(of="tags", window="3s"),
     Last(n=3),
     Profile(of="tags", n=3, words=2),
+    ItemVectors(vectors="v.parquet", n=3, where={}),
     Identity(),
 ]
 TAGS = {"a": ["red", "round"], "b": ["red"], "c": [], "d": ["blue", "round"]}
+VECTORS = {"a": [1.0, 2.0], "b": [0.1, -4.0], "c": [], "d": [3e30, 0.0]}
+
+
+def told(statistic: Statistic) -> Lookup:
+    """Return what the statistic asks of the items."""
+    return TAGS.get if statistic.vectors_of is None else VECTORS.get
 
 
 def events(*rows: tuple[str, int, float], **columns: list[object]) -> Events:
@@ -56,21 +65,21 @@ class TestEveryMember:
     def test_missing_exactly_when_no_event_came_before(self, statistic: Statistic) -> None:
         seen = events(("a", 0, 5.0))
         for now, present in ((4.0, False), (5.0, False), (5.1, True), (1e9, True)):
-            value = statistic.fold(seen, now, items=TAGS.get)
+            value = statistic.fold(seen, now, items=told(statistic))
             assert (value is not None) == present, now
 
     def test_given_order_of_events_does_not_matter(self, statistic: Statistic) -> None:
         rows = [(item, i % 2, float(i)) for i, item in enumerate("abcdabcddcba")]
         shuffled = random.Random(1).sample(rows, len(rows))
-        assert statistic.fold(events(*rows), 9.0, items=TAGS.get) == statistic.fold(
-            events(*shuffled), 9.0, items=TAGS.get
+        assert statistic.fold(events(*rows), 9.0, items=told(statistic)) == statistic.fold(
+            events(*shuffled), 9.0, items=told(statistic)
         )
 
     def test_later_events_change_nothing(self, statistic: Statistic) -> None:
         rows = [(item, 1, float(i)) for i, item in enumerate("abcd")]
         later = [("b", 1, 4.0), ("a", 0, 4.0), ("d", 1, 70.0)]
-        assert statistic.fold(events(*rows), 4.0, items=TAGS.get) == statistic.fold(
-            events(*rows, *later), 4.0, items=TAGS.get
+        assert statistic.fold(events(*rows), 4.0, items=told(statistic)) == statistic.fold(
+            events(*rows, *later), 4.0, items=told(statistic)
         )
 
 
@@ -178,6 +187,18 @@ def test_distinct_counts_ids_or_the_words_of_their_items_once() -> None:
         Distinct(of="tags").fold(seen, 9.0)
 
 
+def test_vectors_of_the_newest_are_averaged_where_there_are_any() -> None:
+    mean = ItemVectors(vectors="v", n=3)
+    seen = events(*[(item, 1, float(i)) for i, item in enumerate("dabc")], ("d", 0, 9.0))
+    assert mean.fold(seen, 10.0, items=VECTORS.get) == (float(np.float32(0.55)), -1.0)
+    assert mean.fold(seen, 10.0, items=VECTORS.get, exclude="b") == (float(np.float32(1.5e30)), 1.0)
+    assert mean.fold(events(("c", 1, 0.0)), 1.0, items=VECTORS.get) is None
+    assert mean.fold(events(("a", 0, 0.0)), 1.0, items=VECTORS.get) is None
+    assert mean.fold(events(("X", 1, 0.0)), 1.0, items=VECTORS.get) is None
+    with pytest.raises(ValueError, match="item_vectors of 'v' need the items' vectors"):
+        mean.fold(seen, 10.0)
+
+
 def test_last_keeps_the_newest_with_the_newest_last() -> None:
     seen = events(*[(item, 1, float(i)) for i, item in enumerate("abcad")], ("b", 0, 9.0))
     assert Last(n=3).fold(seen, 10.0) == ["c", "a", "d"]
@@ -264,7 +285,10 @@ def test_history_of_clicks_does_not_stand_in_for_what_it_cannot_tell(statistic: 
     [
         (
             {"aggregate": "counts"},
-            ["'counts'", "'rate', 'mean', 'distinct', 'last', 'profile', 'identity'"],
+            [
+                "'counts'",
+                "'rate', 'mean', 'distinct', 'last', 'profile', 'item_vectors', 'identity'",
+            ],
         ),
         ({"where": {"label": 1}}, ["aggregate"]),
         ({"aggregate": "count", "windw": "7d"}, ["count.windw", "Extra inputs"]),

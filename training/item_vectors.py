@@ -1,0 +1,56 @@
+"""Given vectors of items: a table of ids and vectors, brought into the order of the items."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from export.contract.errors import DataError
+from export.contract.tables import read_ids, read_table, unique_ids
+
+
+def read_item_vectors(path: Path, ids: Sequence[str]) -> NDArray[np.float32]:
+    """Return float32[items, size] of these items, NaN where the table has no vector.
+
+    The table has columns item_id and vector, a list of numbers; ids that are no items are left
+    out.
+
+    Raises:
+        DataError: Names file, row, what came and what would be right.
+
+    """
+    table = read_table(path)
+    listed = read_ids(table, "item_id", path)
+    rows = unique_ids(listed, "item_id", path)
+    given = _vectors(table, path)
+    at = np.array([rows.get(one, -1) for one in ids], dtype=np.int64)
+    if not (at >= 0).any():
+        raise DataError(f"{path}: none of its {len(listed)} ids is an item")
+    vectors = np.full((len(ids), given.shape[1]), np.nan, dtype=np.float32)
+    vectors[at >= 0] = given[at[at >= 0]]
+    return vectors
+
+
+def _vectors(table: pa.Table, path: Path) -> NDArray[np.float32]:
+    """Return the column as float32[rows, size], all finite."""
+    if "vector" not in table.column_names:
+        have = ", ".join(table.column_names)
+        raise DataError(f"{path}: no column 'vector'; the columns are {have}")
+    cells: list[Any] = table.column("vector").to_pylist()
+    size = len(cells[0]) if cells and isinstance(cells[0], list) else 0
+    for row, cell in enumerate(cells, start=1):
+        if not isinstance(cell, list) or len(cell) != size or not size:
+            got = f"{len(cell)} numbers" if isinstance(cell, list) else f"{cell!r:.40}"
+            wanted = f"a list of {size} numbers, as in row 1" if size else "a list of numbers"
+            raise DataError(f"{path}: column 'vector', row {row}: got {got}, expected {wanted}")
+    try:
+        vectors = np.array(cells, dtype=np.float32).reshape(len(cells), size)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: column 'vector': {error}") from error
+    if not np.isfinite(vectors).all():
+        row = int(np.argmin(np.isfinite(vectors).all(axis=1))) + 1
+        raise DataError(f"{path}: column 'vector', row {row}: expected finite numbers")
+    return vectors
