@@ -116,11 +116,10 @@ def _rows(prepared: Prepared) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     clicked = is_train & (prepared.log.label > 0)
     if not clicked.any():
         raise ConfigError("no train row has label 1; nothing to learn from")
-    asking = [one.kind for one in config.losses if one.needs_exposures]
+    asking = [f"losses.{one.kind}" for one in config.losses if one.needs_exposures]
+    asking += [f"negatives.{one.kind}" for one in config.negatives if one.needs_exposures]
     if asking and (clicked == is_train).all():
-        raise ConfigError(
-            f"losses.{asking[0]}: needs rows that were shown and not clicked (label 0)"
-        )
+        raise ConfigError(f"{asking[0]}: needs rows that were shown and not clicked (label 0)")
     learned = is_train if asking else clicked
     needs_shown = any(one.needs_shown for one in config.negatives)
     others = is_train & ~learned if needs_shown else np.zeros_like(is_train)

@@ -266,6 +266,19 @@ def test_rows_not_clicked_have_to_be_there_for_a_loss_that_needs_them(
     pq.write_table(rows.filter(pc.equal(rows["label"], 1)), tmp_path / "interactions.parquet")
     with pytest.raises(ConfigError, match=r"losses\.pairwise: needs rows .* not clicked"):
         batches_of(tmp_path, losses=[{"kind": "pairwise"}])
+    with pytest.raises(ConfigError, match=r"negatives\.roll: needs rows .* not clicked"):
+        batches_of(tmp_path, negatives=[{"kind": "roll", "exposures": True}])
+
+
+def test_a_roll_may_ask_for_rows_not_clicked(world: Path, batches: Batches) -> None:
+    prepared, found = batches_of(world, negatives=[{"kind": "roll", "exposures": True}])
+    assert len(found.users) == prepared.log.is_train.sum() > len(batches.users)
+    batch = next(found.epoch(0))
+    rolled = batch.candidate[batch.is_positive][:, ~batch.is_positive]
+    assert rolled.any()
+    assert not found.sessions
+    clicked = batches_of(world, negatives=[{"kind": "roll"}])[1]
+    assert len(clicked.users) == len(batches.users)
 
 
 def test_a_session_column_that_is_not_there_is_named(world: Path) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from export.contract.features import FIRST_WORD_ROW, MISSING_ROW, PADDING_ROW
 from export.contract.schema import SideName
@@ -12,6 +13,7 @@ from training.batches import tensors
 from training.config import parse_config
 from training.model import FeatureInputs, TwoTower
 from training.prepare import Prepared, make_encoders, prepare
+from training.towers import DropoutNetConfig
 
 SIDES: tuple[SideName, ...] = ("user", "item")
 Inputs = dict[str, Tensor]
@@ -64,6 +66,25 @@ def test_vectors_have_length_one(model: TwoTower, rows: Rows, side: SideName) ->
     vectors = model.side(side)(rows[side])
     assert vectors.shape == (12, 16)
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(12))
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_vectors_of_an_inner_product_have_the_length_the_tower_gives(
+    model: TwoTower, prepared: Prepared, rows: Rows, side: SideName
+) -> None:
+    config = prepared.config.model_copy(update={"similarity": "inner_product"})
+    raw = TwoTower(config, prepared.schema).eval()
+    raw.load_state_dict(model.state_dict())
+    vectors = raw.side(side)(rows[side])
+    assert (vectors.norm(dim=1) - 1).abs().min() > 1e-3
+    torch.testing.assert_close(functional.normalize(vectors, dim=1), model.side(side)(rows[side]))
+
+
+def test_embedding_is_the_width_of_features_that_name_none(prepared: Prepared) -> None:
+    tower = DropoutNetConfig(dim=16, embedding=7)
+    found = TwoTower(prepared.config.model_copy(update={"tower": tower}), prepared.schema)
+    groups = [m for m in found.item.modules() if isinstance(m, FeatureInputs)]
+    assert [group.widths for group in groups] == [(5, 7, 7), (7, 20, 7)]
 
 
 @pytest.mark.parametrize("side", SIDES)

@@ -17,7 +17,8 @@ class SVSoftmax(CandidateLoss):
     n is high (Wang et al., arXiv 1812.11317, with EasyRec's hard mask, through which no gradient
     runs). `gamma` is the scale: at 1 cosines leave a floor that training cannot get below.
     `negatives` is M: at most so many of the row's candidates, drawn anew each step; by default
-    all. EasyRec's own shape is `negatives: [{kind: roll, n: 4}]` with gamma 1, t 1 and no masks.
+    all. EasyRec's own shape is `negatives: [{kind: roll, n: 4, exposures: true}]` with gamma 1, t
+    1 and no masks.
     """
 
     kind: Literal["sv_softmax"] = "sv_softmax"

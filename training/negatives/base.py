@@ -107,6 +107,11 @@ class NegativeKind(Strict):
 
     kind: str
 
+    @property
+    def needs_exposures(self) -> bool:
+        """Whether batches have to hold rows that were shown and not clicked."""
+        return False
+
     def source(self, shown: Shown) -> Source:
         """Return what draws the candidates; may raise ConfigError or DataError."""
         raise NotImplementedError

@@ -13,11 +13,18 @@ class Roll(NegativeKind):
     """Each row against the items of `n` other rows, by distinct shifts that all rows share.
 
     EasyRec's way, whose shifts may repeat and which fails on a batch of no more than `n` rows; a
-    batch that small has fewer shifts here.
+    batch that small has fewer shifts here. With `exposures` batches hold what was shown and not
+    clicked, too, as EasyRec's do, and its items are rolled like the others.
     """
 
     kind: Literal["roll"] = "roll"
     n: int = Field(4, ge=1)
+    exposures: bool = False
+
+    @property
+    def needs_exposures(self) -> bool:
+        """Whether rows that were not clicked are rolled."""
+        return self.exposures
 
     def source(self, shown: Shown) -> Source:
         """Return what rolls each batch."""
