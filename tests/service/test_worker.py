@@ -86,7 +86,7 @@ def test_a_version_that_becomes_current_and_is_there_is_handed_over_to(
 ) -> None:
     settings = Settings(redis=redis_url, bundles=tmp_path)
     control = Listening()
-    cases: Any = None if is_waiting else UseCases(generation, *[None] * 4)  # type: ignore[arg-type]
+    cases: Any = None if is_waiting else UseCases(generation, *[None] * 6)  # type: ignore[arg-type]
     parts = Parts(settings, control, cases)
     follow_pointer(parts)
     activate_first(settings, "tiny-2")
@@ -104,7 +104,7 @@ def test_the_version_that_is_served_is_not_handed_over_to_again(
     settings = Settings(redis=redis_url, bundles=bundle_folder.parent)
     activate_first(settings, "tiny-1")
     control = Listening()
-    follow_pointer(Parts(settings, control, UseCases(generation, *[None] * 4)))  # type: ignore[arg-type]
+    follow_pointer(Parts(settings, control, UseCases(generation, *[None] * 6)))  # type: ignore[arg-type]
     assert control.asked == []
     control.close()
 
