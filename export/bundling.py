@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,11 +15,14 @@ import pyarrow as pa
 
 from export.catalogue import Parts, write_bundle
 from export.contract.bundle import LOG_ID, Lineage, Manifest, check_target
+from export.contract.concepts import read_concepts
 from export.contract.errors import BundleError
 from export.contract.run import RunLayout
-from export.contract.schema import SIDES, SideName, read_schema
+from export.contract.schema import SIDES, Schema, SideName, read_schema
+from export.contract.similarity import ROOM
 from export.contract.tables import RecordTable, read_records, write_as_of
-from export.onnx import convert, prove_parity
+from export.lift import lift
+from export.onnx import convert, longest, prove_parity
 
 Catalogue = Literal["all", "trained"]
 
@@ -55,23 +59,22 @@ def export_run(
     schema = read_schema(layout.schema)
     users = read_records(layout.users, schema.user, "user_id")
     items = read_records(layout.items, schema.item, "item_id")
-    towers: dict[SideName, onnx.ModelProto] = {}
+    concepts = read_concepts(layout.concepts, schema)
+    embedded = _trained(items) if catalogue == "trained" else items
+    towers, largest_norm = _towers(layout, schema, embedded)
     parity: dict[str, dict[str, Any]] = {}
     for side, table in zip(SIDES, (users, items), strict=True):
-        towers[side] = convert(layout, schema, side)
-        parity[side] = prove_parity(layout, schema, side, towers[side], table.records)
+        parity[side] = prove_parity(layout, schema, side, towers[side], table.records, largest_norm)
         rows = sum(parity[side]["rows"].values())
         worst = parity[side]["max_abs_difference"]
         on_note(f"{side} tower: torch and onnxruntime differ by {worst:.1e} over {rows} rows")
     metrics = json.loads(layout.metrics.read_bytes())
-    if catalogue == "trained":
-        items = _trained(items)
     manifest = write_bundle(
         target,
         Parts(
             schema=schema,
             towers=towers,
-            items=RecordTable(items.ids, items.records, items.extras.drop_columns(["trained"])),
+            items=replace(embedded, extras=embedded.extras.drop_columns(["trained"])),
             users=users.records,
             lineage=Lineage(
                 run=run.resolve().name,
@@ -84,6 +87,8 @@ def export_run(
             parity=parity,
             metrics=metrics,
             config=layout.config.read_text(encoding="utf-8"),
+            concepts=concepts,
+            largest_norm=largest_norm,
         ),
         target_recall=target_recall,
     )
@@ -105,6 +110,17 @@ def export_users(run: Path, target: Path) -> None:
     part = target.with_suffix(".part")
     write_as_of(layout.users, part, datetime.fromisoformat(finished_at))
     part.replace(target)
+
+
+def _towers(
+    layout: RunLayout, schema: Schema, items: RecordTable
+) -> tuple[dict[SideName, onnx.ModelProto], float | None]:
+    """Return both tower files, and M where the similarity asks for a lift."""
+    towers = {side: convert(layout, schema, side) for side in SIDES}
+    if schema.similarity == "cosine":
+        return towers, None
+    largest_norm = ROOM * (longest(towers["item"], schema.item, items.records) or 1.0)
+    return {side: lift(tower, side, largest_norm) for side, tower in towers.items()}, largest_norm
 
 
 def _trained(items: RecordTable) -> RecordTable:

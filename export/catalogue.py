@@ -18,6 +18,7 @@ from export.contract.bundle import (
     new_folder,
     write_manifest,
 )
+from export.contract.concepts import ConceptTable
 from export.contract.errors import BundleError
 from export.contract.schema import Record, Schema, SideName
 from export.contract.tables import RecordTable, write_records
@@ -35,7 +36,8 @@ class Parts:
 
     `items` carries the extra columns `popularity` (share in 0..1) and `first_seen` (seconds
     since 1970, null where unknown); `users` are real records, for tuning the index on vectors
-    that will be searched for, and do not get into the bundle.
+    that will be searched for, and do not get into the bundle. `concepts` is needed where a feature
+    of the schema has `by`; `largest_norm` is M of the lift that towers of an inner product end in.
     """
 
     schema: Schema
@@ -46,6 +48,8 @@ class Parts:
     parity: Mapping[str, Any]
     metrics: Mapping[str, Any]
     config: str = ""
+    concepts: ConceptTable | None = None
+    largest_norm: float | None = None
 
 
 def write_bundle(target: Path, parts: Parts, *, target_recall: float = 0.99) -> Manifest:
@@ -66,6 +70,8 @@ def write_bundle(target: Path, parts: Parts, *, target_recall: float = 0.99) -> 
         for side, model in parts.towers.items():
             onnx.save(model, layout.tower(side))
         _write_items(layout, parts)
+        if parts.concepts is not None:
+            parts.concepts.write(layout.concepts)
         embedder = Embedder.open(layout, parts.schema)
         vectors = embedder.embed("item", parts.items.records)
         np.save(layout.vectors, vectors)
@@ -81,6 +87,8 @@ def write_bundle(target: Path, parts: Parts, *, target_recall: float = 0.99) -> 
             schema_hash=parts.schema.hash,
             dim=parts.schema.dim,
             items=len(parts.items),
+            similarity=parts.schema.similarity,
+            largest_norm=parts.largest_norm,
             index=report,
             lineage=parts.lineage,
             checksums=checksums(folder),

@@ -15,6 +15,8 @@ def join(
 ) -> onnx.ModelProto:
     """Return one self-contained model: raw record in (`Side.inputs`), `vector` out.
 
+    `vector` is the program's; that of an inner product is still to be lifted.
+
     `program` takes the inputs that `Side.encoded` names, in that order, by whatever names; those
     the encoder does not make (`present`, weights) are the raw inputs themselves.
 
@@ -43,7 +45,7 @@ def join(
     graph.node.append(helper.make_node("Identity", [PREFIX + "vector"], ["vector"]))
     del graph.input[:], graph.output[:], graph.value_info[:]
     graph.input.extend(value_info(one) for one in side.inputs)
-    shape = ("batch", schema.dim)
+    shape = ("batch", schema.program_dim)
     graph.output.append(helper.make_tensor_value_info("vector", onnx.TensorProto.FLOAT, shape))
     onnx.checker.check_model(merged)
     return merged

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 
 from export.contract.bundle import Bundle
 from export.contract.errors import DataError
+from export.contract.features import Raw
 from export.contract.schema import SideName
+from export.contract.similarity import count_clipped
 from export.contract.tables import RecordTable, read_records
-from export.embedder import Embedder, open_bundle
+from export.embedder import Embedder, Vectors, open_bundle
 from export.index.base import VectorIndex
 from export.index.cached import open_index
 from export.index.exact import ExactConfig
@@ -33,7 +36,8 @@ def embed_file(
 ) -> int:
     """Embed a table of records; writes columns `<side>_id`, `vector`, and returns the rows.
 
-    `on_note` is told which columns are no features, and which features have no column.
+    `on_note` is told which columns are no features, which features have no column, and how many
+    items the lift of an inner product cut.
 
     Raises:
         BundleError, DataError: As reading them does.
@@ -41,7 +45,7 @@ def embed_file(
     check_ending(out)
     bundle, embedder = open_bundle(folder)
     table = _read(source, bundle, side, on_note)
-    vectors = embedder.embed(side, table.records)
+    vectors = _embed(embedder, side, table, on_note)
     flat = pa.array(vectors.reshape(-1), pa.float32())
     column = pa.FixedSizeListArray.from_arrays(flat, bundle.schema.dim)
     found = pa.table({f"{side}_id": pa.array(table.ids, pa.string()), "vector": column})
@@ -61,8 +65,8 @@ def recall_file(
     """Recall k items for each user; writes columns user_id, rank (from 1), item_id, score.
 
     `items` is a table to recall from instead of the bundle's catalogue, always exactly. Fewer
-    than k come back for a smaller catalogue. `on_note` is told which columns are no features, and
-    which features have no column. Returns the rows.
+    than k come back for a smaller catalogue. `on_note` is told what `embed_file` tells. Returns the
+    rows.
 
     Raises:
         BundleError, DataError: As reading them does.
@@ -72,7 +76,7 @@ def recall_file(
     asked = _read(users, bundle, "user", on_note)
     if items is not None:
         other = _read(items, bundle, "item", on_note)
-        ids, index = other.ids, ExactConfig().build(embedder.embed("item", other.records))
+        ids, index = other.ids, ExactConfig().build(_embed(embedder, "item", other, on_note))
     else:
         ids = bundle.ids
         index = ExactConfig().build(bundle.vectors) if exact else open_index(bundle)
@@ -85,11 +89,34 @@ def _read(path: Path, bundle: Bundle, side_name: SideName, on_note: Note) -> Rec
     """Read a table of records, and say where its columns and the features differ."""
     side = bundle.schema.side(side_name)
     table = read_records(path, side, f"{side_name}_id")
+    table = _with_concepts(table, bundle, side_name)
     if unused := table.extras.column_names:
         on_note(f"{path}: columns that are no features: {', '.join(unused)}")
-    if missing := [name for name in side.given if name not in table.features]:
+    told = {*table.features, *side.concepts}
+    if missing := [name for name in side.given if name not in told]:
         on_note(f"{path}: features without a column: {', '.join(missing)}")
     return table
+
+
+def _with_concepts(table: RecordTable, bundle: Bundle, side_name: SideName) -> RecordTable:
+    """Return the table with what concepts tell, where it has no column for that."""
+    side = bundle.schema.side(side_name)
+    if not any(name not in table.features for name in side.concepts):
+        return table
+    given = dict.fromkeys(table.features)  # a column that is there tells what is missing, too
+    joined = (bundle.concepts.join(side_name, {**given, **record}) for record in table.records)
+    records: list[dict[str, Raw]] = [
+        {name: value for name, value in one.items() if value is not None} for one in joined
+    ]
+    return replace(table, records=records)
+
+
+def _embed(embedder: Embedder, side: SideName, table: RecordTable, on_note: Note) -> Vectors:
+    vectors = embedder.embed(side, table.records)
+    similarity = embedder.schema.similarity
+    if side == "item" and (cut := count_clipped(similarity, vectors)):
+        on_note(f"{cut} items are longer than the bundle's largest_norm and were cut to it")
+    return vectors
 
 
 def _recall(

@@ -104,7 +104,7 @@ def _wire(
         items=items,
         users=Users(generation.schema, store),
         similar=Similar(generation, items, follower, settings),
-        embed=Embed(generation.schema, embedder),
+        embed=Embed(generation.bundle.concepts, embedder),
         follower=follower,
     )
 

@@ -27,27 +27,28 @@ class Change:
         """Whether the record depends on what is there, so that nobody may change it meanwhile."""
         return self.merges or self.preference is None
 
-    def applied(self, served: ItemRecord | None, written: ItemRecord | None) -> ItemRecord:
+    def applied(self, base: ItemRecord | None, written: ItemRecord | None) -> ItemRecord:
         """Return the record to write.
 
         A preference that is given has no `preference_as_of` yet: it will be this write's. One that
         stays keeps its own.
 
         Args:
-            served: The item as it is served, which a patch merges into; None: it is not.
+            base: The item as it is served, less what its concepts tell, which a patch merges into;
+                None: it is not served.
             written: The groups of it that were written before; None: none were.
 
         """
         before = written or ItemRecord(self.id, 0, "put")
-        below = served or before
+        below = base or before
         content = before.content
         if self.content is not None:
             content = merge_features(below.content if self.merges else None, self.content)
         if self.preference is None and not self.forgets:
-            kept = (before.preference, before.preference_as_of)
-            return ItemRecord(self.id, 0, "put", content, *kept)
-        base = below.preference if self.merges and not self.forgets else None
-        return ItemRecord(self.id, 0, "put", content, merge_features(base, self.preference or {}))
+            stays = (before.preference, before.preference_as_of)
+            return ItemRecord(self.id, 0, "put", content, *stays)
+        kept = below.preference if self.merges and not self.forgets else None
+        return ItemRecord(self.id, 0, "put", content, merge_features(kept, self.preference or {}))
 
 
 def read_post(side: Side, posted: object) -> Change:

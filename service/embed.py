@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from export.contract.concepts import ConceptTable
 from export.contract.errors import Fault, RecordError, SchemaError
-from export.contract.schema import Record, Schema, SideName
+from export.contract.schema import Record, SideName
 from export.contract.tables import id_fault
 from export.embedder import Embedder, Vectors
 from service.records import State, state_of
@@ -25,10 +26,11 @@ class Embedded:
 
 
 class Embed:
-    """Makes vectors with the towers of one bundle version."""
+    """Makes vectors with the towers of one bundle version, and what it knows of concepts."""
 
-    def __init__(self, schema: Schema, embedder: Embedder) -> None:
-        self._schema = schema
+    def __init__(self, concepts: ConceptTable, embedder: Embedder) -> None:
+        self._schema = concepts.schema
+        self._concepts = concepts
         self._embedder = embedder
 
     async def embed(self, side: SideName, posted: Sequence[object]) -> list[Embedded | RecordError]:
@@ -67,7 +69,7 @@ class Embed:
             record = self._schema.side(side).parse(flat)
         except RecordError as error:
             return RecordError([*faults, *error.faults])
-        return RecordError(faults) if faults else (one, record)
+        return RecordError(faults) if faults else (one, self._concepts.join(side, record))
 
     def _embedded(
         self, side: SideName, one: str | None, record: Record, vector: Vectors | RecordError

@@ -62,7 +62,7 @@ class Generation:
         self.bundle = replace(bundle, ids=cast(list[str], ids), records=self.catalogue.table)
         log_id = bundle.manifest.lineage.log_id
         as_of = None if log_id is None else LogId.parse(log_id)
-        self._overlay = Overlay(self.catalogue, bundle.schema.item, as_of)
+        self._overlay = Overlay(self.catalogue, bundle.schema.item, as_of, bundle.concepts)
         self._view = View(MainIndex(ids, bundle.vectors, index), Delta(bundle.schema.dim), 0, 0)
         # id -> its one live row of the delta; once there an id stays, so that a search beside a
         # writer never counts too few of those that it excludes.
@@ -234,6 +234,10 @@ class Generation:
     def get(self, one: str) -> ItemRecord | None:
         """Return an item as it is served; None if it is unknown or removed."""
         return self._overlay.get(one)
+
+    def base(self, one: str) -> ItemRecord | None:
+        """Return an item as it is served less what its concepts tell: what a patch merges into."""
+        return self._overlay.base(one)
 
     def vector(self, one: str) -> Vectors | None:
         """Return float32[dim] of an item; None if it is unknown or removed."""

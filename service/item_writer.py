@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 
 from export.contract.errors import RecordError
 from export.contract.schema import Record
+from export.contract.similarity import count_clipped
 from export.embedder import Embedder, Vectors
 from service.change import Change
 from service.embed import embed_each
 from service.errors import Overloaded, UnknownItem
 from service.generation import Generation
 from service.item import Outcome, Posted
+from service.observe import ITEMS_CLIPPED
 from service.records import ItemRecord, state_of
 from service.store import Newer, Store, StoreUnavailable, Written
 
@@ -105,10 +107,10 @@ class ItemWriter:
     def _made(self, change: Change, newer: int) -> _Made | None:
         """Return the record to write; None if there is nothing that a patch could merge into."""
         generation, one = self._generation, change.id
-        served = generation.get(one) if change.merges else None
-        if change.merges and served is None:
+        base = generation.base(one) if change.merges else None
+        if change.merges and base is None:
             return None
-        item = change.applied(served, generation.written(one))
+        item = change.applied(base, generation.written(one))
         known = max(generation.known_rev(one), newer)
         record = generation.served(item).record
         return _Made(item, record, known if change.hangs_on_before else None)
@@ -117,6 +119,7 @@ class ItemWriter:
         item = made.item
         in_bundle = item.id in self._generation.catalogue.ids
         self._generation.apply(numbered(item, written), vector)
+        ITEMS_CLIPPED.inc(count_clipped(self._generation.schema.similarity, vector[None]))
         state, dropped = state_of(self._side, made.record)
         return Posted(
             id=item.id,

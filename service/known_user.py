@@ -3,6 +3,7 @@
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
+from export.contract.concepts import ConceptTable
 from export.contract.features import Raw
 from export.contract.schema import Record, Side
 from service.history import Catalogue, fold_history, replaced
@@ -24,8 +25,11 @@ class KnownUser:
 class UserReader:
     """Joins what is known of users, by one schema and catalogue."""
 
-    def __init__(self, side: Side, catalogue: Catalogue) -> None:
+    def __init__(
+        self, side: Side, catalogue: Catalogue, concepts: ConceptTable | None = None
+    ) -> None:
         self._side = side
+        self._concepts = concepts if side.concepts else None
         self._catalogue = catalogue
         self._by_history = replaced(side)
 
@@ -37,13 +41,19 @@ class UserReader:
         Inline features win over folded ones, and these over stored ones.
         """
         record, degraded = self._stored(request.user_id, stored)
+        met = 0
         if request.history is not None:
-            record = _without(record, self._by_history) | self._folded(request.history)
+            folded, met = self._folded(request.history)
+            record = _without(record, self._by_history) | folded
         if request.settled:
             record = {**_without(record, request.settled), **request.user}
         if request.cold:
             record = _without(record, self._side.preference)
-        state, dropped = state_of(self._side, record)
+        if self._concepts is not None:  # what the request says is missing stays so
+            told = self._concepts.join("user", record)
+            record = _without(told, request.settled - record.keys())
+        interactions = self._at_least(record, met) if met else None
+        state, dropped = state_of(self._side, record, interactions)
         asked = [one for one in self._side.context if one in self._side.given]
         missing = [f"context.{one}" for one in asked if one not in request.context]
         return KnownUser({**record, **request.context}, state, [*dropped, *missing], degraded)
@@ -60,10 +70,16 @@ class UserReader:
             return {}, []
         return user.record, ["features"] if user.ignored else []
 
-    def _folded(self, history: list[str]) -> dict[str, Raw]:
+    def _folded(self, history: list[str]) -> tuple[dict[str, Raw], int]:
+        """Return the features that a history gives, and how many of its items are served."""
         folded, unknown = fold_history(history, self._side, self._catalogue)
         HISTORY_UNKNOWN.inc(unknown)
-        return folded
+        return folded, len(history) - unknown
+
+    def _at_least(self, record: Record, met: int) -> float:
+        """Return the interactions that a user with a history has: as stored, or those in it."""
+        told = record.get(self._side.counter or "")
+        return max(float(met), told) if isinstance(told, float) else float(met)
 
 
 def _without(record: Record, names: Container[str]) -> dict[str, Raw]:

@@ -42,6 +42,9 @@ PUBLISH_TO_SEARCHABLE = Histogram(
 )
 LOG_SKIPPED = Counter("firstsight_log_skipped", "Log entries and items that cannot be read.")
 HISTORY_UNKNOWN = Counter("firstsight_history_unknown", "Ids in a `history` that are no items.")
+ITEMS_CLIPPED = Counter(
+    "firstsight_items_clipped", "Posted items longer than the lift of an inner product allows for."
+)
 # Each worker holds an index and a cursor of its own: the gauges tell of the worst of them.
 INDEX_ITEMS = Gauge(
     "firstsight_index_items", "Items by part.", ["part"], multiprocess_mode="livemax"

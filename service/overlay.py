@@ -4,6 +4,7 @@ import bisect
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from export.contract.concepts import ConceptTable
 from export.contract.schema import Side
 from service.catalogue import Catalogue
 from service.popular import Scored
@@ -15,12 +16,20 @@ class Overlay:
     """The newest change of each item, and what is served of it with the bundle's record below.
 
     as_of: the place in the item log up to which the bundle's preference tells; None: before it.
+    concepts: what the bundle knows of the parent concepts of items.
     """
 
-    def __init__(self, catalogue: Catalogue, side: Side, as_of: LogId | None = None) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        side: Side,
+        as_of: LogId | None = None,
+        concepts: ConceptTable | None = None,
+    ) -> None:
         self._catalogue = catalogue
         self._side = side
         self._as_of = as_of
+        self._concepts = concepts if side.concepts else None
         self._written: dict[str, ItemRecord] = {}
         self._fresh: list[tuple[int, str]] = []  # rev and id of live items no bundle knows
         self.highest_rev = 0
@@ -57,21 +66,39 @@ class Overlay:
     def served(self, item: ItemRecord) -> ItemRecord:
         """Lay a written item over the bundle's, group by group.
 
-        Content that was written wins. Preference that was written wins over a bundle that does not
-        tell of as late a place in the log; what has no place yet is about to be written.
+        Content that was written wins, and is joined by what the bundle knows of its concepts.
+        Preference that was written wins over a bundle that does not tell of as late a place in the
+        log; what has no place yet is about to be written.
         """
         row = self._catalogue.ids.row(item.id)
-        if row is None or item.op == "delete":
+        if item.op == "delete" or (row is None and self._concepts is None):
             return item
         keeps_preference = item.preference is not None and not self._is_older(item)
-        if item.content is not None and keeps_preference:
+        if item.content is not None and keeps_preference and self._concepts is None:
             return item
-        content, preference = self._catalogue.groups(row)
+        own, was = (None, None) if row is None else self._catalogue.groups(row)
+        content = item.content
+        if content is not None and self._concepts is not None:
+            content = self._concepts.join("item", content, own)
         return replace(
             item,
-            content=content if item.content is None else item.content,
-            preference=item.preference if keeps_preference else preference,
+            content=own if content is None else content,
+            preference=item.preference if keeps_preference else was,
         )
+
+    def base(self, one: str) -> ItemRecord | None:
+        """Return an item as it is served less what its concepts tell: what a patch merges into."""
+        served = self.get(one)
+        if served is None or self._concepts is None:
+            return served
+        written = self.written(one)
+        if written is not None and written.content is not None:
+            return replace(served, content=written.content)
+        told = self._side.concepts
+        content = {
+            name: value for name, value in (served.content or {}).items() if name not in told
+        }
+        return replace(served, content=content)
 
     def _is_older(self, item: ItemRecord) -> bool:
         """Say whether the bundle tells of a later place in the log than an item's preference."""

@@ -57,7 +57,7 @@ class RecallAnswer(Strict):
     version: str
     items: list[str]
     scores: list[float]
-    score: Literal["cosine", "popularity"]
+    score: Literal["cosine", "inner_product", "popularity"]
     degraded: list[Literal["store", "features", "stale"]]
     exhausted: bool = Field(description="There are fewer than `k` items to give.")
     request_id: str
@@ -202,7 +202,7 @@ class VersionAnswer(Strict):
     code: str
     schema_hash: str
     dim: int
-    similarity: Literal["cosine"]
+    similarity: Literal["cosine", "inner_product"]
     lineage: Features
     features: dict[Literal["user", "item"], dict[str, dict[str, Features]]]
 

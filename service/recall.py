@@ -38,7 +38,7 @@ class Recalled:
     dropped: list[str]
     version: str
     found: Found
-    score: Literal["cosine", "popularity"]
+    score: Literal["cosine", "inner_product", "popularity"]
     degraded: list[str]
 
     def encode(self, request_id: str, **beside: object) -> bytes:
@@ -76,7 +76,7 @@ class Recaller:
         self._store = store
         self._follower = follower
         self._after_wait_s = settings.after_wait_ms / 1000
-        self._users = UserReader(generation.schema.user, generation)
+        self._users = UserReader(generation.schema.user, generation, generation.bundle.concepts)
         self._store_answers = True
         self._batcher = Batcher(self._recall, settings.batch_recalls)
 
@@ -125,6 +125,7 @@ class Recaller:
                 raise  # the batcher asks again, one by one
             users = [_without_vector(requests[0], users[0])]
             found = self._search(requests, users)
+        similarity = self._generation.schema.similarity
         return [
             Recalled(
                 user_id=one.user_id,
@@ -132,7 +133,7 @@ class Recaller:
                 dropped=user.dropped,
                 version=self._generation.version,
                 found=items,
-                score="popularity" if user.state == "fallback" else "cosine",
+                score="popularity" if user.state == "fallback" else similarity,
                 degraded=user.degraded,
             )
             for one, user, items in zip(requests, users, found, strict=True)
@@ -161,7 +162,11 @@ class Recaller:
         rows = [row for row, user in enumerate(users) if user.state != "fallback"]
         if not rows:
             return [self._generation.popular(one.k, one.exclude) for one in requests]
-        vectors = self._embedder.embed("user", [users[row].record for row in rows])
+        vectors = self._embedder.embed(
+            "user",
+            [users[row].record for row in rows],
+            [users[row].state == "warm" for row in rows],
+        )
         embedded_s = time.perf_counter()
         EMBED_SECONDS.observe(embedded_s - begun_s)
         near = self._generation.search(

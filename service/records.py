@@ -256,9 +256,14 @@ def write_json(record: ItemRecord | UserRecord) -> bytes:
         raise RecordError([Fault("record", str(error), "text that is valid UTF-8")]) from error
 
 
-def state_of(side: Side, record: Record) -> tuple[State, list[str]]:
-    """Return how a record is embedded, and the groups that are dropped for it."""
-    if side.has_preference(record):
+def state_of(
+    side: Side, record: Record, interactions: float | None = None
+) -> tuple[State, list[str]]:
+    """Return how a record is embedded, and the groups that are dropped for it.
+
+    `interactions` is how many there are known to be; by default what the record says.
+    """
+    if side.has_preference(record, interactions):
         return "warm", []
     if any(name in record for name in side.content):
         return "cold", ["preference"]

@@ -12,14 +12,16 @@ from export.catalogue import Parts, write_bundle
 from export.contract.bundle import Lineage
 from export.contract.encoder import build_encoder
 from export.contract.schema import Schema, Side, SideName
+from export.contract.similarity import Similarity, extra_dims
 from export.contract.tables import RecordTable
 from export.graph import join
+from export.lift import lift
 
 TOPICS = ("art", "cars", "food", "music", "sport", "travel")
 DIM = 8
 
 
-def tiny_schema(items: int = 40) -> Schema:
+def tiny_schema(items: int = 40, similarity: Similarity = "cosine") -> Schema:
     """Users with a place and an age, items with topics; preference and context on the user side."""
     user = Side.model_validate(
         {
@@ -48,7 +50,8 @@ def tiny_schema(items: int = 40) -> Schema:
     return Schema(
         user=user,
         item=item,
-        dim=DIM,
+        dim=DIM + extra_dims(similarity),
+        similarity=similarity,
         tables={
             "user.country": ("at", "de", "fr"),
             "user.tab": ("1", "2"),
@@ -171,12 +174,22 @@ def tiny_items(schema: Schema, count: int) -> RecordTable:
 
 
 def tiny_bundle(
-    folder: Path, version: str = "tiny-1", *, items: int = 40, log_id: str | None = None
+    folder: Path,
+    version: str = "tiny-1",
+    *,
+    items: int = 40,
+    largest_norm: float | None = None,
+    log_id: str | None = None,
 ) -> Path:
-    """Write the tiny bundle as `folder/version` and return its path."""
-    schema = tiny_schema(items)
+    """Write the tiny bundle as `folder/version` and return its path.
+
+    With a `largest_norm` it is one of an inner product, though its raw vectors have length 1.
+    """
+    schema = tiny_schema(items, "cosine" if largest_norm is None else "inner_product")
     sides: tuple[SideName, ...] = ("user", "item")
     towers = {s: join(schema, s, build_encoder(schema, s), tiny_tower(schema, s)) for s in sides}
+    if largest_norm is not None:
+        towers = {s: lift(tower, s, largest_norm) for s, tower in towers.items()}
     users = [
         schema.user.parse(
             {"country": "de", "age": 30, "recent": ["i1", "i2"], "taste": {"art": 2}}
@@ -198,6 +211,7 @@ def tiny_bundle(
         ),
         parity={},
         metrics={},
+        largest_norm=largest_norm,
     )
     write_bundle(folder / version, parts)
     return folder / version

@@ -8,7 +8,9 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator, model_
 
 from export.contract.errors import ConfigError
 from export.contract.features import Category, Tags
-from export.contract.schema import Side, SideName, check_tables, table_users
+from export.contract.schema import Side, SideName
+from export.contract.sharing import check_tables, table_users
+from export.contract.similarity import Similarity
 from export.contract.strict import Strict
 from training.document import parse_yaml
 from training.losses import LossConfig
@@ -83,6 +85,8 @@ class TrainingConfig(Strict):
 class TrainConfig(Strict):
     """A whole run. `tower` speaks for both sides unless a side has its own.
 
+    `similarity` is what towers are trained by: the cosine of their vectors, or the inner product.
+
     `allow_id` lets a content feature hold the entity's own id, which is looked for when the
     schema is fitted.
     """
@@ -92,7 +96,7 @@ class TrainConfig(Strict):
     item: Side
     allow_id: bool = False
     split: SplitConfig
-    similarity: Literal["cosine"] = "cosine"
+    similarity: Similarity = "cosine"
     tower: TowerConfig | None = None
     user_tower: TowerConfig | None = None
     item_tower: TowerConfig | None = None
@@ -140,12 +144,14 @@ class TrainConfig(Strict):
         for side_name, side in (("user", self.user), ("item", self.item)):
             for name, feature in side.preference.items():
                 statistic = feature.statistic
-                if statistic is not None and side_name not in statistic.sides:
+                if statistic is None:
+                    continue
+                if side_name not in statistic.sides:
                     raise ValueError(
                         f"{side_name}.preference.{name}: {statistic.aggregate!r} is a statistic "
                         f"of {' and '.join(statistic.sides)} only"
                     )
-                of = getattr(statistic, "of", None)
+                of = statistic.words_of
                 if of is not None and not self._has_words(of):
                     raise ValueError(
                         f"{side_name}.preference.{name}.of: got {of!r}, expected an item feature "

@@ -32,7 +32,9 @@ class Encoder:
         side = schema.side(side_name)
         groups: dict[str, dict[str, Feature]] = {}
         for one in (*side.features[name].made_of, name):
-            groups.setdefault(side.group_of(one), {})[one] = side.features[one]
+            # What a value becomes does not depend on where it comes from.
+            feature = side.features[one].model_copy(update={"statistic": None})
+            groups.setdefault(side.group_of(one), {})[one] = feature
         alone = Side.model_validate(groups)
         return cls(schema.model_copy(update={side_name: alone}), side_name)
 

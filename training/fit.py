@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,17 @@ import numpy as np
 from export.contract.errors import ConfigError, DataError
 from export.contract.features import Feature, Mismatch, Raw
 from export.contract.features.vocabulary import MIN_COUNT, Worded
-from export.contract.schema import Schema, Side, SideName, shared_tables
-from export.contract.statistics import Identity, Last, Profile, matches
+from export.contract.schema import Schema, Side, SideName
+from export.contract.sharing import shared_tables
+from export.contract.similarity import extra_dims
+from export.contract.statistics import Identity, Last, matches
 from export.contract.statistics.base import Scalar
 from training.config import TrainConfig
 from training.data import Data
 from training.ragged import Ragged
+from training.size import check_size
 from training.statistics import Log, compute, fit, rule_for
+from training.statistics.sources import Sources
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,11 @@ class TrainView:
 
     data: Data
     log: Log
+
+    @cached_property
+    def sources(self) -> Sources:
+        """What statistics ask of the tables."""
+        return Sources(self.data)
 
     def entities(self, side: SideName) -> Any:
         """Return the positions of the users or items that have a train row, ascending."""
@@ -40,7 +50,8 @@ def fit_schema(config: TrainConfig, data: Data, log: Log) -> Schema:
     """Learn what raw values mean, from the log's train rows and the entities in them.
 
     Raises:
-        ConfigError: A content feature holds the entity's own id, and `allow_id` does not say so.
+        ConfigError: A content feature holds the entity's own id, and `allow_id` does not say so;
+            or the tables are too large for a tower file.
         DataError: The values of a feature do not fit together.
 
     """
@@ -53,14 +64,16 @@ def fit_schema(config: TrainConfig, data: Data, log: Log) -> Schema:
         table: _vocabulary(view, sides, uses, config.data.folder)
         for table, uses in shared_tables(list(sides.items())).items()
     }
-    return Schema(
+    schema = Schema(
         user=sides["user"],
         item=sides["item"],
-        dim=config.towers[0].dim,
+        dim=config.towers[0].dim + extra_dims(config.similarity),
         similarity=config.similarity,
         tables=tables,
         rules={name: str(rule_for(log, name)) for name in sides},
     )
+    check_size(config, schema)
+    return schema
 
 
 def _sides(config: TrainConfig) -> list[tuple[SideName, Side]]:
@@ -90,7 +103,7 @@ def _fit_side(view: TrainView, side_name: SideName, side: Side) -> Side:
         }
         for group in ("content", "context", "preference")
     }
-    return Side(**fitted)
+    return Side(**fitted, present_when=side.present_when)
 
 
 def _fit_feature(view: TrainView, side: SideName, name: str, feature: Feature) -> Feature:
@@ -101,7 +114,8 @@ def _fit_feature(view: TrainView, side: SideName, name: str, feature: Feature) -
         feature = feature.model_copy(update={"statistic": statistic})
         if statistic.gives != "number":
             return feature
-        values = compute(statistic, view.log, side, np.flatnonzero(view.log.is_train))
+        asked = view.sources.of(statistic, side)
+        values = compute(statistic, view.log, side, np.flatnonzero(view.log.is_train), **asked)
         assert not isinstance(values, Ragged)
         return feature.fit(values[~np.isnan(values)].tolist())
     try:
@@ -174,8 +188,8 @@ def _vocabulary(
 
 def _source(side: SideName, name: str, feature: Feature) -> Given | Met:
     statistic = feature.statistic
-    if isinstance(statistic, Profile):
-        return Given("item", statistic.of)
+    if statistic is not None and statistic.words_of is not None:
+        return Given("item", statistic.words_of)
     if isinstance(statistic, Identity):
         return Met(side, (("label", (1,)),))
     if isinstance(statistic, Last):

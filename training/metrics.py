@@ -124,7 +124,7 @@ class RankMetrics:
 
 
 def dot_scores(user_vectors: NDArray[np.float32], item_vectors: NDArray[np.float32]) -> Scores:
-    """Inner products of vectors [users, dim] and [items, dim], cosine for unit vectors."""
+    """Inner products of vectors [users, dim] and [items, dim], cosines of unit vectors."""
     return lambda users: user_vectors[users] @ item_vectors.T
 
 

@@ -1,4 +1,4 @@
-"""Two towers over shared embedding tables: encoded features in, unit vectors out."""
+"""Two towers over shared embedding tables: encoded features in, vectors out."""
 
 from collections.abc import Mapping
 
@@ -7,15 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from export.contract.features import FIRST_WORD_ROW, PADDING_ROW
-from export.contract.schema import (
-    SIDES,
-    Group,
-    Schema,
-    Side,
-    SideName,
-    table_of,
-    table_users,
-)
+from export.contract.schema import SIDES, Group, Schema, Side, SideName
+from export.contract.sharing import table_of, table_users
 from training.config import TrainConfig
 
 GROUPS: tuple[Group, ...] = ("content", "context", "preference")
@@ -102,7 +95,9 @@ class Dense(nn.Module):
 
 
 class SideTower(nn.Module):
-    """One tower: encoded features of its own side in, float[batch, dim] of unit length out.
+    """One tower: encoded features of its own side in, float[batch, dim] out.
+
+    Of unit length, unless the similarity is an inner product.
 
     It holds nothing of the other side but the tables both share, so a user's vector cannot
     depend on an item input, by construction.
@@ -119,6 +114,7 @@ class SideTower(nn.Module):
             {g: FeatureInputs(schema, side_name, g, tables, tower.embedding) for g in groups}
         )
         self.has_preference = "preference" in groups
+        self.is_unit = config.similarity == "cosine"
         self.tower = tower.build({g: self._group(g).widths for g in groups})
 
     def _group(self, group: str) -> FeatureInputs:
@@ -127,10 +123,11 @@ class SideTower(nn.Module):
         return found
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Return unit vectors; `inputs` are the arrays that `Side.encoded` names."""
+        """Return vectors; `inputs` are the arrays that `Side.encoded` names."""
         groups = {group: module(inputs) for group, module in self.inputs.items()}
         present = inputs["present"] if self.has_preference else None
-        return functional.normalize(self.tower(groups, present), dim=1)
+        vectors: Tensor = self.tower(groups, present)
+        return functional.normalize(vectors, dim=1) if self.is_unit else vectors
 
 
 class TwoTower(nn.Module):
@@ -139,6 +136,7 @@ class TwoTower(nn.Module):
     def __init__(self, config: TrainConfig, schema: Schema) -> None:
         super().__init__()
         tables = _tables(config, schema)
+        self._by_name = tables
         self.user = SideTower(config, schema, "user", tables)
         self.item = SideTower(config, schema, "item", tables)
         self.losses = nn.ModuleList(one.build() for one in config.losses)
@@ -146,6 +144,10 @@ class TwoTower(nn.Module):
     def side(self, name: SideName) -> SideTower:
         """Return one tower."""
         return self.user if name == "user" else self.item
+
+    def table(self, name: str) -> Tensor:
+        """Return the rows of one table: float[rows, width]."""
+        return self._by_name[name].weight
 
     def tables(self) -> list[nn.Parameter]:
         """Return the embedding tables, each once."""

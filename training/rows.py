@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from export.contract.features import MISSING_ROW, PADDING_ROW, Raw, SequenceFeature
 from export.contract.schema import Arrays, Record, Schema, Side, SideName
-from export.contract.statistics import Identity, Profile
+from export.contract.statistics import Identity, Total
 from training.data import Data
 from training.encoder import Encoder
 from training.ragged import Ragged
-from training.statistics import ItemWords, Log, Values, as_of_end, compute, rule_for
+from training.statistics import Log, Values, as_of_end, by_concept, compute, rule_for
+from training.statistics.sources import Sources
 
 Encoded = NDArray[Any] | Ragged  # one column: rows or values [n], vectors [n, size], or bags
 
@@ -88,27 +89,29 @@ class RowEncoder:
         self.carried = data.interactions.carried[side_name]
         self.static = self.encoder.columns(self.records)
         self._alone: dict[str, Encoder] = {}
-        self._item_words: dict[str, ItemWords] = {}
+        self.sources = Sources(data)
 
     def rows(self, rows: NDArray[np.int64]) -> SideRows:
         """Encode rows of the log as they were when they happened."""
         moving: dict[str, Encoded] = {}
+        counts: Values | None = None
         for name, feature in self.side.features.items():
             if feature.statistic is not None:
-                words = self._words(name)
-                values = compute(feature.statistic, self.log, self.name, rows, words=words)
+                asked = self.sources.of(feature.statistic, self.name)
+                values = compute(feature.statistic, self.log, self.name, rows, **asked)
                 moving[name] = self._encode_statistic(name, values)
+                counts = values if name == self.side.counter else counts
             elif name in self.carried:
                 carried = self.carried[name]
                 moving[name] = _take(self._encode(name, carried.values), carried.code[rows])
             elif self.carried.keys() & set(feature.made_of):
                 moving[name] = self._encode_made(name, rows)
-        return self._side_rows(self.log.ids(self.name)[rows], moving)
+        return self._side_rows(self.log.ids(self.name)[rows], moving, counts)
 
     def entities(self) -> SideRows:
         """Encode every entity as of the end of training, without context."""
         moving: dict[str, Encoded] = {}
-        for name, feature in self.side.preference.items():
+        for name, feature in self.side.stored.items():
             if feature.statistic is not None:
                 moving[name] = self._encode_statistic(name, self._at_end(name))
             elif name in self.carried:
@@ -120,7 +123,9 @@ class RowEncoder:
                     dict(zip(sources, one, strict=True)) for one in zip(*columns, strict=True)
                 ]
                 moving[name] = self._encode_records(name, records)
-        return self._side_rows(np.arange(len(self.records), dtype=np.int32), moving)
+        everyone = np.arange(len(self.records), dtype=np.int32)
+        counts = None if self.side.counter is None else self._at_end(self.side.counter)
+        return self._side_rows(everyone, moving, counts)
 
     def raw_statistic(self, name: str) -> list[Raw]:
         """Return one declared statistic of every entity at the end of training, as raw values."""
@@ -131,10 +136,22 @@ class RowEncoder:
         raw = _raw_id if name in self.side.ids else _raw_bag
         return [raw(values, row, names) for row in range(len(values))]
 
+    def concept_values(self) -> dict[str, dict[str, float]]:
+        """Return each statistic with `by`: word of the concept -> its value for a new entity."""
+        found: dict[str, dict[str, float]] = {}
+        for name, by in self.side.concepts.items():
+            statistic = self.side.features[name].statistic
+            assert isinstance(statistic, Total)
+            concepts = self.sources.concepts(self.name, by)
+            values = by_concept(statistic, self.log, self.name, concepts)
+            known = np.flatnonzero(~np.isnan(values))
+            found[name] = {concepts.words[at]: float(values[at]) for at in known.tolist()}
+        return found
+
     def raw_records(self) -> list[dict[str, Raw]]:
-        """Return every entity's record with preference as of the end of training."""
+        """Return every entity's record with its statistics as of the end of training."""
         records = [dict(record) for record in self.records]
-        for name, feature in self.side.preference.items():
+        for name, feature in self.side.stored.items():
             if feature.statistic is not None:
                 values = self.raw_statistic(name)
             elif name in self.carried:
@@ -147,20 +164,26 @@ class RowEncoder:
                     record[name] = value
         return records
 
-    def _side_rows(self, entity: NDArray[np.int32], moving: dict[str, Encoded]) -> SideRows:
+    def _side_rows(
+        self, entity: NDArray[np.int32], moving: dict[str, Encoded], counts: Values | None
+    ) -> SideRows:
+        """Join the columns; `counts` are the interactions of each row, where `counter` is one."""
         present = np.zeros(len(entity), dtype=bool)
         for name in self.side.preference.keys() & self.side.given.keys():
             if name in moving:
                 present |= _known(moving[name], self.side, name)
             else:
                 present |= _known(self.static[name], self.side, name)[entity]
+        if counts is not None:
+            present &= ~(np.asarray(counts) < self.side.least)  # as `Side.has_preference`
         return SideRows(self.side, entity, self.static, moving, present)
 
     def _at_end(self, name: str) -> Values:
         statistic = self.side.features[name].statistic
         assert statistic is not None
         everyone = np.arange(len(self.records), dtype=np.int32)
-        return as_of_end(statistic, self.log, self.name, everyone, words=self._words(name))
+        asked = self.sources.of(statistic, self.name)
+        return as_of_end(statistic, self.log, self.name, everyone, **asked)
 
     def _last_carried(self, name: str) -> list[Raw]:
         """Return, for every entity, what its last train row carried; without one, its record's."""
@@ -176,23 +199,12 @@ class RowEncoder:
             values[entity] = value
         return values
 
-    def _words(self, name: str) -> ItemWords | None:
-        """Return the words that a profile is made of; None for any other statistic."""
-        statistic = self.side.features[name].statistic
-        if not isinstance(statistic, Profile):
-            return None
-        if statistic.of not in self._item_words:
-            values: list[Any] = [record.get(statistic.of) for record in self.data.items.records]
-            self._item_words[statistic.of] = ItemWords.of(values)
-        return self._item_words[statistic.of]
-
     def _names(self, name: str) -> Sequence[str]:
         """Return what the numbers in a statistic's rows stand for: words, or ids of one side."""
-        words = self._words(name)
-        if words is not None:
-            return words.words
-        own_side = isinstance(self.side.features[name].statistic, Identity)
-        of_items = own_side == (self.name == "item")
+        statistic = self.side.features[name].statistic
+        if statistic is not None and statistic.words_of is not None:
+            return self.sources.words(statistic.words_of).words
+        of_items = isinstance(statistic, Identity) == (self.name == "item")
         return (self.data.items if of_items else self.data.users).ids
 
     def _encode_statistic(self, name: str, values: Values) -> Encoded:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from export.contract.concepts import ConceptTable
 from export.contract.errors import ConfigError
 from export.contract.run import RunLayout
 from export.contract.tables import write_records
@@ -35,6 +36,7 @@ from training.program import export_tower
 from training.rows import RowEncoder
 from training.split import TRAIN, VALIDATION
 from training.statistics import Log
+from training.word_vectors import start_from_vectors
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,7 @@ def _select(
     """Train on the train rows and return the model of the epoch that validated best."""
     config, encoders = prepared.config, make_encoders(prepared)
     batches, validate = make_batches(prepared, encoders), validator(prepared, encoders)
-    torch.manual_seed(config.training.seed)
-    model = TwoTower(config, prepared.schema)
+    model = _new_model(prepared, told)
     progress, optimizer = Progress(), optimiser(config, model)
     if resume and layout.config.exists():
         progress, optimizer = load_checkpoint(layout, config, model)
@@ -125,10 +126,18 @@ def _refit(
     """Train a new model on all rows known before test; a resumed run does this from its start."""
     config = prepared.config
     batches = make_batches(prepared, make_encoders(prepared))
-    torch.manual_seed(config.training.seed)
-    model = TwoTower(config, prepared.schema)
+    model = _new_model(prepared, told)
     on_step = _on_step(told, scalars, "refit/loss", len(batches) * epochs)
     return model, retrain(config, model, batches, epochs, on_step=on_step)
+
+
+def _new_model(prepared: Prepared, told: Reporter) -> TwoTower:
+    """Return the model that training begins with."""
+    torch.manual_seed(prepared.config.training.seed)
+    model = TwoTower(prepared.config, prepared.schema)
+    for note in start_from_vectors(model, prepared.config, prepared.schema):
+        told.note(note)
+    return model
 
 
 def _on_step(
@@ -151,7 +160,14 @@ def write_run(layout: RunLayout, prepared: Prepared, model: TwoTower) -> None:
     """Write the finished run: schema, encoders, towers, and the records as training ended."""
     torch.save(model.state_dict(), layout.weights)
     prepared.schema.write(layout.schema)
-    for side, encoder in make_encoders(prepared).items():
+    encoders = make_encoders(prepared)
+    values = {
+        (side, name): values
+        for side, encoder in encoders.items()
+        for name, values in encoder.concept_values().items()
+    }
+    ConceptTable(prepared.schema, values).write(layout.concepts)
+    for side, encoder in encoders.items():
         layout.encoder(side).write_bytes(encoder.encoder.model)
         export_tower(model.side(side), encoder.entities(), layout.tower(side))
         _write_entities(layout, encoder, prepared.log)

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from export.contract.concepts import ConceptTable, read_concepts
 from export.contract.errors import BundleError, ContractError
 from export.contract.manifest import (
     BUNDLE_FORMAT,
@@ -70,6 +71,7 @@ class Bundle:
     popularity: NDArray[np.float32]
     first_seen: NDArray[np.float64]
     vectors: NDArray[np.float32]
+    concepts: ConceptTable
 
     @property
     def version(self) -> str:
@@ -138,6 +140,7 @@ def read_bundle(folder: Path) -> Bundle:
         schema = read_schema(layout.schema)
         table = read_table(layout.items)
         ids = read_ids(table, "id", layout.items)
+        concepts = read_concepts(layout.concepts, schema)
     except ContractError as error:
         raise BundleError(str(error)) from error
     named = (manifest.schema_hash, manifest.dim, manifest.similarity)
@@ -159,6 +162,7 @@ def read_bundle(folder: Path) -> Bundle:
         popularity=_popularity(table, layout.items),
         first_seen=_floats(table, "first_seen", layout.items),
         vectors=_read_vectors(layout.vectors, (len(ids), schema.dim)),
+        concepts=concepts,
     )
 
 

@@ -49,10 +49,19 @@ class Graph:
         self.constants.append(numpy_helper.from_array(array, name))
         return name
 
-    def node(self, op: str, inputs: Sequence[str], *, domain: str = "", **attributes: Any) -> str:
-        """Add a node with one output and return the output's name."""
+    def node(
+        self,
+        op: str,
+        inputs: Sequence[str],
+        *,
+        domain: str = "",
+        unread: int = 0,
+        **attributes: Any,
+    ) -> str:
+        """Add a node and return the name of its first output; the `unread` others are left."""
         output = f"{OWN}{op.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(op, inputs, [output], domain=domain, **attributes))
+        outputs = [output, *(f"{output}_{number}" for number in range(1, unread + 1))]
+        self.nodes.append(helper.make_node(op, inputs, outputs, domain=domain, **attributes))
         return output
 
     def lookup(self, words: str, keys: Sequence[str], rows: Sequence[int], default: int) -> str:

@@ -6,12 +6,13 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from export.contract.errors import BundleError
 from export.contract.schema import explain
+from export.contract.similarity import Similarity
 from export.contract.strict import Strict
 
 BUNDLE_FORMAT = 1
@@ -48,6 +49,11 @@ class BundleLayout:
     def vectors(self) -> Path:
         """float32[items, dim], in the order of `items`."""
         return self.folder / "vectors.npy"
+
+    @property
+    def concepts(self) -> Path:
+        """Statistics of parent concepts; only where a feature has `by`."""
+        return self.folder / "concepts.parquet"
 
     @property
     def index(self) -> Path:
@@ -105,17 +111,28 @@ class Lineage(Strict):
 
 
 class Manifest(Strict):
-    """What a bundle holds; its checksums cover every other member, by path inside the folder."""
+    """What a bundle holds; its checksums cover every other member, by path inside the folder.
+
+    `largest_norm` is M of the lift, which a bundle of similarity `inner_product` has.
+    """
 
     format: Literal[1] = 1
     version: str
     schema_hash: str
     dim: int
     items: int
-    similarity: Literal["cosine"] = "cosine"
+    similarity: Similarity = "cosine"
+    largest_norm: float | None = Field(None, gt=0)
     index: IndexReport
     lineage: Lineage
     checksums: dict[str, str]
+
+    @model_validator(mode="after")
+    def _lift_is_told(self) -> Self:
+        if (self.largest_norm is None) == (self.similarity == "inner_product"):
+            expected = "none" if self.largest_norm else "that of the lift"
+            raise ValueError(f"largest_norm: expected {expected} with {self.similarity!r}")
+        return self
 
 
 def checksum(path: Path) -> str:

@@ -39,6 +39,11 @@ class RunLayout:
         return self.folder / "users.parquet"
 
     @property
+    def concepts(self) -> Path:
+        """Statistics of parent concepts at the end of training; only where a feature has `by`."""
+        return self.folder / "concepts.parquet"
+
+    @property
     def weights(self) -> Path:
         """The selected weights."""
         return self.folder / "weights.pt"

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -16,12 +16,16 @@ from export.contract.errors import Fault, RecordError, SchemaError
 from export.contract.features import (
     FIRST_WORD_ROW,
     KINDS,
+    Category,
     Feature,
     FeatureKind,
     Input,
     Mismatch,
     Raw,
 )
+from export.contract.sharing import check_tables, shared_tables, table_users
+from export.contract.similarity import Similarity, extra_dims
+from export.contract.statistics import Count, Total
 from export.contract.strict import Strict
 
 SideName = Literal["user", "item"]
@@ -31,6 +35,7 @@ Record = Mapping[str, Raw]
 Arrays = dict[str, NDArray[Any]]
 
 NAME = re.compile(r"\w[\w-]{0,63}")
+PRESENT_WHEN = re.compile(r"interactions *>= *([1-9][0-9]{0,8})")
 TAKEN_NAMES = frozenset(
     {"id", "item", "item_id", "items", "user", "user_id", "users"}
     | {"content", "context", "preference", "preference_as_of", "popularity", "first_seen"}
@@ -41,11 +46,16 @@ TAKEN_NAMES = frozenset(
 
 
 class Side(Strict):
-    """The features of one side by group. `present` speaks for the preference group."""
+    """The features of one side by group. `present` speaks for the preference group.
+
+    `present_when: interactions >= n` makes it count only for whoever has at least n rows, of any
+    label. Their number is a declared count among the preference, without `where` and `window`.
+    """
 
     content: dict[str, Feature] = {}
     context: dict[str, Feature] = {}
     preference: dict[str, Feature] = {}
+    present_when: str | None = None
 
     @field_validator("content", "context", "preference")
     @classmethod
@@ -64,12 +74,54 @@ class Side(Strict):
             if twice := seen & group.keys():
                 raise ValueError(f"feature {min(twice)!r} stands in two groups")
             seen |= group.keys()
-        for name, feature in {**self.content, **self.context}.items():
-            if feature.statistic is not None:
-                raise ValueError(f"feature {name!r}: an aggregate belongs to group 'preference'")
         for name, feature in self.features.items():
             self._check_sources(name, feature)
         return self
+
+    @model_validator(mode="after")
+    def _statistics_fit(self) -> "Side":
+        for name, feature in self.features.items():
+            by = concept_of(feature)
+            home = self.preference if by is None else self.content
+            if feature.statistic is not None and name not in home:
+                raise ValueError(
+                    f"feature {name!r}: an aggregate belongs to group 'preference', "
+                    "or with 'by' to group 'content'"
+                )
+            if by is not None and not _is_concept(self.content.get(by)):
+                raise ValueError(
+                    f"feature {name!r}: by: got {by!r}, expected a content feature of the same "
+                    "side, of kind category"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _is_told_when_present(self) -> "Side":
+        if self.present_when is None:
+            return self
+        if not PRESENT_WHEN.fullmatch(self.present_when):
+            raise ValueError(
+                f"present_when: got {self.present_when!r}, expected 'interactions >= n' with a "
+                "whole number n above 0"
+            )
+        if self.counter is None:
+            raise ValueError(
+                "present_when: nothing tells the number of interactions; declare "
+                "{kind: number, aggregate: count}, without where and window, in preference"
+            )
+        return self
+
+    @cached_property
+    def least(self) -> int:
+        """The interactions that `present_when` asks for; 0 if it asks for none."""
+        found = PRESENT_WHEN.fullmatch(self.present_when or "")
+        return int(found[1]) if found else 0
+
+    @cached_property
+    def counter(self) -> str | None:
+        """The preference feature that counts all interactions, if there is one."""
+        counts = (n for n, f in self.preference.items() if is_counter(f))
+        return next(counts, None)
 
     def _check_sources(self, name: str, feature: Feature) -> None:
         """Check a feature that is made of others: they are there, and not hidden before it is."""
@@ -103,6 +155,16 @@ class Side(Strict):
     def features(self) -> dict[str, Feature]:
         """All features: content, then context, then preference, each in declared order."""
         return {**self.content, **self.context, **self.preference}
+
+    @cached_property
+    def stored(self) -> dict[str, Feature]:
+        """The features that belong to the entity: all but context."""
+        return {**self.content, **self.preference}
+
+    @cached_property
+    def concepts(self) -> dict[str, str]:
+        """Each content feature that is a statistic of a parent concept -> the concept's feature."""
+        return {n: by for n, f in self.content.items() if (by := concept_of(f)) is not None}
 
     def of_kind(self, kind: type[FeatureKind]) -> dict[str, Any]:
         """Return the features of one kind, in order."""
@@ -172,9 +234,23 @@ class Side(Strict):
             raise RecordError(faults)
         return parsed
 
-    def has_preference(self, record: Record) -> bool:
-        """Say whether any preference feature is known."""
-        return any(name in record for name in self.preference)
+    def has_preference(self, record: Record, interactions: float | None = None) -> bool:
+        """Say whether the preference of a record counts: what `present` is.
+
+        Any of its features is known, and there are as many interactions as `present_when` asks
+        for. Where nothing tells how many there are, the first is enough.
+
+        Args:
+            record: Parsed.
+            interactions: How many there are; by default what the record says.
+
+        """
+        if not any(name in record for name in self.preference):
+            return False
+        if interactions is None and self.counter is not None:
+            told = record.get(self.counter)
+            interactions = told if isinstance(told, float) else None
+        return interactions is None or interactions >= self.least
 
     def pack(self, records: Sequence[Record], present: Sequence[bool]) -> Arrays:
         """Turn parsed records into the inputs of the tower file.
@@ -193,13 +269,16 @@ class Side(Strict):
 
 
 class Schema(Strict):
-    """Everything learned about what raw values mean; `schema.json` of a run and a bundle."""
+    """Everything learned about what raw values mean; `schema.json` of a run and a bundle.
+
+    `dim` is the length of the vectors that tower files give and that are searched.
+    """
 
     format: Literal[1] = 1
     user: Side
     item: Side
     dim: int = Field(ge=1)
-    similarity: Literal["cosine"] = "cosine"
+    similarity: Similarity = "cosine"
     tables: dict[str, tuple[str, ...]] = {}
     rules: dict[SideName, str] = {}
 
@@ -229,6 +308,11 @@ class Schema(Strict):
         """Return one side."""
         return self.user if name == "user" else self.item
 
+    @property
+    def program_dim(self) -> int:
+        """The length of what a run's tower programs give: without the lift of an inner product."""
+        return self.dim - extra_dims(self.similarity)
+
     def words(self, side: SideName) -> dict[str, tuple[str, ...]]:
         """Return, for each feature of a side with a vocabulary, the words in row order."""
         uses = shared_tables([(side, self.side(side))]).items()
@@ -254,6 +338,21 @@ class Schema(Strict):
         path.write_text(self.model_dump_json(indent=1, exclude_none=True) + "\n", encoding="utf-8")
 
 
+def concept_of(feature: FeatureKind) -> str | None:
+    """Return the feature `by` whose words a statistic is taken, if it is one of that sort."""
+    return feature.statistic.by if isinstance(feature.statistic, Total) else None
+
+
+def is_counter(feature: FeatureKind) -> bool:
+    """Say whether a feature is the number of all interactions."""
+    statistic = feature.statistic
+    return isinstance(statistic, Count) and not statistic.where and statistic.window is None
+
+
+def _is_concept(feature: FeatureKind | None) -> bool:
+    return isinstance(feature, Category) and feature.statistic is None
+
+
 def hash_of(text: str | bytes) -> str:
     """Return the SHA-256 of JSON, whatever its spaces; the order of keys counts.
 
@@ -262,11 +361,6 @@ def hash_of(text: str | bytes) -> str:
     """
     canonical = json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def table_of(side: SideName, name: str, feature: FeatureKind) -> str:
-    """Return the table of a feature: the one it names, else one of its own."""
-    return getattr(feature, "table", None) or f"{side}.{name}"
 
 
 def read_schema(path: Path) -> Schema:
@@ -293,45 +387,3 @@ def explain(error: ValidationError) -> str:
         shown = "" if isinstance(got, Mapping | list) else f", got {got!r}"
         lines.append(f"{where}: {fault['msg']}{shown}")
     return "; ".join(lines)
-
-
-def table_users(sides: Iterable[tuple[SideName, Side]]) -> dict[str, list[tuple[SideName, str]]]:
-    """Return every table and the (side, feature) pairs whose rows it holds."""
-    users: dict[str, list[tuple[SideName, str]]] = {}
-    for side_name, side in sides:
-        for name, feature in side.features.items():
-            if feature.form in ("id", "bag"):
-                users.setdefault(table_of(side_name, name, feature), []).append((side_name, name))
-    return users
-
-
-def shared_tables(sides: Iterable[tuple[SideName, Side]]) -> dict[str, list[tuple[SideName, str]]]:
-    """Return every table with a list of words and the (side, feature) pairs that use it."""
-    known = dict(sides)
-    return {
-        table: users
-        for table, users in table_users(known.items()).items()
-        if known[users[0][0]].features[users[0][1]].own_rows() is None
-    }
-
-
-def check_tables(sides: Iterable[tuple[SideName, Side]]) -> None:
-    """Check that the features of each table agree on which row a word has.
-
-    Raises:
-        ValueError: Two do not; names both.
-
-    """
-    known = dict(sides)
-    for table, users in table_users(known.items()).items():
-        by = {f"{s}.{n}": known[s].features[n].rows_by for s, n in users}
-        first = next(iter(by))
-        for other, rows in by.items():
-            if rows != by[first]:
-                said = " and ".join(
-                    ", ".join(str(one) for one in way if one is not None)
-                    for way in (by[first], rows)
-                )
-                raise ValueError(
-                    f"{first} and {other} share table {table!r}, but not its vocabulary; got {said}"
-                )

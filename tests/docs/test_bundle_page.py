@@ -17,7 +17,7 @@ PAGE = (DOCS / "bundle.md").read_text("utf-8")
 
 def test_every_member_is_named() -> None:
     layout = BundleLayout(Path())
-    members = [layout.manifest, *layout.required, layout.index, layout.config]
+    members = [layout.manifest, *layout.required, layout.index, layout.config, layout.concepts]
     assert [path for path in members if f"`{path.as_posix()}`" not in PAGE] == []
 
 

@@ -30,11 +30,13 @@ CONFIG: dict[str, Any] = {
             "tags": {"kind": "tags", "table": "tag"},
             "maker": {"kind": "category"},
             "length_s": {"kind": "number", "log1p": True},
+            "maker_rate": {"kind": "number", "aggregate": "rate", "by": "maker"},
         },
         "preference": {
             "own_id": {"kind": "category", "aggregate": "identity", "table": "item"},
             "shown": {"kind": "number", "aggregate": "count", "clip": [0, 20]},
         },
+        "present_when": "interactions >= 4",
     },
     "tower": {"kind": "additive", "dim": 16, "hidden": [8]},
     "losses": [{"kind": "in_batch_softmax", "temperature": 0.1}],

@@ -54,6 +54,21 @@ def test_facts_of_the_run_go_along(parts: Parts, tmp_path: Path) -> None:
     assert (manifest.version, manifest.items, manifest.lineage) == ("v1", 40, parts.lineage)
 
 
+def test_items_below_the_asked_number_of_interactions_are_embedded_as_cold(
+    parts: Parts, tmp_path: Path
+) -> None:
+    item = parts.schema.item.model_copy(update={"present_when": "interactions >= 10"})
+    schema = parts.schema.model_copy(update={"item": item})
+    write_bundle(tmp_path / "v1", replace(parts, schema=schema))
+    bundle, embedder = open_bundle(tmp_path / "v1")
+    clicks = [record.get("clicks") for record in parts.items.records]
+    shown = [count is not None and float(str(count)) >= 10 for count in clicks]
+    expected = embedder.embed("item", parts.items.records, shown)
+    np.testing.assert_allclose(bundle.vectors, expected, atol=1e-6)
+    always = embedder.embed("item", parts.items.records, [count is not None for count in clicks])
+    assert not np.allclose(bundle.vectors, always, atol=1e-3)
+
+
 def test_bundle_of_no_items_is_a_bundle(parts: Parts, tmp_path: Path) -> None:
     nothing = RecordTable([], [], parts.items.extras.slice(0, 0))
     write_bundle(tmp_path / "v1", replace(parts, items=nothing, users=[]))

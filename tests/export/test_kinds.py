@@ -29,6 +29,8 @@ ADDED: dict[str, dict[str, Any]] = {
     "marks": {"kind": "tags", "vocabulary": "hashed", "buckets": 9, "table": "mark", "dim": 4},
     "steps": {"kind": "sequence", "vocabulary": "hashed", "buckets": 9, "table": "mark", "dim": 4},
     "colour": {"kind": "category", "vocabulary": "given", "words_from": ["red", "blue"]},
+    "title": {"kind": "text", "dim": 6, "max_length": 3},
+    "story": {"kind": "text", "vocabulary": "hashed", "buckets": 30},
     "look": {"kind": "cross", "of": ["colour", "shop"], "min_count": 1, "dim": 4},
     "style": {"kind": "cross", "of": ["shop", "colour"], "vocabulary": "hashed", "buckets": 40},
 }
@@ -75,6 +77,8 @@ def add_columns(path: Path) -> None:
         "shop": column(lambda: f"shop {rng.integers(30)}", pa.string()),
         "marks": column(lambda: sorted(set(some("abcdef", 4))), pa.list_(pa.string())),
         "steps": column(lambda: some("abcdef", 6), pa.list_(pa.string())),
+        "title": column(lambda: " ".join(some("ABCDE", 5)), pa.string()),
+        "story": column(lambda: "我爱北京 " + ", ".join(some("日本語", 5)), pa.string()),
         "colour": column(lambda: rng.choice(["red", "blue", "green"]), pa.string()),
     }
     for name, values in columns.items():

@@ -86,6 +86,30 @@ class TestEmbed:
             f"{users}: features without a column: tab",
         ]
 
+    def test_new_item_is_told_what_its_concept_knows(self, exported: Path, tmp_path: Path) -> None:
+        bundle, embedder = open_bundle(exported)
+        [told] = bundle.concepts.values.values()
+        maker, rate = next(iter(told.items()))
+        (tmp_path / "new.csv").write_text(f"item_id,maker\nx,{maker}\ny,nobody\n")
+        (tmp_path / "given.csv").write_text(f"item_id,maker,maker_rate\nx,{maker},\n")
+        notes: list[str] = []
+        vectors: dict[str, Any] = {}
+        for name in ("new", "given"):
+            embed_file(
+                exported,
+                "item",
+                tmp_path / f"{name}.csv",
+                tmp_path / "v.parquet",
+                on_note=notes.append,
+            )
+            vectors[name] = np.array(read(tmp_path / "v.parquet")["vector"], np.float32)
+        records = [{"maker": maker, "maker_rate": rate}, {"maker": "nobody"}, {"maker": maker}]
+        expected = embedder.embed("item", records)
+        np.testing.assert_array_equal(vectors["new"], expected[:2])
+        np.testing.assert_array_equal(vectors["given"], expected[2:])  # an empty cell is missing
+        assert not np.allclose(expected[0], expected[2])
+        assert "maker_rate" not in "".join(notes)
+
     def test_side_decides_the_id_column(self, tiny: Path, users: Path, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="no column 'item_id'"):
             embed_file(tiny, "item", users, tmp_path / "v.csv")

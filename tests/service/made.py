@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from export.contract.bundle import Bundle, BundleLayout, IndexReport, Lineage, Manifest
+from export.contract.concepts import ConceptTable
 from export.embedder import Vectors
 from export.index.base import IndexSettings
 from export.index.exact import ExactConfig
@@ -50,6 +51,7 @@ def made_bundle(vectors: Vectors) -> Bundle:
         popularity=np.linspace(1, 0, count, dtype=np.float32) ** 2,
         first_seen=np.full(count, np.nan),
         vectors=vectors,
+        concepts=ConceptTable(schema),
     )
 
 

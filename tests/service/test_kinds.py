@@ -20,6 +20,7 @@ SIDE = Side.model_validate(
             "shop": {"kind": "category", "vocabulary": "hashed", "buckets": 9},
             "age": {"kind": "number", "mean": 0, "scale": 1},
             "photo": {"kind": "vector", "size": 2},
+            "about": {"kind": "text"},
             "marks": {"kind": "tags", "vocabulary": "hashed", "buckets": 9},
             "steps": {"kind": "sequence"},
             "place": {"kind": "cross", "of": ["country", "shop"]},
@@ -36,6 +37,7 @@ GOOD = {
     "shop": 7,
     "age": 30,
     "photo": [1, 0.5],
+    "about": "I like 日本!",
     "marks": ["a", "b"],
     "steps": ["a", "a"],
 }
@@ -44,6 +46,7 @@ PARSED: Record = {
     "shop": "7",
     "age": 30.0,
     "photo": (1.0, 0.5),
+    "about": "I like 日本!",
     "marks": ["a", "b"],
     "steps": ["a", "a"],
 }
@@ -67,6 +70,7 @@ def test_a_posted_record_is_stored_and_reads_back() -> None:
         ("photo", [1.0], "a list of 2 finite numbers, or null; this has 1"),
         ("photo", [1.0, None], "a list of 2 finite numbers, or null"),
         ("shop", 1.5, "a non-empty word, a whole number, true, false or null"),
+        ("about", 3, "text or null"),
         ("marks", "a", "a list of non-empty words or null"),
         ("place", "de", "no value, since it is made of 'country' and 'shop'"),
     ],

@@ -1,10 +1,20 @@
 """What was written of items, over a bundle; each rule once by itself and once over replicas."""
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
+import pyarrow as pa
 import pytest
 
+from export.contract.concepts import ConceptTable
+from export.contract.schema import Record, Side
+from export.embedder import Vectors
+from export.index.exact import ExactConfig
 from service.catalogue import Catalogue
+from service.change import read_patch
+from service.embed import Embed
 from service.generation import Generation
 from service.overlay import Overlay
 from service.records import ItemRecord
@@ -108,6 +118,79 @@ def test_a_tombstone_beats_the_bundle_until_the_item_is_posted_again() -> None:
     generation.apply(put("i2", 4), POOL[0])
     assert generation.get("i2") is not None
     assert generation.vector("i2") is not None
+
+
+def by_topic() -> Generation:
+    """Return four items with `kind`, and `kind_rate` by it: k1's i1 is missing, i3's is .25."""
+    bundle = made_bundle(unit_vectors(4, seed=1))
+    rate = {"kind": "number", "aggregate": "rate", "by": "kind", "mean": 0.0, "scale": 1.0}
+    content = {"kind": {"kind": "category"}, "kind_rate": rate}
+    item = Side.model_validate({"content": content, "preference": bundle.schema.item.preference})
+    schema = bundle.schema.model_copy(update={"item": item})
+    records = pa.table(
+        {"kind": ["k0", "k1", None, "k0"], "kind_rate": pa.array([0.5, None, None, 0.25])}
+    )
+    concepts = ConceptTable(schema, {("item", "kind_rate"): {"k0": 0.75, "k1": 0.125}})
+    bundle = replace(bundle, schema=schema, records=records, concepts=concepts)
+    return Generation(bundle, ExactConfig().build(bundle.vectors))
+
+
+def test_posted_item_is_told_what_its_concept_knows() -> None:
+    generation = by_topic()
+    fresh = generation.served(put("x1", 1, kind="k1"))
+    assert fresh.content == {"kind": "k1", "kind_rate": 0.125}
+    assert fresh.preference is None
+    assert generation.served(put("x1", 1, kind="k9")).content == {"kind": "k9"}
+    assert generation.served(put("x1", 1, kind="k1", kind_rate=0.5)).content == {
+        "kind": "k1",
+        "kind_rate": 0.5,
+    }
+    generation.apply(put("x1", 1, kind="k1"), POOL[0])
+    served = generation.get("x1")
+    assert served is not None
+    assert served.record == {"kind": "k1", "kind_rate": 0.125}
+
+
+def test_a_patch_merges_into_what_was_written_and_not_into_what_concepts_tell() -> None:
+    generation = by_topic()
+    for one, kind in (("i3", "k1"), ("x1", "k0")):
+        generation.apply(put("x1", 1, kind="k1"), POOL[0])
+        change = read_patch(generation.schema.item, one, {"kind": kind})
+        changed = change.applied(generation.base(one), generation.written(one))
+        told = generation.served(changed).content
+        assert told == {"kind": kind, "kind_rate": {"k0": 0.75, "k1": 0.125}[kind]}
+        given = read_patch(generation.schema.item, one, {"kind_rate": 0.5})
+        kept = given.applied(generation.base(one), generation.written(one))
+        assert (kept.content or {})["kind_rate"] == 0.5
+
+
+def test_an_embedded_record_is_told_what_its_concept_knows() -> None:
+    generation = by_topic()
+    embed = Embed(generation.bundle.concepts, Records())  # type: ignore[arg-type]
+    asyncio.run(embed.embed("item", [{"kind": "k1"}]))
+    assert Records.asked == [{"kind": "k1", "kind_rate": 0.125}]
+
+
+class Records:
+    """Towers that note what they are asked."""
+
+    asked: ClassVar[list[Record]] = []
+
+    def embed(self, side: str, records: list[Record]) -> Vectors:
+        self.asked.extend(records)
+        return POOL[: len(records)]
+
+
+def test_item_of_the_bundle_keeps_what_leaves_its_own_rows_out() -> None:
+    generation = by_topic()
+    for one, record in (("i1", {"kind": "k1"}), ("i3", {"kind": "k0", "kind_rate": 0.25})):
+        known = generation.get(one)
+        assert known is not None
+        assert known.record == record
+        posted = generation.served(ItemRecord(one, 1, "put", {"kind": record["kind"]}, {}))
+        assert posted.record == record
+    moved = generation.served(put("i1", 1, kind="k0"))
+    assert moved.record == {"kind": "k0", "kind_rate": 0.75}
 
 
 def test_words_are_those_of_the_served_record() -> None:

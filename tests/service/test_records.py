@@ -111,3 +111,10 @@ def test_the_state_says_what_is_dropped() -> None:
     assert state_of(SCHEMA.item, {"length": 1.0}) == ("cold", ["preference"])
     assert state_of(SCHEMA.item, {}) == ("fallback", ["content", "preference"])
     assert state_of(SCHEMA.user, {"tab": "1"})[0] == "fallback"
+
+
+def test_item_of_fewer_interactions_than_asked_for_is_cold() -> None:
+    item = SCHEMA.item.model_copy(update={"present_when": "interactions >= 5"})
+    assert state_of(item, {"clicks": 5.0}) == ("warm", [])
+    assert state_of(item, {"clicks": 4.0, "length": 1.0}) == ("cold", ["preference"])
+    assert state_of(item, {"clicks": 4.0}) == ("fallback", ["content", "preference"])

@@ -202,8 +202,24 @@ def test_a_statistic_outside_of_preference_is_refused() -> None:
     assert "'clicks': an aggregate belongs to group 'preference'" in told(raw)
 
 
+@pytest.mark.parametrize("aggregate", [{"aggregate": "distinct", "of": "year"}])
+def test_distinct_words_of_what_has_none_are_refused(aggregate: dict[str, str]) -> None:
+    raw = raw_config()
+    raw["user"]["preference"]["met"] = {"kind": "number", **aggregate}
+    assert "user.preference.met.of: got 'year', expected an item feature" in told(raw)
+    raw = raw_config()
+    raw["item"]["preference"]["met"] = {"kind": "number", "aggregate": "distinct", "of": "tags"}
+    assert "item.preference.met: 'distinct' is a statistic of user only" in told(raw)
+
+
+def test_mean_of_a_column_is_no_word_of_an_item() -> None:
+    raw = raw_config()
+    raw["user"]["preference"]["seconds"] = {"kind": "number", "aggregate": "mean", "of": "watched"}
+    assert parse_config(raw, Path("train.yaml")).user.preference["seconds"].statistic is not None
+
+
 def test_a_similarity_that_is_not_there_is_refused() -> None:
-    message = told(raw_config() | {"similarity": "inner_product"})
+    message = told(raw_config() | {"similarity": "euclid"})
     assert "similarity: " in message
     assert "'cosine'" in message
     assert "'inner_product'" in message

@@ -44,6 +44,15 @@ BY_TOWER: dict[str, dict[str, Any]] = {
         "tower": {"kind": "dropoutnet", "dim": 16, "absent": "zeros", "rescale": True}
     },
 }
+BY_PRODUCT: dict[str, dict[str, Any]] = {
+    f"{loss['kind']} of inner products": {"losses": [loss], "similarity": "inner_product"}
+    for loss in (
+        {"kind": "in_batch_softmax", "temperature": 1},
+        {"kind": "sv_softmax", "gamma": 1},
+        {"kind": "pairwise", "temperature": 1},
+        {"kind": "pointwise", "scale": 1},
+    )
+}
 
 
 @pytest.fixture(scope="module")
@@ -84,11 +93,11 @@ def untrained(folder: Path) -> dict[str, float]:
     return recall(folder, {}, epochs=0)
 
 
-@pytest.mark.parametrize("name", [*BY_LOSS, *BY_NEGATIVES])
+@pytest.mark.parametrize("name", [*BY_LOSS, *BY_NEGATIVES, *BY_PRODUCT])
 def test_it_learns_what_the_world_is_like(
     folder: Path, untrained: dict[str, float], name: str
 ) -> None:
-    found = recall(folder, (BY_LOSS | BY_NEGATIVES)[name])
+    found = recall(folder, (BY_LOSS | BY_NEGATIVES | BY_PRODUCT)[name])
     chance = measure(folder, random_scores(120, seed=0), (5,))
     assert found["warm"] > 3 * chance["warm"].recall[5]
     assert found["warm"] > 1.5 * untrained["warm"]

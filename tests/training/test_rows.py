@@ -9,7 +9,7 @@ import pytest
 
 from export.contract.features import MISSING_ROW, PADDING_ROW, Raw
 from export.contract.schema import Arrays, Side, SideName
-from export.contract.statistics import Events, Statistic
+from export.contract.statistics import Events, Statistic, Total
 from tests.training.conftest import world_config
 from training.config import parse_config
 from training.prepare import Prepared, log_of, prepare
@@ -32,6 +32,8 @@ def prepared(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     drawn = rng.integers(0, 40, len(rows))
     liked = [None if n < 5 else [f"i{k:04}" for k in range(n % 4)] for n in drawn.tolist()]
     rows = rows.append_column("mood", pa.array(rng.choice(MOODS, len(rows)), pa.string()))
+    seconds = pa.array(rng.exponential(9, len(rows)), pa.float64(), mask=drawn < 8)
+    rows = rows.append_column("seconds", seconds)
     rows = rows.append_column("liked", pa.array(liked, pa.list_(pa.string())))
     users, items = tables["users"], tables["items"]
     moods = pa.array(["tired", None] * (len(users) // 2), pa.string())
@@ -41,8 +43,16 @@ def prepared(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     for name, table in (tables | {"interactions": rows}).items():
         pq.write_table(table, folder / f"{name}.parquet")
     raw = world_config(folder)
+    raw["user"]["content"]["region_rate"] = {"kind": "number", "aggregate": "rate", "by": "region"}
+    raw["item"]["content"] |= {
+        "maker_rate": {"kind": "number", "aggregate": "rate", "by": "maker", "smoothing": 5},
+        "maker_shown": {"kind": "number", "aggregate": "count", "by": "maker", "buckets": 3},
+    }
     raw["user"]["context"]["tab_region"] = {"kind": "cross", "of": ["tab", "region"]}
     raw["user"]["preference"] |= {
+        "seen": {"kind": "number", "aggregate": "count"},
+        "watched": {"kind": "number", "aggregate": "mean", "of": "seconds", "smoothing": 2},
+        "makers_met": {"kind": "number", "aggregate": "distinct", "of": "maker", "window": "2d"},
         "mood_region": {"kind": "cross", "of": ["mood", "region"], "min_count": 1},
         "region_mood": {
             "kind": "cross",
@@ -61,6 +71,8 @@ def prepared(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
         "score": {"kind": "number"},
         "viewers": {"kind": "sequence", "aggregate": "last", "n": 4},
     }
+    raw["user"]["present_when"] = "interactions >= 9"
+    raw["item"]["present_when"] = "interactions >= 11"
     return prepare(parse_config(raw, folder / "train.yaml"))
 
 
@@ -99,6 +111,13 @@ def folded(prepared: Prepared, side: SideName, statistic: Statistic, row: int) -
     log, data = prepared.log, prepared.data
     entity, others = log.ids(side)[row], log.others(side)
     own = np.flatnonzero(log.is_train & (log.ids(side) == entity))
+    if isinstance(statistic, Total) and statistic.by is not None:
+        table = data.users if side == "user" else data.items
+        concept = np.array([record.get(statistic.by) for record in table.records], dtype=object)
+        if concept[entity] is None:
+            return None
+        fellows = (concept == concept[entity]) & (np.arange(len(concept)) != entity)
+        own = np.flatnonzero(log.is_train & fellows[log.ids(side)])
     clock = rule_for(log, side, statistic).clock
     assert clock is not None
     names = {"user": data.users.ids, "item": data.items.ids}
@@ -150,6 +169,35 @@ def test_a_training_row_is_what_a_service_would_have_encoded_then(
     assert found.batch(np.arange(len(rows)))["present"].tolist() == [[one] for one in present]
 
 
+@pytest.mark.parametrize(("side_name", "counter"), [("user", "seen"), ("item", "shown")])
+def test_preference_counts_from_the_interactions_asked_for(
+    prepared: Prepared, encoders: dict[SideName, RowEncoder], side_name: SideName, counter: str
+) -> None:
+    side, log = prepared.schema.side(side_name), prepared.log
+    bare = side.model_copy(update={"present_when": None})
+    train = np.flatnonzero(log.is_train)
+    rows = RowEncoder(
+        prepared.schema.model_copy(update={side_name: bare}), side_name, prepared.data, log
+    )
+    asked, given = encoders[side_name].rows(train).present, rows.rows(train).present
+    moments = log.moments("order" if side_name == "user" else "timestamp")
+    for at in range(0, len(train), 37):
+        own = log.is_train & (log.ids(side_name) == log.ids(side_name)[train[at]])
+        met = int((own & (moments < moments[train[at]])).sum())
+        assert asked[at] == (given[at] and not 0 < met < side.least)
+    assert side.counter == counter
+    assert 0 < (given & ~asked).sum() < given.sum()
+    records = rows.raw_records()
+    most = max(float(str(record.get(counter, 0.0))) for record in records)
+    strict = bare.model_copy(update={"present_when": f"interactions >= {most:.0f}"})
+    only = RowEncoder(
+        prepared.schema.model_copy(update={side_name: strict}), side_name, prepared.data, log
+    )
+    assert only.entities().present.tolist() == [
+        one.get(counter, most) == most and bare.has_preference(one) for one in records
+    ]
+
+
 def test_the_rows_compared_have_a_past(
     prepared: Prepared, encoders: dict[SideName, RowEncoder]
 ) -> None:
@@ -171,6 +219,22 @@ def test_entities_are_their_raw_records_encoded(
     assert found.present.tolist() == [side.has_preference(record) for record in records]
     assert found.present.any()
     assert not found.present.all(), "some are cold"
+
+
+@pytest.mark.parametrize("side_name", SIDES)
+def test_entity_without_rows_has_the_value_of_its_concept(
+    encoders: dict[SideName, RowEncoder], side_name: SideName
+) -> None:
+    """So what the bundle tells a new entity is what a cold one of the tables was given."""
+    encoder = encoders[side_name]
+    records, told = encoder.raw_records(), encoder.concept_values()
+    met = set(encoder.log.ids(side_name)[encoder.log.is_train].tolist())
+    cold = [record for at, record in enumerate(records) if at not in met]
+    assert told.keys() == encoder.side.concepts.keys()
+    for name, by in encoder.side.concepts.items():
+        values = [told[name].get(str(record.get(by))) for record in cold]
+        assert [record.get(name) for record in cold] == values
+        assert any(value is not None for value in values)
 
 
 @pytest.mark.parametrize("side_name", SIDES)

@@ -17,18 +17,32 @@ from threadpoolctl import threadpool_limits
 from export.contract.errors import ConfigError, DataError
 from export.contract.statistics import (
     Count,
+    Distinct,
     Events,
     Identity,
     Last,
+    Mean,
     Profile,
     Rate,
     Side,
     Statistic,
+    Total,
     Value,
     Windowed,
 )
 from training.ragged import Ragged
-from training.statistics import FOLDS, ItemWords, Log, Values, as_of_end, compute, fit, rule_for
+from training.statistics import (
+    FOLDS,
+    Concepts,
+    ItemWords,
+    Log,
+    Values,
+    as_of_end,
+    by_concept,
+    compute,
+    fit,
+    rule_for,
+)
 
 SIDES: tuple[Side, Side] = ("user", "item")
 NUMBERS: list[Statistic] = [
@@ -38,12 +52,30 @@ NUMBERS: list[Statistic] = [
     Rate(),
     Rate(where={"place": "home"}),
     Rate(smoothing=1.7, prior=0.31),
+    Mean(of="seconds"),
+    Mean(of="seconds", where={"label": 1}, smoothing=2.5, prior=3.3),
+    Mean(of="score", where={"place": "home"}),
+    Distinct(),
+    Distinct(where={"label": 1, "tab": [0, 2]}),
+    Distinct(of="tags"),
+    Distinct(of="tags", where={"place": ["home", "search"]}),
 ]
 WINDOWED: list[Statistic] = [
     Count(window="3s"),
     Count(window="1m", where={"label": 0}),
     Rate(window="5s"),
     Rate(window="2s", smoothing=0.4, prior=0.6),
+    Mean(of="seconds", window="4s"),
+    Distinct(window="1s"),
+    Distinct(window="3s", where={"label": 1}),
+    Distinct(of="tags", window="5s"),
+]
+CONCEPTS: list[Total] = [
+    Count(by="kind"),
+    Count(by="kind", where={"label": 1}, window="3s"),
+    Rate(by="kind"),
+    Rate(by="kind", smoothing=1.7, prior=0.31),
+    Mean(by="kind", of="seconds"),
 ]
 HISTORIES: list[Statistic] = [
     Last(n=3),
@@ -52,7 +84,9 @@ HISTORIES: list[Statistic] = [
     Profile(of="tags", n=4, words=3),
     Profile(of="tags", n=50, words=2, where={"place": ["home", "search"]}),
 ]
-ALL = [*NUMBERS, *WINDOWED, *HISTORIES, Identity()]
+ALL = [*NUMBERS, *WINDOWED, *CONCEPTS, *HISTORIES, Identity()]
+KINDS = ["a", "b", None, "a", "a", "b", None, "b", "c"]  # of each entity, on either side
+KIND = Concepts.of(list(KINDS))
 
 
 def weights_of(seed: int, items: int) -> list[Mapping[str, float] | list[str]]:
@@ -80,6 +114,8 @@ def world(
         columns={
             "tab": rng.integers(0, 3, rows),
             "place": np.array(["home", "search", None], dtype=object)[rng.integers(0, 3, rows)],
+            "seconds": np.where(rng.random(rows) < 0.2, np.nan, 1e4 * rng.standard_normal(rows)),
+            "score": rng.choice(np.array([None, 0.1, "7.25", 12], dtype=object), rows),
         },
         seed=seed,
     )
@@ -105,6 +141,11 @@ def folded(
     ids, others = log.ids(side), log.others(side)
     times = np.arange(len(log)) if rule.clock is None else log.moments(rule.clock)
     seen = [i for i in range(len(log)) if log.is_train[i] and ids[i] == entity]
+    if isinstance(statistic, Total) and statistic.by is not None:
+        if KINDS[entity] is None:
+            return None
+        fellows = [one for one in range(9) if KINDS[one] == KINDS[entity] and one != entity]
+        seen = [i for i in range(len(log)) if log.is_train[i] and ids[i] in fellows]
     now = log.end if rule.clock == "timestamp" else math.inf
     if row is not None and log.is_train[row]:
         if rule.clock is None:
@@ -161,7 +202,7 @@ def test_every_row_equals_its_fold_exactly(
     words = ItemWords.of(tags)
     asked = np.random.default_rng(seed).permutation(rows)
     for statistic in declared(log, side):
-        values = compute(statistic, log, side, asked, words=words)
+        values = compute(statistic, log, side, asked, words=words, concepts=KIND)
         for i, row in enumerate(asked):
             entity = int(log.ids(side)[row])
             expected = rounded(folded(statistic, log, side, int(row), entity, tags))
@@ -177,7 +218,7 @@ def test_end_of_training_equals_the_fold_of_all_train_rows(
     log, tags = world(seed, rows, clocks=clocks), weights_of(seed, 6)
     words, entities = ItemWords.of(tags), np.arange(9, dtype=np.int32)[::-1]
     for statistic in declared(log, side):
-        values = as_of_end(statistic, log, side, entities, words=words)
+        values = as_of_end(statistic, log, side, entities, words=words, concepts=KIND)
         for i, entity in enumerate(entities):
             expected = rounded(folded(statistic, log, side, None, int(entity), tags))
             assert same(at(values, i, words), expected), (statistic, entity)
@@ -186,10 +227,12 @@ def test_end_of_training_equals_the_fold_of_all_train_rows(
 def test_cutting_the_work_into_chunks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     log, words = world(3, 300, clocks=("time",)), ItemWords.of(weights_of(3, 6))
     rows = np.arange(len(log))
-    whole = [compute(s, log, "user", rows, words=words) for s in HISTORIES]
+    whole = [compute(s, log, "user", rows, words=words, concepts=KIND) for s in HISTORIES]
     monkeypatch.setattr("training.statistics.histories.EVENTS_PER_CHUNK", 7)
     for statistic, expected in zip(HISTORIES, whole, strict=True):
-        assert_identical(compute(statistic, log, "user", rows, words=words), expected)
+        assert_identical(
+            compute(statistic, log, "user", rows, words=words, concepts=KIND), expected
+        )
 
 
 def assert_identical(got: Values, expected: Values) -> None:
@@ -233,9 +276,11 @@ def test_no_later_row_changes_an_earlier_feature(
     changed = scrambled(log, labels, labels & ~np.isin(np.arange(len(log)), asked), seed)
     for statistic in declared(log, side):
         assert rule_for(changed, side, statistic) == rule_for(log, side, statistic)
+        if rule_for(log, side, statistic).kind == "out_of_fold":  # by concept, without a timestamp
+            continue
         assert_identical(
-            compute(statistic, changed, side, asked, words=words),
-            compute(statistic, log, side, asked, words=words),
+            compute(statistic, changed, side, asked, words=words, concepts=KIND),
+            compute(statistic, log, side, asked, words=words, concepts=KIND),
         )
 
 
@@ -249,8 +294,8 @@ def test_no_row_of_a_fold_changes_a_feature_of_that_fold(side: Side, fold: int) 
     changed = scrambled(log, inside, inside & ~spared, fold)
     for statistic in declared(log, side):
         assert_identical(
-            compute(statistic, changed, side, asked, words=words),
-            compute(statistic, log, side, asked, words=words),
+            compute(statistic, changed, side, asked, words=words, concepts=KIND),
+            compute(statistic, log, side, asked, words=words, concepts=KIND),
         )
 
 
@@ -263,8 +308,8 @@ def test_rows_outside_train_change_nothing(side: Side, clocks: tuple[str, ...]) 
     changed = scrambled(log, ~log.is_train, others, 5)
     for statistic in declared(log, side):
         assert_identical(
-            compute(statistic, changed, side, asked, words=words),
-            compute(statistic, log, side, asked, words=words),
+            compute(statistic, changed, side, asked, words=words, concepts=KIND),
+            compute(statistic, log, side, asked, words=words, concepts=KIND),
         )
 
 
@@ -295,11 +340,13 @@ def propensities(seed: int, *, timed: bool, shuffled: bool) -> Log:
     item = rng.choice(2000, ROWS, p=skewed(2000)).astype(np.int32)
     logit = rng.normal(size=6000)[user] + rng.normal(size=2000)[item] - 0.7
     label = (rng.random(ROWS) < 1 / (1 + np.exp(-logit))).astype(np.int8)
+    label = rng.permutation(label) if shuffled else label
     return Log(
         user=user,
         item=item,
-        label=rng.permutation(label) if shuffled else label,
+        label=label,
         is_train=np.ones(ROWS, bool),
+        columns={"seconds": rng.exponential(10, ROWS) * (1 + label)},  # it tells of the label
         time=rng.integers(0, 100_000, ROWS).astype(float) if timed else None,
         seed=seed,
     )
@@ -318,10 +365,18 @@ def inputs(log: Log) -> NDArray[np.float32]:
     columns = [
         compute(fit(statistic, log), log, side, rows) for side in SIDES for statistic in numbers
     ]
+    columns += [
+        compute(Mean(of="seconds", smoothing=5, prior=10.0), log, side, rows) for side in SIDES
+    ]
+    columns += [compute(Distinct(where={"label": 1}), log, side, rows) for side in SIDES]
+    makers = Concepts.of([f"m{i % 700}" for i in range(2000)])
+    by_maker: list[Total] = [Count(by="maker", where={"label": 1}), Rate(by="maker")]
+    columns += [compute(s, log, "item", rows, concepts=makers) for s in by_maker]
     if log.time is not None:
         columns.append(compute(Rate(window="12h"), log, "item", rows))
+        columns.append(compute(Distinct(of="word", window="6h"), log, "user", rows, words=words))
     for statistic in (Last(n=20), Profile(of="word", n=20)):
-        history = compute(statistic, log, "user", rows, words=words)
+        history = compute(statistic, log, "user", rows, words=words, concepts=KIND)
         assert isinstance(history, Ragged)
         columns.append(history.lengths.astype(np.float32))
         if history.weights is not None:
@@ -411,7 +466,111 @@ def test_statistic_of_the_wrong_side_is_refused() -> None:
         compute(Profile(of="tags"), log, "item", np.arange(50))
 
 
-def test_prior_is_the_rate_of_matching_train_rows() -> None:
+@pytest.mark.parametrize("side", SIDES)
+@settings(max_examples=25, deadline=None)
+@given(seed=SEEDS, clocks=st.sampled_from([("time",), ()]))
+def test_own_rows_never_change_what_the_concept_tells(
+    side: Side, seed: int, clocks: tuple[str, ...]
+) -> None:
+    log = world(seed, 120, clocks=clocks)
+    rows = np.flatnonzero(log.ids(side) == 0)
+    own = np.isin(np.arange(len(log)), rows)
+    numbers = {name: np.where(own, 1, column) for name, column in log.columns.items()}
+    changed = replace(log, label=np.where(own, 1 - log.label, log.label), columns=numbers)
+    alone = np.zeros(1, np.int32)
+    for statistic in (one for one in CONCEPTS if one in declared(log, side)):
+        assert_identical(
+            compute(statistic, changed, side, rows, concepts=KIND),
+            compute(statistic, log, side, rows, concepts=KIND),
+        )
+        assert_identical(
+            as_of_end(statistic, changed, side, alone, concepts=KIND),
+            as_of_end(statistic, log, side, alone, concepts=KIND),
+        )
+
+
+def test_concept_with_the_entity_among_it_is_caught_by_the_same_change() -> None:
+    log = world(1, 120, clocks=("time",))
+    rows = np.flatnonzero(log.item == 0)
+    labels = np.where(log.item == 0, 1 - log.label, log.label)
+    fellows = KIND.log(log, "item")
+    changed = KIND.log(replace(log, label=labels), "item")
+    before, after = (compute(Rate(), one, "item", rows) for one in (fellows, changed))
+    assert not isinstance(before, Ragged)
+    assert not np.array_equal(before, after, equal_nan=True)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_new_entity_of_a_concept_has_what_the_concept_has(side: Side) -> None:
+    log = world(3, 200, clocks=("time",))
+    new = np.arange(7, 9, dtype=np.int32)  # without rows: one of a known kind, one of its own
+    for statistic in CONCEPTS:
+        whole = by_concept(statistic, log, side, KIND)
+        value = as_of_end(statistic, log, side, new, concepts=KIND)
+        assert not isinstance(value, Ragged)
+        np.testing.assert_array_equal(value, [whole[KIND.words.index("b")], np.nan])
+        assert not np.isnan(value[0])
+
+
+def test_entity_that_is_alone_of_its_concept_knows_nothing_of_it() -> None:
+    log = world(3, 200, clocks=("time",))
+    alone = Concepts.of([f"kind {n}" for n in range(9)])
+    everyone = np.arange(6, dtype=np.int32)
+    for statistic in CONCEPTS:
+        value = as_of_end(statistic, log, "item", everyone, concepts=alone)
+        assert not isinstance(value, Ragged)
+        assert np.isnan(value).all()
+        assert not np.isnan(by_concept(statistic, log, "item", alone)[:6]).any()
+
+
+def test_concept_of_users_goes_by_no_order_of_single_users() -> None:
+    log = world(0, 50, clocks=("time", "order"))
+    assert rule_for(log, "user", Count(by="kind")).clock == "timestamp"
+    assert rule_for(replace(log, time=None), "user", Count(by="kind")).kind == "out_of_fold"
+
+
+def test_mean_is_exact_whatever_stood_before_it() -> None:
+    """A running sum in floats would lose the small numbers beside the large ones."""
+    log = replace(
+        world(0, 4, clocks=("time",), train=1.0),
+        user=np.zeros(4, np.int32),
+        time=np.arange(4.0),
+        columns={"seconds": np.array([1e12, 0.1, 0.2, 0.0])},
+    )
+    seen = compute(Mean(of="seconds", window="2s"), log, "user", np.array([3]))
+    assert not isinstance(seen, Ragged)
+    assert seen[0] == np.float32((0.1 + 0.2) / 2)
+
+
+def test_words_are_counted_once_over_repeated_items_and_within_a_window() -> None:
+    log = Log(
+        user=np.zeros(5, np.int32),
+        item=np.array([0, 1, 0, 2, 3], np.int32),
+        label=np.ones(5, np.int8),
+        is_train=np.ones(5, bool),
+        time=np.arange(5.0),
+    )
+    words = ItemWords.of([["x", "y"], ["y"], [], ["z"]])
+    rows = np.arange(5)
+    ids = compute(Distinct(), log, "user", rows)
+    found = compute(Distinct(of="tags"), log, "user", rows, words=words)
+    recent = compute(Distinct(of="tags", window="2s"), log, "user", rows, words=words)
+    np.testing.assert_array_equal(np.asarray(ids), [np.nan, 1, 2, 2, 3])
+    np.testing.assert_array_equal(np.asarray(found), [np.nan, 2, 2, 2, 2])
+    np.testing.assert_array_equal(np.asarray(recent), [np.nan, 2, 2, 2, 2])
+
+
+def test_what_a_statistic_is_computed_from_has_to_be_given() -> None:
+    log = world(0, 20, clocks=("time",))
+    with pytest.raises(ValueError, match="distinct of 'tags': words of every item"):
+        compute(Distinct(of="tags"), log, "user", np.arange(20))
+    with pytest.raises(ValueError, match="count by 'kind' needs the concepts"):
+        compute(Count(by="kind"), log, "user", np.arange(20))
+    with pytest.raises(ConfigError, match="'distinct' is of a user, not of an item"):
+        compute(Distinct(of="tags"), log, "item", np.arange(20))
+
+
+def test_prior_is_the_rate_or_mean_of_matching_train_rows() -> None:
     log = world(0, 200, clocks=("time",))
     fitted = fit(Rate(smoothing=3, where={"place": "home"}), log)
     assert isinstance(fitted, Rate)
@@ -420,6 +579,10 @@ def test_prior_is_the_rate_of_matching_train_rows() -> None:
     assert fit(Rate(smoothing=3, prior=0.5), log) == Rate(smoothing=3, prior=0.5)
     with pytest.raises(DataError, match="no train row matches"):
         fit(Rate(smoothing=3, where={"tab": 99}), log)
+    seconds = log.columns["seconds"][log.is_train & (log.label == 1)]
+    mean = fit(Mean(of="seconds", smoothing=3, where={"label": 1}), log)
+    assert isinstance(mean, Mean)
+    assert mean.prior == pytest.approx(np.nanmean(seconds))
 
 
 @pytest.mark.parametrize(
@@ -448,7 +611,9 @@ def test_item_that_repeats_a_word_carries_it_once(
         items = replace(items, weights=np.array(weights, np.float32))
     words = ItemWords(["x"], items)
     log = replace(log, user=np.zeros(2, np.int32), label=np.array([1, 0]))
-    bag = as_of_end(Profile(of="tags"), log, "user", np.zeros(1, np.int32), words=words)
+    bag = as_of_end(
+        Profile(of="tags"), log, "user", np.zeros(1, np.int32), words=words, concepts=KIND
+    )
     assert at(bag, 0, words) == {"x": expected}
 
 

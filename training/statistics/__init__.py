@@ -12,39 +12,60 @@ from numpy.typing import NDArray
 
 from export.contract.errors import ConfigError, DataError
 from export.contract.statistics import (
-    Count,
+    Distinct,
     Identity,
     Last,
     Profile,
-    Rate,
     Side,
+    Smoothed,
     Statistic,
+    Total,
     matches,
 )
 from training.ragged import Positions, Ragged
+from training.statistics.concepts import Concepts, of_concepts, of_entities, of_rows
+from training.statistics.distinct import distincts
 from training.statistics.histories import lasts, newest, profiles
 from training.statistics.log import FOLDS, Log, Rule, rule_for
-from training.statistics.numbers import counts, rates
+from training.statistics.numbers import Numbers, Sums
 from training.statistics.timeline import View, at_end, views
 from training.statistics.words import ItemWords
 
-Values: TypeAlias = NDArray[np.float32] | Ragged
+Values: TypeAlias = Numbers | Ragged
 """Numbers [rows], NaN where missing; or a row of ids or of weighted words each."""
 
-__all__ = ["FOLDS", "ItemWords", "Log", "Rule", "Values", "as_of_end", "compute", "fit", "rule_for"]
+__all__ = [
+    "FOLDS",
+    "Concepts",
+    "ItemWords",
+    "Log",
+    "Rule",
+    "Values",
+    "as_of_end",
+    "by_concept",
+    "compute",
+    "fit",
+    "rule_for",
+]
 
 
 def fit(statistic: Statistic, log: Log) -> Statistic:
-    """Fill in what the statistic learns from the train rows: the prior of a smoothed rate.
+    """Fill in what the statistic learns from the train rows: the prior of a smoothed one.
 
     Raises DataError if no train row matches.
     """
-    if not isinstance(statistic, Rate) or not statistic.smoothing or statistic.prior is not None:
+    if not isinstance(statistic, Smoothed) or not statistic.smoothing:
+        return statistic
+    if statistic.prior is not None:
         return statistic
     mask = log.is_train & matches(statistic.where, log.facts(), len(log))
-    if not mask.any():
-        raise DataError("rate: no train row matches its where, so it has no prior; give one")
-    return statistic.model_copy(update={"prior": float(log.label[mask].sum() / mask.sum())})
+    totals = statistic.addends(log.facts(), len(log))[:, mask].sum(axis=1)
+    if not totals[0]:
+        raise DataError(
+            f"{statistic.aggregate}: no train row matches its where, so it has no prior; give one"
+        )
+    prior = float(statistic.amount(totals) / totals[0])
+    return statistic.model_copy(update={"prior": prior})
 
 
 def compute(
@@ -54,18 +75,21 @@ def compute(
     rows: Positions,
     *,
     words: ItemWords | None = None,
+    concepts: Concepts | None = None,
     exclude_target: bool = True,
 ) -> Values:
     """Return the statistic of these rows of the log, under the rule of `rule_for`.
 
-    `words` holds the feature a profile is made of. `exclude_target` leaves the row's own pair out
-    of `last` and `profile`. Raises ConfigError for a side the statistic does not have, DataError
-    for a window without timestamps.
+    `words` holds the item feature that `words_of` names, `concepts` what `by` names.
+    `exclude_target` leaves the row's own pair out of `last` and `profile`. Raises ConfigError for
+    a side the statistic does not have, DataError for a window without timestamps.
     """
     _check_side(statistic, side)
-    rows = np.asarray(rows, dtype=np.int64)
+    rows, rule = np.asarray(rows, dtype=np.int64), rule_for(log, side, statistic)
+    if isinstance(statistic, Total) and statistic.by is not None:
+        return of_rows(statistic, log, rule, rows, _given(concepts, statistic))
     others, parts = log.others(side), []
-    seen = list(views(log, rule_for(log, side, statistic), rows))
+    seen = list(views(log, rule, rows))
     for view in seen:
         target = others[rows[view.at]] if exclude_target else None
         parts.append(_values(statistic, log, side, view, words, target))
@@ -81,14 +105,25 @@ def as_of_end(
     entities: NDArray[np.int32],
     *,
     words: ItemWords | None = None,
+    concepts: Concepts | None = None,
 ) -> Values:
     """Return the statistic of these users or items at the end of training: what is exported.
 
     Windows end just after the last train row. Raises as `compute` does.
     """
     _check_side(statistic, side)
-    clock = rule_for(log, side, statistic).clock
-    return _values(statistic, log, side, at_end(log, side, clock, entities), words, None)
+    rule = rule_for(log, side, statistic)
+    if isinstance(statistic, Total) and statistic.by is not None:
+        return of_entities(statistic, log, rule, entities, _given(concepts, statistic))
+    return _values(statistic, log, side, at_end(log, side, rule.clock, entities), words, None)
+
+
+def by_concept(statistic: Total, log: Log, side: Side, concepts: Concepts) -> Numbers:
+    """Return a statistic with `by` of each concept at the end of training, NaN where missing.
+
+    It is that of an entity with no rows of its own: what a new one is given.
+    """
+    return of_concepts(statistic, log, rule_for(log, side, statistic), concepts)
 
 
 def _values(
@@ -99,21 +134,35 @@ def _values(
     words: ItemWords | None,
     target: NDArray[np.int32] | None,
 ) -> Values:
+    others = log.others(side)
     match statistic:
-        case Count():
-            return counts(statistic, log, view)
-        case Rate():
-            return rates(statistic, log, view)
+        case Total():
+            return Sums.of(statistic, log, view).values(statistic)
+        case Distinct():
+            return distincts(statistic, log, view, others, _items(words, statistic, log))
         case Last():
-            return lasts(view, newest(statistic, log, view, log.others(side), target))
+            return lasts(view, newest(statistic, log, view, others, target))
         case Identity():
             found = view.present.astype(np.int64)
             return Ragged.of(found, view.entity[view.present], ~view.present)
         case Profile():
-            if words is None or len(words.items) <= log.item.max(initial=-1):
-                raise ValueError(f"a profile of {statistic.of!r} needs the words of every item")
-            events = newest(statistic, log, view, log.others(side), target)
-            return profiles(statistic, view, events, words.items)
+            items = _items(words, statistic, log)
+            assert items is not None
+            return profiles(statistic, view, newest(statistic, log, view, others, target), items)
+
+
+def _items(words: ItemWords | None, statistic: Statistic, log: Log) -> Ragged | None:
+    if statistic.words_of is None:
+        return None
+    if words is None or len(words.items) <= log.item.max(initial=-1):
+        raise ValueError(f"{statistic.aggregate} of {statistic.words_of!r}: words of every item")
+    return words.items
+
+
+def _given(concepts: Concepts | None, statistic: Total) -> Concepts:
+    if concepts is None:
+        raise ValueError(f"{statistic.aggregate} by {statistic.by!r} needs the concepts")
+    return concepts
 
 
 def _joined(parts: Sequence[Values], place: Positions) -> Values:

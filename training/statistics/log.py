@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.contract.errors import DataError
-from export.contract.statistics import Side, Statistic, Windowed
+from export.contract.statistics import Aggregate, Side, Total, Windowed
 from export.contract.strict import Strict
 
 FOLDS = 5
@@ -102,16 +102,18 @@ class Log:
         return fold
 
 
-def rule_for(log: Log, side: Side, statistic: Statistic | None = None) -> Rule:
+def rule_for(log: Log, side: Side, statistic: Aggregate | None = None) -> Rule:
     """Choose the rule of a side, or of one statistic of it.
 
     A clock is usable if it tells at least two train rows of one entity apart. An order is known
-    within a user only, so items never go by it; a window is cut by timestamps, so a windowed
-    statistic goes by nothing else, and raises DataError without them.
+    within a user only, so neither items nor statistics `by` a concept of users go by it; a window
+    is cut by timestamps, so a windowed statistic goes by nothing else, and raises DataError
+    without them.
     """
     windowed = isinstance(statistic, Windowed) and statistic.window is not None
+    alone = not (isinstance(statistic, Total) and statistic.by is not None)
     clocks: tuple[Clock, ...] = (
-        ("order", "timestamp") if side == "user" and not windowed else ("timestamp",)
+        ("order", "timestamp") if side == "user" and alone and not windowed else ("timestamp",)
     )
     for clock in clocks:
         if _tells_apart(log, side, clock):

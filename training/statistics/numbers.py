@@ -1,43 +1,46 @@
-"""`count` and `rate` of many rows at once: differences of running totals."""
+"""Statistics that add up, of many rows at once: differences of running totals."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from export.contract.statistics import Count, Rate, matches
-from training.ragged import Mask, offsets
+from export.contract.statistics import Total, Totals, matches
+from training.ragged import offsets
 from training.statistics.log import Log
 from training.statistics.timeline import View
 
 Numbers = NDArray[np.float32]
 
 
-def matching(statistic: Count | Rate, log: Log) -> Mask:
-    """Return which rows of the log the statistic counts, window apart."""
-    return matches(statistic.where, log.facts(), len(log))
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """What each query of a view sees: how many events at all, and totals of those that match."""
+
+    seen: NDArray[np.int64]  # [q]
+    totals: Totals  # [terms, q]
+
+    @classmethod
+    def of(cls, statistic: Total, log: Log, view: View) -> "Sums":
+        """Add up what the view shows."""
+        facts, rows = log.facts(), view.timeline.rows
+        addends = statistic.addends(facts, len(log)) * matches(statistic.where, facts, len(log))
+        opening = view.opening(log, statistic)
+        totals = [_between(addend[rows], opening, view.stop) for addend in addends]
+        return cls(view.stop - view.start, np.stack(totals))
+
+    def __sub__(self, other: "Sums") -> "Sums":
+        """Leave out events that are among these."""
+        return Sums(self.seen - other.seen, self.totals - other.totals)
+
+    def values(self, statistic: Total) -> Numbers:
+        """Return the statistic of each query; NaN where it is missing."""
+        return np.where(self.seen > 0, statistic.value(self.totals), np.nan).astype(np.float32)
 
 
-def counts(statistic: Count, log: Log, view: View) -> Numbers:
-    """Return the count of each query of the view; NaN where it is missing."""
-    count = _between(view, view.opening(log, statistic), matching(statistic, log))
-    return np.where(view.present, count, np.nan).astype(np.float32)
-
-
-def rates(statistic: Rate, log: Log, view: View) -> Numbers:
-    """Return the rate of each query of the view; NaN where it is missing."""
-    mask, opening = matching(statistic, log), view.opening(log, statistic)
-    above, below = statistic.share()
-    total = _between(view, opening, mask) + below
-    clicked = _between(view, opening, mask & (log.label == 1)) + above
-    known = view.present & (total > 0)
-    rate = np.full(len(total), np.nan)
-    np.divide(clicked, total, out=rate, where=known)
-    return rate.astype(np.float32)
-
-
-def _between(view: View, opening: NDArray[Any], mask: Mask) -> NDArray[np.int64]:
-    """Count the rows of the mask that each query sees."""
-    running = offsets(mask[view.timeline.rows])
-    seen: NDArray[np.int64] = running[view.stop] - running[opening]
+def _between(addend: NDArray[Any], opening: NDArray[Any], stop: NDArray[Any]) -> NDArray[np.int64]:
+    """Add up the positions of each span."""
+    running = offsets(addend)
+    seen: NDArray[np.int64] = running[stop] - running[opening]
     return seen

@@ -22,10 +22,11 @@ from export.contract.features.cross import Cross
 from export.contract.features.number import Number
 from export.contract.features.sequence import SequenceFeature
 from export.contract.features.tags import Tags
+from export.contract.features.text import Text
 from export.contract.features.vector import Vector
 
 Feature = Annotated[
-    Category | Number | Tags | SequenceFeature | Vector | Cross, Field(discriminator="kind")
+    Category | Number | Tags | SequenceFeature | Vector | Cross | Text, Field(discriminator="kind")
 ]
 KINDS: tuple[type[FeatureKind], ...] = get_args(get_args(Feature)[0])
 
@@ -48,5 +49,6 @@ __all__ = [
     "Raw",
     "SequenceFeature",
     "Tags",
+    "Text",
     "Vector",
 ]

@@ -15,27 +15,37 @@ from export.contract.statistics.base import (
     seconds,
 )
 from export.contract.statistics.count import Count
+from export.contract.statistics.distinct import Distinct
 from export.contract.statistics.events import Events, Lookup
 from export.contract.statistics.identity import Identity
 from export.contract.statistics.last import Last
+from export.contract.statistics.mean import Mean
 from export.contract.statistics.profile import Profile
 from export.contract.statistics.rate import Rate
+from export.contract.statistics.total import Smoothed, Total, Totals
 
-Statistic = Annotated[Count | Rate | Last | Profile | Identity, Field(discriminator="aggregate")]
+Statistic = Annotated[
+    Count | Rate | Mean | Distinct | Last | Profile | Identity, Field(discriminator="aggregate")
+]
 
 __all__ = [
     "Aggregate",
     "Count",
+    "Distinct",
     "Events",
     "Gives",
     "Identity",
     "Last",
     "Lookup",
+    "Mean",
     "Profile",
     "Rate",
     "Recent",
     "Side",
+    "Smoothed",
     "Statistic",
+    "Total",
+    "Totals",
     "Value",
     "Windowed",
     "matches",

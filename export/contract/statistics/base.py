@@ -74,7 +74,16 @@ class Aggregate(Strict):
 
     gives: ClassVar[Gives]
     """The feature kind that can hold the value."""
-    sides: ClassVar[tuple[Side, ...]] = ("user", "item")
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """Whose statistic it can be."""
+        return ("user", "item")
+
+    @property
+    def words_of(self) -> str | None:
+        """The item feature whose words `items` has to know; None: it asks for no words."""
+        return None
 
     @property
     def takes_history(self) -> bool:

@@ -1,26 +1,25 @@
 """`count`: how many events match."""
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from export.contract.statistics.base import Gives, Windowed
-from export.contract.statistics.events import Events, Lookup
+import numpy as np
+from numpy.typing import NDArray
+
+from export.contract.statistics.total import Total, Totals
 
 
-class Count(Windowed):
+class Count(Total):
     """How many events match `where` in the window; 0 for an entity that has other events only."""
 
     aggregate: Literal["count"] = "count"
 
-    gives: ClassVar[Gives] = "number"
+    def addends(self, facts: Mapping[str, NDArray[Any]], size: int) -> Totals:
+        """Return 1 for each event."""
+        del facts
+        return np.ones((1, size), dtype=np.int64)
 
-    def fold(
-        self,
-        events: Events,
-        now: float,
-        *,
-        items: Lookup | None = None,
-        exclude: str | None = None,
-    ) -> float | None:
-        """Return the count just before `now`; None if there is no event before it."""
-        past = events.before(now)
-        return float(self.matching(past, now).sum()) if len(past) else None
+    def value(self, totals: Totals) -> NDArray[np.float64]:
+        """Return the count."""
+        count: NDArray[np.float64] = totals[0].astype(np.float64)
+        return count

@@ -24,7 +24,16 @@ class Profile(Recent):
     words: int = Field(default=20, ge=1, le=10_000)
 
     gives: ClassVar[Gives] = "tags"
-    sides: ClassVar[tuple[Side, ...]] = ("user",)
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """Items have words; who meets items is a user."""
+        return ("user",)
+
+    @property
+    def words_of(self) -> str | None:
+        """The item feature."""
+        return self.of
 
     def fold(
         self,

@@ -24,7 +24,8 @@ from export.contract.features import (
     Tags,
     Vector,
 )
-from export.contract.schema import SIDES, Schema, SideName, shared_tables, table_of
+from export.contract.schema import SIDES, Schema, SideName
+from export.contract.sharing import shared_tables, table_of
 from tests.export.contract.encoded import WORDS, encode, parsed, schema_of
 
 FEATURE: TypeAdapter[Feature] = TypeAdapter(Feature)
@@ -45,6 +46,8 @@ VARIANTS: list[dict[str, Any]] = [
     {"kind": "tags", "vocabulary": "hashed", "buckets": 7, "weights": True},
     {"kind": "sequence", "vocabulary": "hashed", "buckets": 1, "table": "words"},
     {"kind": "tags", "vocabulary": "given", "words_from": "words.txt"},
+    {"kind": "text"},
+    {"kind": "text", "max_length": 2, "vocabulary": "hashed", "buckets": 7, "table": "words"},
     {"kind": "vector", "size": 3},
     {"kind": "vector", "size": 2, "normalise": True},
 ]
@@ -188,11 +191,12 @@ CHANGES = [
     Change("number", "buckets", [1, 2], 1.5, {"kind": "number", "mean": 0.0, "scale": 1.0}),
     Change("tags", "max_length", 1, ["red", "blue"], {"kind": "tags"}),
     Change("sequence", "max_length", 1, ["red", "blue"], {"kind": "sequence"}),
+    Change("text", "max_length", 1, "red blue", {"kind": "text"}),
     Change("vector", "normalise", True, (3.0, 4.0), {"kind": "vector", "size": 2}),
 ]
 # What these change lies elsewhere: the words that training keeps, which table they share, how a
 # text cell is read, whether there is an input of weights, and how wide a tower's vector is.
-WORDED = ("category", "tags", "sequence")
+WORDED = ("category", "tags", "sequence", "text")
 VOCABULARY = ("table", "min_count", "vocabulary", "words_from", "buckets", "hash")
 ELSEWHERE = {
     *[(kind.model_fields["kind"].default, "dim") for kind in KINDS],
@@ -200,6 +204,7 @@ ELSEWHERE = {
     *[("tags", o) for o in ("separator", "weights")],
     ("sequence", "separator"),
     ("vector", "size"),
+    ("text", "vectors"),
     *[("cross", o) for o in (*VOCABULARY, "of")],
 }
 
@@ -280,6 +285,10 @@ REFUSED: list[tuple[dict[str, Any], object, str]] = [
     ({"kind": "sequence"}, "a", "oldest first"),
     ({"kind": "sequence"}, {"a": 1}, "oldest first"),
     ({"kind": "sequence"}, [["a"]], "oldest first"),
+    ({"kind": "text"}, 3, "text or null"),
+    ({"kind": "text"}, ["a"], "text or null"),
+    ({"kind": "text"}, "a\x1fb", "U+001F"),
+    ({"kind": "text"}, "\ud800", "whole characters"),
     ({"kind": "vector", "size": 2}, [1.0], "a list of 2 finite numbers, or null; this has 1"),
     ({"kind": "vector"}, [], "a list of 1 to 65536 finite numbers, or null; this has 0"),
     ({"kind": "vector"}, 1.0, "a list"),
@@ -316,6 +325,8 @@ def test_wrong_value_is_refused_with_what_would_be_right(
         ({"kind": "tags"}, [], []),
         ({"kind": "sequence"}, [], []),
         ({"kind": "tags", "weights": True}, {}, {}),
+        ({"kind": "text"}, "A  b.", "A  b."),
+        ({"kind": "text"}, "", ""),
         ({"kind": "vector"}, [1, 0.5], (1.0, 0.5)),
         ({"kind": "vector", "size": 1}, (0.1,), (float(np.float32(0.1)),)),
     ],
@@ -407,6 +418,7 @@ BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"kind": "number", "mean": float("nan")}, "finite|nan|less than|greater than"),
     ({"kind": "number", "standardise": False, "mean": 1}, "standardise"),
     ({"kind": "vector", "size": 0}, "greater than"),
+    ({"kind": "text", "vectors": "v", "vocabulary": "hashed", "buckets": 3}, "hashed vocabulary"),
     ({"kind": "vector", "aggregate": "count"}, "cannot hold"),
     ({"kind": "category", "dim": 0}, "greater than"),
     ({"kind": "category", "table": "user.country"}, "pattern"),

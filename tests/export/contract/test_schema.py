@@ -9,11 +9,19 @@ import pytest
 from pydantic import ValidationError
 
 from export.contract.errors import RecordError, SchemaError
-from export.contract.schema import TAKEN_NAMES, Schema, Side, hash_of, read_schema, table_of
+from export.contract.schema import TAKEN_NAMES, Schema, Side, hash_of, read_schema
+from export.contract.sharing import table_of
 from tests.export.contract.encoded import OTHER, schema_of
 from tests.tiny import tiny_schema
 
 CATEGORY = {"kind": "category"}
+COUNTED: dict[str, Any] = {
+    "content": {"size": {"kind": "number"}},
+    "preference": {
+        "clicks": {"kind": "number", "aggregate": "count", "where": {"label": 1}},
+        "met": {"kind": "number", "aggregate": "count"},
+    },
+}
 
 
 class TestSide:
@@ -40,6 +48,25 @@ class TestSide:
         with pytest.raises(ValidationError, match="belongs to group 'preference'"):
             Side.model_validate({group: {"a": {"kind": "number", "aggregate": "count"}}})
 
+    @pytest.mark.parametrize("by", ["maker", "size", "made", "nothing"])
+    @pytest.mark.parametrize("group", ["content", "context", "preference"])
+    def test_statistic_by_a_concept_belongs_to_content_with_its_category(
+        self, group: str, by: str
+    ) -> None:
+        rate = {"kind": "number", "aggregate": "rate", "by": by}
+        groups: dict[str, dict[str, object]] = {
+            "content": {"maker": CATEGORY, "size": {"kind": "number"}},
+            "context": {},
+            "preference": {"made": CATEGORY},
+        }
+        groups[group] = groups[group] | {"made_rate": rate}
+        if group == "content" and by == "maker":
+            assert Side.model_validate(groups).concepts == {"made_rate": "maker"}
+            return
+        says = "of kind category" if group == "content" else "with 'by' to group 'content'"
+        with pytest.raises(ValidationError, match=f"'made_rate': .*{says}"):
+            Side.model_validate(groups)
+
     def test_inputs_are_listed_in_order_and_empty_ones_left_out(self) -> None:
         inputs = [(one.name, one.dtype, one.shape) for one in tiny_schema().user.inputs]
         assert inputs == [
@@ -60,6 +87,43 @@ class TestSide:
         user = tiny_schema().user
         assert user.has_preference(user.parse({"recent": []}))
         assert not user.has_preference(user.parse({"country": "de", "tab": "1", "taste": None}))
+
+    @pytest.mark.parametrize(
+        ("record", "interactions", "counts"),
+        [
+            ({"clicks": 2.0, "met": 4.0}, None, False),
+            ({"clicks": 2.0, "met": 5.0}, None, True),
+            ({"clicks": 2.0}, None, True),
+            ({"clicks": 2.0}, 4, False),
+            ({"clicks": 2.0, "met": 4.0}, 5, True),
+            ({"met": 7.0}, None, True),
+            ({"size": 7.0}, 9, False),
+        ],
+    )
+    def test_preference_counts_from_the_interactions_asked_for(
+        self, record: dict[str, float], interactions: int | None, counts: bool
+    ) -> None:
+        side = Side.model_validate(COUNTED | {"present_when": "interactions >= 5"})
+        assert (side.counter, side.least) == ("met", 5)
+        assert side.has_preference(record, interactions) == counts
+        assert Side.model_validate(COUNTED).has_preference(record, interactions) == (
+            record.keys() != {"size"}
+        )
+
+    @pytest.mark.parametrize("when", ["5", "interactions > 5", "interactions >= 0", "clicks >= 2"])
+    def test_other_conditions_of_presence_are_refused(self, when: str) -> None:
+        with pytest.raises(ValidationError, match="expected 'interactions >= n' with a whole"):
+            Side.model_validate(COUNTED | {"present_when": when})
+
+    @pytest.mark.parametrize("instead", [{"where": {"tab": 1}}, {"window": "7d"}, None])
+    def test_condition_of_presence_needs_the_count_of_all(
+        self, instead: dict[str, object] | None
+    ) -> None:
+        met = {"kind": "number", "aggregate": "count", **(instead or {})}
+        preference = {"clicks": {"kind": "number"}, **({"met": met} if instead else {})}
+        side = {"preference": preference, "present_when": "interactions >= 5"}
+        with pytest.raises(ValidationError, match="present_when: .* aggregate: count"):
+            Side.model_validate(side)
 
 
 class TestParse:

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ from pydantic import TypeAdapter, ValidationError
 from export.contract.errors import ConfigError, SchemaError
 from export.contract.statistics import (
     Count,
+    Distinct,
     Events,
     Identity,
     Last,
+    Mean,
     Profile,
     Rate,
     Statistic,
@@ -25,6 +28,10 @@ MEMBERS: list[Statistic] = [
     Count(),
     Count(where={"label": 1}, window="7d"),
     Rate(smoothing=2.0, prior=0.25),
+    Rate(smoothing=2.0, prior=0.25, by="maker"),
+    Mean(of="time", smoothing=2.0, prior=7.5),
+    Distinct(),
+    Distinct(of="tags", window="3s"),
     Last(n=3),
     Profile(of="tags", n=3, words=2),
     Identity(),
@@ -36,7 +43,7 @@ def events(*rows: tuple[str, int, float], **columns: list[object]) -> Events:
     other = np.array([row[0] for row in rows], dtype=object)
     label = np.array([row[1] for row in rows], dtype=float)
     time = np.array([row[2] for row in rows], dtype=float)
-    facts = {name: np.array(of) for name, of in columns.items()}
+    facts = {"time": time, **{name: np.array(of) for name, of in columns.items()}}
     return Events(other, label, time, facts, "u")
 
 
@@ -79,6 +86,12 @@ class TestEveryMember:
         (Rate(window="1s"), None, None),
         (Rate(where={"tab": 9}, smoothing=3, prior=0.25), 0.25, None),
         (Rate(smoothing=3, prior=0.25), 0.1875, None),
+        (Mean(of="time"), 0.0, None),
+        (Mean(of="time", where={"tab": 9}), None, None),
+        (Mean(of="time", where={"tab": 9}, smoothing=3, prior=2.5), 2.5, None),
+        (Distinct(), 1.0, None),
+        (Distinct(where={"label": 1}), 0.0, None),
+        (Distinct(of="tags"), 2.0, None),
         (Last(), [], None),
         (Last(where={"label": 0}), ["a"], None),
         (Profile(of="tags"), {}, None),
@@ -120,6 +133,49 @@ def test_where_takes_one_value_or_any_of_several_in_every_column() -> None:
     assert Count(where={"tab": [1, 3]}).fold(seen, 1.0) == 3.0
     assert Count(where={"tab": [1, 2], "label": 1}).fold(seen, 1.0) == 2.0
     assert Count(where={"place": ["search", "none"]}).fold(seen, 1.0) == 1.0
+
+
+def test_mean_is_of_the_events_that_hold_a_number() -> None:
+    watched: list[object] = [2.5, None, "0.25", float("nan"), 4, " "]
+    rows = [("a", i % 2, float(i)) for i in range(6)]
+    seen = replace(events(*rows), columns={"seconds": np.array(watched, dtype=object)})
+    assert Mean(of="seconds").fold(seen, 9.0) == (2.5 + 0.25 + 4) / 3
+    assert Mean(of="seconds", window="5s").fold(seen, 6.0) == (0.25 + 4) / 2
+    assert Mean(of="seconds", where={"label": 1}).fold(seen, 9.0) is None
+    assert Mean(of="seconds", smoothing=2, prior=1.0).fold(seen, 9.0) == (6.75 + 2) / 5
+
+
+def test_mean_does_not_depend_on_the_order_of_what_is_added() -> None:
+    numbers = np.random.default_rng(0).standard_normal(1000) * 10.0 ** np.arange(-5, 5).repeat(100)
+    there, back = (
+        Mean(of="x").fold(events(*[("a", 1, float(i)) for i in range(1000)], x=list(of)), 1e9)
+        for of in (numbers, numbers[::-1])
+    )
+    assert there == back == pytest.approx(numbers.mean(), abs=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("of", "says"),
+    [
+        ("nothing", r"of: .* no column 'nothing'; they have \['label', 'place', 'time', 'wild'\]"),
+        ("place", "of: column 'place' is not of numbers: could not convert string .*home"),
+        ("wild", "of: column 'wild': got inf, expected numbers within 1e12"),
+    ],
+)
+def test_mean_of_what_is_no_number_is_refused(of: str, says: str) -> None:
+    seen = events(("a", 1, 0.0), place=["home"], wild=[math.inf])
+    with pytest.raises(ConfigError, match=says):
+        Mean(of=of).fold(seen, 1.0)
+
+
+def test_distinct_counts_ids_or_the_words_of_their_items_once() -> None:
+    seen = events(*[(item, 1, float(i)) for i, item in enumerate("abacX")])
+    assert Distinct().fold(seen, 9.0) == 4.0
+    assert Distinct(of="tags").fold(seen, 9.0, items=TAGS.get) == 2.0
+    assert Distinct(of="tags", window="3s").fold(seen, 6.0, items=TAGS.get) == 0.0
+    assert Distinct(of="tags", window="3s").fold(seen, 4.5, items=TAGS.get) == 2.0
+    with pytest.raises(ValueError, match="distinct words of 'tags' need the items' words"):
+        Distinct(of="tags").fold(seen, 9.0)
 
 
 def test_last_keeps_the_newest_with_the_newest_last() -> None:
@@ -197,7 +253,7 @@ def test_empty_history_is_missing() -> None:
 
 @pytest.mark.parametrize(
     "statistic",
-    [Count(), Rate(), Last(where={"label": 0}), Last(where={"label": 1, "tab": 1})],
+    [Count(), Rate(), Distinct(), Last(where={"label": 0}), Last(where={"label": 1, "tab": 1})],
 )
 def test_history_of_clicks_does_not_stand_in_for_what_it_cannot_tell(statistic: Statistic) -> None:
     assert not statistic.takes_history
@@ -206,7 +262,10 @@ def test_history_of_clicks_does_not_stand_in_for_what_it_cannot_tell(statistic: 
 @pytest.mark.parametrize(
     ("declaration", "says"),
     [
-        ({"aggregate": "counts"}, ["'counts'", "'count', 'rate', 'last', 'profile', 'identity'"]),
+        (
+            {"aggregate": "counts"},
+            ["'counts'", "'rate', 'mean', 'distinct', 'last', 'profile', 'identity'"],
+        ),
         ({"where": {"label": 1}}, ["aggregate"]),
         ({"aggregate": "count", "windw": "7d"}, ["count.windw", "Extra inputs"]),
         ({"aggregate": "count", "window": "7 days"}, ["count.window", "'7 days'", "as in 7d"]),
@@ -217,6 +276,10 @@ def test_history_of_clicks_does_not_stand_in_for_what_it_cannot_tell(statistic: 
         ({"aggregate": "count", "where": {"tab": {"a": 1}}}, ["where.tab", "valid string"]),
         ({"aggregate": "rate", "where": {"label": 1}}, ["rate.where", "aggregate: count"]),
         ({"aggregate": "rate", "smoothing": -1}, ["rate.smoothing", "greater than or equal to 0"]),
+        ({"aggregate": "mean"}, ["mean.of", "Field required"]),
+        ({"aggregate": "mean", "of": "label"}, ["mean.of", "use aggregate: rate"]),
+        ({"aggregate": "distinct", "by": "maker"}, ["distinct.by", "Extra inputs"]),
+        ({"aggregate": "last", "by": "maker"}, ["last.by", "Extra inputs"]),
         ({"aggregate": "last", "n": 0}, ["last.n", "greater than or equal to 1"]),
         ({"aggregate": "last", "window": "7d"}, ["last.window", "Extra inputs"]),
         ({"aggregate": "identity", "where": {"label": 1}}, ["identity.where", "remove it"]),
@@ -236,7 +299,7 @@ def test_bad_declaration_names_the_key_and_what_would_be_right(
 @pytest.mark.parametrize(
     ("where", "says"),
     [
-        ({"tb": 1}, r"where\.tb: .* no such column; they have \['label', 'place', 'tab'\]"),
+        ({"tb": 1}, r"where\.tb: .* no such column; they have \['label', 'place', 'tab', 'time'\]"),
         ({"place": 1}, r"where\.place: got the number 1, .* holds text; write '1' in quotes"),
         ({"tab": "1"}, r"where\.tab: got the text '1', .* holds numbers; .* without quotes"),
     ],

@@ -29,6 +29,7 @@ SIDE = Side.model_validate(
         "content": {
             "tags": {"kind": "tags"},
             "maker": {"kind": "category"},
+            "about": {"kind": "text"},
             "price": {"kind": "number"},
         },
         "preference": {
@@ -45,6 +46,7 @@ RECORD = st.fixed_dictionaries(
     optional={
         "tags": st.lists(WORD, unique=True, max_size=4),
         "maker": WORD,
+        "about": WORD,
         "price": st.floats(-1e30, 1e30),
         "recent": st.lists(WORD, max_size=4),
         "taste": st.dictionaries(WORD, st.floats(1e-9, 1e9), max_size=4),

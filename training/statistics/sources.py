@@ -1,0 +1,51 @@
+"""What statistics ask of the tables: the words of items, and the concepts of entities."""
+
+from typing import Any, TypedDict
+
+from export.contract.features import Raw
+from export.contract.schema import SideName
+from export.contract.statistics import Statistic, Total
+from training.data import Data
+from training.statistics.concepts import Concepts
+from training.statistics.words import ItemWords
+
+
+class Asked(TypedDict):
+    """What a statistic is computed from, beside the log."""
+
+    words: ItemWords | None
+    concepts: Concepts | None
+
+
+class Sources:
+    """Words and concepts by feature, each collected once."""
+
+    def __init__(self, data: Data) -> None:
+        self._data = data
+        self._words: dict[str, ItemWords] = {}
+        self._concepts: dict[tuple[SideName, str], Concepts] = {}
+
+    def of(self, statistic: Statistic, side: SideName) -> Asked:
+        """Return what a statistic of this side needs."""
+        by = statistic.by if isinstance(statistic, Total) else None
+        return {
+            "words": None if statistic.words_of is None else self.words(statistic.words_of),
+            "concepts": None if by is None else self.concepts(side, by),
+        }
+
+    def words(self, feature: str) -> ItemWords:
+        """Return the words of an item feature."""
+        if feature not in self._words:
+            self._words[feature] = ItemWords.of(self._column("item", feature))
+        return self._words[feature]
+
+    def concepts(self, side: SideName, feature: str) -> Concepts:
+        """Return which entities of a side have the same word in a category."""
+        if (side, feature) not in self._concepts:
+            self._concepts[side, feature] = Concepts.of(self._column(side, feature))
+        return self._concepts[side, feature]
+
+    def _column(self, side: SideName, feature: str) -> list[Any]:
+        table = self._data.users if side == "user" else self._data.items
+        values: list[Raw] = [record.get(feature) for record in table.records]
+        return values
