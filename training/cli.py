@@ -13,7 +13,7 @@ from training.config import read_config
 from training.evaluate import evaluate as measure
 from training.prepare import make_batches, make_encoders, prepare, validator
 from training.report import reporting, tables
-from training.run import run_training
+from training.run import Reporter, new_model, run_training
 from training.subject import open_subject
 
 Config = Annotated[Path, typer.Argument(help="The YAML of a run.")]
@@ -29,6 +29,7 @@ def validate(config: Config, overrides: Overrides = None) -> None:
     encoders = make_encoders(prepared)
     make_batches(prepared, encoders)
     validator(prepared, encoders)
+    new_model(prepared, Reporter())
     data, split = prepared.data, prepared.split
     rows, users, items = len(data.interactions), len(data.users), len(data.items)
     left_out = {reason: count for reason, count in data.dropped.items() if count}

@@ -92,7 +92,7 @@ def _select(
     """Train on the train rows and return the model of the epoch that validated best."""
     config, encoders = prepared.config, make_encoders(prepared)
     batches, validate = make_batches(prepared, encoders), validator(prepared, encoders)
-    model = _new_model(prepared, told)
+    model = new_model(prepared, told)
     progress, optimizer = Progress(), optimiser(config, model)
     if resume and layout.config.exists():
         progress, optimizer = load_checkpoint(layout, config, model)
@@ -126,12 +126,12 @@ def _refit(
     """Train a new model on all rows known before test; a resumed run does this from its start."""
     config = prepared.config
     batches = make_batches(prepared, make_encoders(prepared))
-    model = _new_model(prepared, told)
+    model = new_model(prepared, told)
     on_step = _on_step(told, scalars, "refit/loss", len(batches) * epochs)
     return model, retrain(config, model, batches, epochs, on_step=on_step)
 
 
-def _new_model(prepared: Prepared, told: Reporter) -> TwoTower:
+def new_model(prepared: Prepared, told: Reporter) -> TwoTower:
     """Return the model that training begins with."""
     torch.manual_seed(prepared.config.training.seed)
     model = TwoTower(prepared.config, prepared.schema)

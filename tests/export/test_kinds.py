@@ -145,6 +145,13 @@ def test_every_feature_reaches_the_vector(
         assert np.abs(whole - embedder.embed(side, bare, present)).max() > 1e-4, name
 
 
+def test_the_config_of_a_run_reads_back(run: RunLayout) -> None:
+    from training.config import parse_config, read_config
+
+    asked = parse_config(CONFIG, run.folder.parent / "train.yaml")
+    assert read_config(run.config) == asked
+
+
 @pytest.mark.parametrize("side", SIDES)
 def test_records_of_a_run_hold_the_values_that_were_given(
     run: RunLayout, schema: Schema, side: SideName

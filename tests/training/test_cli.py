@@ -64,6 +64,18 @@ def test_validate_tells_sizes_rules_and_what_is_left_out(dirty: Path, capsys: Ou
         ("user.content.gendr={kind: category}", "users.parquet: no column 'gendr'"),
         ("item.preference.shown.where={tub: feed}", "where.tub: the interactions have no such"),
         ("split={kind: given, column: label}", "column 'label'"),
+        ("user.content.age={kind: vector}", "'age', row 1: got"),
+        ("user.context.x={kind: cross, of: [tab, sex]}", "'x': of: there is no feature 'sex'"),
+        ("user.content.region={kind: category, vocabulary: hashed}", "hashed needs buckets"),
+        (
+            "user.content.region={kind: category, vocabulary: hashed, buckets: 99000000}",
+            "user tower: its tables take 5.9 GiB, one ONNX file holds 2",
+        ),
+        (
+            "user.content.region={kind: category, vocabulary: given, words_from: none.txt}",
+            "none.txt: No such file",
+        ),
+        ("user.content.region={kind: text, vectors: none.vec}", "none.vec: No such file"),
         ("losses.other.weight=1", "no 'other' in the list"),
     ],
 )

@@ -53,7 +53,9 @@ class Category(Worded):
 
     def token(self, value: Raw) -> str:
         """Return what a tower file takes for a parsed value."""
-        return MISSING_TOKEN if value is None else self.tokens([str(value)])[0]
+        if value is None:
+            return MISSING_TOKEN
+        return str(value) if self.buckets is None else self.tokens([str(value)])[0]
 
     @property
     def column_type(self) -> pa.DataType:
