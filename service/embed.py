@@ -78,7 +78,8 @@ class Embed:
             return vector
         features = self._schema.side(side)
         state, dropped = state_of(features, record)
-        missing = [f"context.{name}" for name in features.context if name not in record]
+        context = [name for name in features.context if name in features.given]
+        missing = [f"context.{name}" for name in context if name not in record]
         return Embedded(one, state, [*dropped, *missing], vector)
 
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.records import ItemRecord, Unreadable, UserRecord
-from service.store import LOG_START, Entry, Poison, Store, StoreUnavailable, Written
+from service.store import LOG_START, Entry, Newer, Poison, Store, StoreUnavailable, Written
 from service.store.keys import Keys
 from tests.service.made import unit_vectors
 from tests.tiny import DIM, tiny_schema
@@ -64,6 +64,48 @@ def test_the_layout_is_the_published_one(redis_url: str, redis_client: redis.Red
         b',"id":"u","preference_as_of":"then","content":{"age":3.0},"preference":{"recent":["i1"]}}'
     )
     assert redis_client.dbsize() == 7
+
+
+def test_a_write_is_refused_if_the_item_is_newer_than_what_it_is_based_on(
+    redis_url: str, redis_client: redis.Redis
+) -> None:
+    async def use(store: Store) -> None:
+        pairs = [(put(one), VECTORS[0]) for one in ("a", "b", "c", "a")]
+        outcomes = await store.write_items(pairs, "v", 6, [0, None, 9, 7])
+        assert [type(one) for one in outcomes] == [Written] * 4
+        before = redis_client.get("{fs}:item:a"), redis_client.xlen("{fs}:log")
+        refused = await store.write_items([(put("a"), VECTORS[1])], "v", 0, [9])
+        assert refused == [Newer(10)]
+        assert (redis_client.get("{fs}:item:a"), redis_client.xlen("{fs}:log")) == before
+        assert redis_client.get("{fs}:rev") == b"10"
+        [written] = await store.write_items([(put("a"), VECTORS[1])], "v", 0, [10])
+        assert isinstance(written, Written)
+        assert written.rev == 11
+
+    with_store(redis_url, use)
+
+
+@pytest.mark.parametrize(
+    ("preference", "as_of", "stored"),
+    [
+        (None, "5-0", "null"),
+        ({"clicks": 1.0}, "5-0", '"5-0"'),
+        ({"clicks": 1.0}, None, "{log_id}"),
+        ({}, 'monday","op":"x', "{log_id}"),
+    ],
+)
+def test_a_preference_keeps_the_log_id_that_it_is_of_or_is_given_this_one(
+    redis_url: str,
+    redis_client: redis.Redis,
+    preference: dict[str, float] | None,
+    as_of: str | None,
+    stored: str,
+) -> None:
+    item = ItemRecord("a", 0, "put", {}, preference, as_of)
+    written = with_store(redis_url, lambda store: store.write_item(item, VECTORS[0], "v", 0))
+    expected = stored.replace("{log_id}", f'"{written.log_id}"')
+    start = f'{{"op":"put","rev":1,"preference_as_of":{expected},"id":"a"'
+    assert (redis_client.get("{fs}:item:a") or b"").decode().startswith(start)
 
 
 def test_revs_rise_and_the_log_keeps_the_order(redis_url: str) -> None:
