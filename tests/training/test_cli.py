@@ -58,7 +58,7 @@ def test_validate_tells_sizes_rules_and_what_is_left_out(dirty: Path, capsys: Ou
     ("override", "told"),
     [
         ("training.epoch=3", "world.yaml: training.epoch: unknown key"),
-        ("tower.kind=mlpp", "tower.kind: Input should be 'additive', got 'mlpp'"),
+        ("tower.kind=mlpp", "tower: Input tag 'mlpp' found using 'kind' does not match any"),
         ("data.interactions=none.parquet", "none.parquet: no such file"),
         ("split.cold=none.parquet", "none.parquet: no such file"),
         ("user.content.gendr={kind: category}", "users.parquet: no column 'gendr'"),
