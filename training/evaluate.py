@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from export.contract.errors import ConfigError
 from export.contract.schema import Schema
 from training.baselines import (
     best_of,
@@ -29,7 +30,8 @@ from training.subject import Subject
 WINDOWS_DAYS = (1, 2, 4, 7)
 DAY_S = 86_400.0
 MODEL, HIDDEN = "model", "model, items as if cold"
-CHANCE = "random"
+CHANCE, POPULARITY, CONTENT = "random", "popularity", "content_neighbours"
+NAMES = {MODEL, HIDDEN, CHANCE, POPULARITY, CONTENT}
 
 
 def evaluate(
@@ -49,10 +51,7 @@ def evaluate(
         ConfigError: The runs differ in more than a seed, or were made to be tested on other rows.
     """
     rivals = rivals or {}
-    require_one_recipe(runs)
-    ground = Ground.of(runs[0].config, runs[0].towers.schema)
-    for other in [*runs[1:], *(one for group in rivals.values() for one in group)]:
-        require_same_rows(runs[0], other, ground.data, ground.split)
+    ground = _common_ground(runs, rivals)
     baselines, window = make_baselines(ground)
     first = Embedded.of(runs[0], ground.data_for(runs[0].config), ground.split)
     found = {MODEL: [_measure(first, ground)]}
@@ -67,11 +66,23 @@ def evaluate(
         "curve": _curve(found, first, ground),
         **_looks(first, ground),
         "training": [{"run": run.name, "epochs": run.epochs} for run in runs],
+        "present_when": {side: first.towers.schema.side(side).least for side in SIDES},
         "features": _features(first.towers.schema),
         "split": {"kind": runs[0].config.split.kind, "rows": ground.split.counts()},
         "popularity": window,
         "test_rows": len(ground.tests),
     }
+
+
+def _common_ground(runs: Sequence[Subject], rivals: Mapping[str, Sequence[Subject]]) -> Ground:
+    """Read what all are measured on, and refuse whoever cannot be."""
+    require_one_recipe(runs)
+    if taken := sorted(rivals.keys() & NAMES):
+        raise ConfigError(f"{taken[0]}: a scorer of the tables is called so; give the whole path")
+    ground = Ground.of(runs[0].config, runs[0].towers.schema)
+    for other in [*runs[1:], *(one for group in rivals.values() for one in group)]:
+        require_same_rows(runs[0], other, ground.data, ground.split)
+    return ground
 
 
 def make_baselines(ground: Ground) -> tuple[dict[str, Scores], str]:
@@ -104,9 +115,9 @@ def make_baselines(ground: Ground) -> tuple[dict[str, Scores], str]:
     popular = popularity((TRAIN, VALIDATION))[window]
     clicked = np.isin(split.part, (TRAIN, VALIDATION)) & (rows.label > 0)
     liked = UserItems.from_pairs(rows.user[clicked], rows.item[clicked], len(data.users))
-    baselines = {CHANCE: random_scores(size), "popularity": popular}
+    baselines = {CHANCE: random_scores(size), POPULARITY: popular}
     if ground.words is not None:
-        baselines["content_neighbours"] = content_neighbours(ground.words, liked, popular)
+        baselines[CONTENT] = content_neighbours(ground.words, liked, popular)
     return baselines, window
 
 
@@ -177,7 +188,6 @@ def _curve(
     found: dict[str, list[Measured]], first: Embedded, ground: Ground
 ) -> dict[str, dict[str, Any]]:
     """Return recall by number of rows an item has had, with the model's own content beside it."""
-    bare = ground.curve(dot_scores(first.users, first.items_as_cold()))
     labels = {one.name: one.label for one in FINE}
 
     def points(slices: Mapping[str, RankMetrics]) -> dict[str, Any]:
@@ -195,7 +205,10 @@ def _curve(
         scorer: mean_over_runs([points(one.slices) for one in runs])
         for scorer, runs in found.items()
     }
-    return {MODEL: curves.pop(MODEL), HIDDEN: points(bare), **curves}
+    if first.towers.schema.item.preference:
+        bare = ground.curve(dot_scores(first.users, first.items_as_cold()))
+        curves[HIDDEN] = points(bare)
+    return curves
 
 
 def _looks(run: Embedded, ground: Ground) -> dict[str, Any]:

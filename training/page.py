@@ -89,8 +89,8 @@ def _recall(found: dict[str, Any], called: dict[str, str]) -> str:
 
 def _few_shot(found: dict[str, Any], called: dict[str, str]) -> str:
     drawn = _drawn(
-        plots.recall_by_rows(found["curve"], called),
-        "recall@100 among everything, by the rows (shown or clicked) an item had before test. The "
+        plots.recall_by_rows(found["curve"], called, found["present_when"]["item"]),
+        "recall@100 among everything, by the rows (shown or clicked) an item had before test. A "
         "dashed line is the first run with the preference of every item hidden: where it is above "
         "the solid one, preference does not help yet.",
     )

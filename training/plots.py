@@ -10,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from training.slices import SLICES
+from training.slices import FINE, SLICES
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666")
 """Told apart by those who see colours differently: Okabe and Ito, 2008."""
@@ -77,24 +77,30 @@ def recall_by_slice(found: Mapping[str, Any], called: Mapping[str, str]) -> str:
     return out.getvalue()
 
 
-def recall_by_rows(curve: Mapping[str, Mapping[str, Any]], called: Mapping[str, str]) -> str:
-    """Draw recall@100 by the number of rows an item has had, and how many pairs that is."""
+def recall_by_rows(
+    curve: Mapping[str, Mapping[str, Any]], called: Mapping[str, str], least: int
+) -> str:
+    """Draw recall@100 by the number of rows an item has had, and how many pairs that is.
+
+    `least` is the number of rows from which on preference counts; it is marked unless 0.
+    """
     points = curve["model"]
     labels = list(points)
     with _figure("curve", (9, 3.8)) as (figure, out):
         axes = figure.subplots()
-        for number, (scorer, found) in enumerate(curve.items()):
+        places = list(called)
+        for scorer, found in curve.items():
             values = [found.get(label, {}).get("recall@100", np.nan) for label in labels]
-            dashed = "--" if scorer not in called else "-"
-            colour = COLOURS[0] if scorer not in called else _colour(max(0, number - 1))
-            axes.plot(
-                labels,
-                values,
-                dashed,
-                color=colour,
-                marker="o",
-                markersize=4,
-                label=called.get(scorer, scorer),
+            is_own = scorer not in called  # the model again, with its items as if cold
+            colour = COLOURS[0] if is_own else _colour(places.index(scorer))
+            style = "--" if is_own else "-"
+            name = called.get(scorer, scorer)
+            axes.plot(labels, values, style, color=colour, marker="o", markersize=4, label=name)
+        if least:
+            axes.axvline(place_of(least, labels), color="#444444", linestyle=":")
+            told = f" preference counts from {least} on"
+            axes.annotate(
+                told, (place_of(least, labels), 1), xycoords=("data", "axes fraction"), va="top"
             )
         ticks = [f"{label}\n{points[label]['pairs']:,}" for label in labels]
         axes.set_xticks(range(len(labels)), ticks)
@@ -147,6 +153,22 @@ def item_map(found: Mapping[str, Any]) -> str:
         axes.set_aspect("equal", "datalim")
         _legend_below(figure, 4)
     return out.getvalue()
+
+
+def place_of(rows: int, labels: Sequence[str]) -> float:
+    """Return where a number of rows begins on an axis of the curve's buckets: 0 is the first's."""
+    place = -0.5
+    for number, label in enumerate(labels):
+        bucket = next(one for one in FINE if one.label == label)
+        if rows < bucket.low:
+            break
+        within = 1.0
+        if bucket.high is None:
+            within = min(1.0, (rows - bucket.low) / bucket.low)
+        elif rows <= bucket.high:
+            within = (rows - bucket.low) / (bucket.high - bucket.low + 1)
+        place = number - 0.5 + within
+    return place
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from training.config import parse_config
 from training.data import read_data
 from training.evaluate import evaluate, make_baselines
 from training.ground import Ground
+from training.page import page
 from training.prepare import SIDES, log_of
 from training.rows import RowEncoder
 from training.run import run_training
@@ -222,6 +223,7 @@ def seeds(world: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Subject
         for seed in (1, 2):
             raw = world_config(world)
             raw["training"] |= {"seed": seed, "epochs": 1}
+            raw["item"]["present_when"] = "interactions >= 3"
             run_training(parse_config(raw, world / "train.yaml"), folder / f"seed-{seed}")
 
     folder = once(tmp_path_factory, "seeds", make)
@@ -243,6 +245,13 @@ def test_figures_of_several_seeds_are_their_mean_and_their_ends(
     assert min(alone) < max(alone)
     assert set(together["spread"]["slices"]) == {"model"}, "a rival of one seed has no spread"
     assert [one["run"] for one in together["training"]] == [one.name for one in seeds]
+
+
+def test_the_document_says_from_when_on_preference_counts(
+    together: dict[str, Any], found: dict[str, Any]
+) -> None:
+    assert together["present_when"] == {"user": 0, "item": 3}
+    assert found["present_when"] == {"user": 0, "item": 0}
 
 
 def test_a_rival_is_measured_as_it_is_alone(
@@ -308,3 +317,18 @@ def test_the_page_names_every_member_and_every_figure(together: dict[str, Any]) 
         assert f"`{name}`" in page, name
     for scorer in (*together["slices"],):
         assert f"`{scorer}`" in page or scorer == "longer"
+
+
+def test_a_rival_called_as_a_baseline_is_refused(subject: Subject) -> None:
+    with pytest.raises(ConfigError, match="popularity: a scorer of the tables is called so"):
+        evaluate([subject], {"popularity": [subject]})
+
+
+def test_items_without_preference_have_no_second_curve(world: Path, tmp_path: Path) -> None:
+    raw = world_config(world)
+    raw["item"].pop("preference")
+    raw["training"]["epochs"] = 1
+    run_training(parse_config(raw, world / "train.yaml"), tmp_path / "run")
+    found = evaluate([open_subject(tmp_path / "run", None)])
+    assert set(found["curve"]) == SCORERS
+    assert "</svg>" in page(found)

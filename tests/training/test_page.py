@@ -10,6 +10,7 @@ import pytest
 from export.contract.run import RunLayout
 from training.evaluate import evaluate
 from training.page import page
+from training.plots import place_of
 from training.subject import open_subject
 
 HOSTILE = "<script>alert(\"x\")</script> $x_1$ & '名'"
@@ -129,3 +130,18 @@ def test_what_is_not_known_is_left_out(found: dict[str, Any]) -> None:
     text = page(bare)
     assert "The runs hold no figures of their training." in text
     assert "cold_both (" not in text
+
+
+def test_present_when_is_marked_where_the_schema_has_it(found: dict[str, Any]) -> None:
+    assert "preference counts from" not in page(found)
+    marked = copy.deepcopy(found) | {"present_when": {"user": 0, "item": 7}}
+    assert "preference counts from 7 on" in page(marked)
+
+
+@pytest.mark.parametrize(
+    ("rows", "place"),
+    [(0, -0.5), (1, 0.5), (2, 1), (3, 1.5), (4, 1.5 + 1 / 3), (6, 2.5), (200, 2.5), (201, 2.5)],
+)
+def test_a_number_of_rows_has_its_place_on_the_axis(rows: int, place: float) -> None:
+    labels = ["0", "1-2", "3-5", ">200"]  # no item of 6 to 200 rows has a positive
+    assert place_of(rows, labels) == pytest.approx(place)
