@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 from export.contract.concepts import ConceptTable
 from export.contract.errors import ConfigError
 from export.contract.run import RunLayout
+from export.contract.schema import SideName
 from export.contract.tables import write_records
 from training.checkpoint import load_checkpoint, resolved, save_checkpoint
 from training.config import TrainConfig
@@ -32,6 +33,7 @@ from training.prepare import (
     validator,
     with_validation,
 )
+from training.presence import Step, enough, in_json, measure_presence
 from training.program import export_tower
 from training.rows import RowEncoder
 from training.split import TRAIN, VALIDATION
@@ -70,6 +72,8 @@ def run_training(
     _tell(prepared, told)
     with SummaryWriter(str(layout.log)) as scalars:
         model, progress = _select(layout, prepared, told, scalars, resume=resume)
+        presence = measure_presence(prepared, model)
+        _tell_presence(presence, told)
         if config.training.refit:
             told.note(
                 f"best epoch {progress.best_epoch}: {progress.best:.4f}; training again for as "
@@ -82,7 +86,7 @@ def run_training(
             log = log_of(prepared.data, prepared.split, (TRAIN, VALIDATION))
             prepared, losses = replace(prepared, log=log), []
     write_run(layout, prepared, model)
-    _write_metrics(layout, prepared, progress, losses, time.monotonic() - began)
+    _write_metrics(layout, prepared, progress, losses, presence, time.monotonic() - began)
     return layout
 
 
@@ -156,6 +160,13 @@ def _tell(prepared: Prepared, told: Reporter) -> None:
     told.note(f"statistics: {'; '.join(prepared.schema.rules.values())}")
 
 
+def _tell_presence(curves: Mapping[SideName, Sequence[Step]], told: Reporter) -> None:
+    for side, curve in curves.items():
+        least = enough(curve)
+        when = "no number of interactions" if least is None else f"{least} interactions on"
+        told.note(f"{side} preference helps from {when} (validation, see presence in metrics.json)")
+
+
 def write_run(layout: RunLayout, prepared: Prepared, model: TwoTower) -> None:
     """Write the finished run: schema, encoders, towers, and the records as training ended."""
     torch.save(model.state_dict(), layout.weights)
@@ -207,7 +218,12 @@ def _item_extras(data: Data, log: Log) -> dict[str, Any]:
 
 
 def _write_metrics(
-    layout: RunLayout, prepared: Prepared, progress: Progress, refit: list[float], seconds: float
+    layout: RunLayout,
+    prepared: Prepared,
+    progress: Progress,
+    refit: list[float],
+    presence: Mapping[SideName, Sequence[Step]],
+    seconds: float,
 ) -> None:
     found = {
         "selected_epoch": progress.best_epoch,
@@ -221,5 +237,6 @@ def _write_metrics(
         "dropped": prepared.data.dropped,
         "rules": prepared.schema.rules,
         "select_k": SELECT_K,
+        "presence": in_json(presence),
     }
     layout.metrics.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
