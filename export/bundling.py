@@ -19,7 +19,8 @@ from export.contract.bundle import LOG_ID, Lineage, Manifest, check_target
 from export.contract.concepts import read_concepts
 from export.contract.errors import BundleError
 from export.contract.run import RunLayout
-from export.contract.schema import SIDES, Schema, SideName, read_schema
+from export.contract.schema import Schema, read_schema
+from export.contract.side import SIDES, SideName
 from export.contract.similarity import ROOM
 from export.contract.tables import RecordTable, read_records, write_as_of
 from export.lift import lift

@@ -20,7 +20,8 @@ from export.contract.bundle import (
 )
 from export.contract.concepts import ConceptTable
 from export.contract.errors import BundleError
-from export.contract.schema import Record, Schema, SideName
+from export.contract.schema import Schema
+from export.contract.side import Record, SideName
 from export.contract.tables import RecordTable, write_records
 from export.embedder import Embedder, Vectors, open_bundle
 from export.golden import golden_queries

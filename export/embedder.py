@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from export.contract.bundle import UNIT_NORM, Bundle, BundleLayout, read_bundle
 from export.contract.errors import BundleError, SchemaError
-from export.contract.schema import Record, Schema, SideName
+from export.contract.schema import Schema
 from export.contract.session import open_session
+from export.contract.side import Record, SideName
 from export.golden import check_golden
 
 Vectors = NDArray[np.float32]

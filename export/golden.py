@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from export.contract.bundle import Bundle
 from export.contract.errors import BundleError, ContractError
 from export.contract.features import Raw
-from export.contract.schema import Record, Schema, SideName, explain
+from export.contract.schema import Schema, explain
+from export.contract.side import Record, SideName
 from export.contract.strict import Strict
 
 if TYPE_CHECKING:

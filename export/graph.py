@@ -5,7 +5,8 @@ from onnx import compose, helper
 
 from export.contract.encoder import ENCODED, value_info
 from export.contract.errors import BundleError
-from export.contract.schema import Schema, SideName
+from export.contract.schema import Schema
+from export.contract.side import SideName
 
 PREFIX = "tower."
 

@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from export.contract.schema import SideName
+from export.contract.side import SideName
 from export.contract.similarity import SHORTEST
 
 PREFIX = "lift."

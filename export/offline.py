@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from export.contract.bundle import Bundle
 from export.contract.errors import DataError
 from export.contract.features import Raw
-from export.contract.schema import SideName
+from export.contract.side import SideName
 from export.contract.similarity import count_clipped
 from export.contract.tables import RecordTable, read_records
 from export.embedder import Embedder, Vectors, open_bundle

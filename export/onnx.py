@@ -15,8 +15,9 @@ from torch.export import ExportedProgram, load
 from export.contract.encoder import ENCODED
 from export.contract.errors import BundleError
 from export.contract.run import RunLayout
-from export.contract.schema import Arrays, Record, Schema, Side, SideName
+from export.contract.schema import Schema
 from export.contract.session import open_session
+from export.contract.side import Arrays, Record, Side, SideName
 from export.contract.similarity import lifted_items, lifted_users
 from export.golden import invented
 from export.graph import join

@@ -10,7 +10,7 @@ import orjson
 from starlette.responses import Response
 
 from export.contract.errors import RecordError
-from export.contract.schema import Side, SideName
+from export.contract.side import Side, SideName
 from service.embed import Embedded
 from service.errors import MEDIA_TYPE, Internal, Overloaded, Problem, as_problem
 from service.generation import Generation

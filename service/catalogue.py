@@ -6,7 +6,7 @@ import numpy as np
 
 from export.contract.bundle import Bundle
 from export.contract.features import Mismatch, Raw
-from export.contract.schema import Record, Side
+from export.contract.side import Record, Side
 from service.ids import Ids
 
 

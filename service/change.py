@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from export.contract.errors import Fault, RecordError
-from export.contract.schema import Record, Side
+from export.contract.side import Record, Side
 from service.records import ItemRecord, merge_features, parse_patch, parse_posted, write_json
 
 

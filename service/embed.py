@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from export.contract.concepts import ConceptTable
 from export.contract.errors import Fault, RecordError, SchemaError
-from export.contract.schema import Record, SideName
+from export.contract.side import Record, SideName
 from export.contract.tables import id_fault
 from export.embedder import Embedder, Vectors
 from service.records import State, state_of

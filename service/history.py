@@ -6,7 +6,7 @@ from functools import partial
 from typing import Protocol
 
 from export.contract.features import Raw
-from export.contract.schema import Side
+from export.contract.side import Side
 from export.contract.statistics import Events, Lookup
 
 Words = Mapping[str, float] | Iterable[str]

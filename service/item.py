@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from export.contract.errors import RecordError
-from export.contract.schema import Record
+from export.contract.side import Record
 from export.embedder import Vectors
 from service.errors import Problem
 from service.records import State

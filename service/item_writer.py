@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from export.contract.errors import RecordError
-from export.contract.schema import Record
+from export.contract.side import Record
 from export.contract.similarity import count_clipped
 from export.embedder import Embedder, Vectors
 from service.change import Change

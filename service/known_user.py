@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from export.contract.concepts import ConceptTable
 from export.contract.features import Raw
-from export.contract.schema import Record, Side
+from export.contract.side import Record, Side
 from service.history import Catalogue, fold_history, replaced
 from service.observe import HISTORY_UNKNOWN
 from service.recall_request import RecallRequest

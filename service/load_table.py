@@ -16,7 +16,7 @@ from rich.progress import Progress
 
 from export.contract.errors import RecordError
 from export.contract.features import Raw
-from export.contract.schema import Side
+from export.contract.side import Side
 from export.contract.tables import read_as_of, read_ids, read_table, unique_ids
 from service.client import Client, ServiceFailed
 from service.http_date import http_date

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from export.contract.concepts import ConceptTable
-from export.contract.schema import Side
+from export.contract.side import Side
 from service.catalogue import Catalogue
 from service.popular import Scored
 from service.records import ItemRecord

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
 
 from export.contract.errors import Fault
-from export.contract.schema import SideName
+from export.contract.side import SideName
 from export.contract.strict import Strict
 from service.errors import InvalidRecord
 

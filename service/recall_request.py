@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from export.contract.errors import Fault, RecordError
 from export.contract.features import Mismatch, Raw
-from export.contract.schema import Record, Side
+from export.contract.side import Record, Side
 from service.errors import InvalidRecord
 from service.payloads import RecallBody, read_recall_body
 from service.query import checked_id

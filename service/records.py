@@ -8,7 +8,7 @@ import orjson
 
 from export.contract.errors import Fault, RecordError
 from export.contract.features import Mismatch, Raw
-from export.contract.schema import Record, Side
+from export.contract.side import Record, Side
 from export.contract.tables import id_fault
 
 Op = Literal["put", "delete"]

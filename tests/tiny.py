@@ -11,7 +11,8 @@ from onnx import TensorProto, helper, numpy_helper
 from export.catalogue import Parts, write_bundle
 from export.contract.bundle import Lineage
 from export.contract.encoder import build_encoder
-from export.contract.schema import Schema, Side, SideName
+from export.contract.schema import Schema
+from export.contract.side import Side, SideName
 from export.contract.similarity import Similarity, extra_dims
 from export.contract.tables import RecordTable
 from export.graph import join

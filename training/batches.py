@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from export.contract.schema import Arrays
+from export.contract.side import Arrays
 from training.candidates import Candidates
 from training.config import TrainConfig
 from training.dropout import Flags, States, draw_states, hide, hide_columns

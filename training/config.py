@@ -8,8 +8,8 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator, model_
 
 from export.contract.errors import ConfigError
 from export.contract.features import Category, Tags
-from export.contract.schema import Side, SideName
 from export.contract.sharing import check_tables, table_users
+from export.contract.side import Side, SideName
 from export.contract.similarity import Similarity
 from export.contract.strict import Strict
 from training.document import parse_yaml

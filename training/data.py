@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from export.contract.errors import DataError
 from export.contract.features import FeatureKind
-from export.contract.schema import Side, SideName
+from export.contract.side import Side, SideName
 from export.contract.tables import RecordTable, read_ids, read_records, read_table
 from training.columns import Carried, Column, Columns, distinct, first_of_repeats
 from training.config import DataConfig

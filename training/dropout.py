@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.contract.features import MISSING_ROW, PADDING_ROW
-from export.contract.schema import Arrays, Side
+from export.contract.side import Arrays, Side
 
 Flags = NDArray[np.bool_]
 

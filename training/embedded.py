@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from export.contract.schema import Record
+from export.contract.side import Record
 from training.data import Data
 from training.metrics import Scores, dot_scores
 from training.parts import TRAIN, VALIDATION, Split

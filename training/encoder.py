@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from export.contract.encoder import ENCODED, build_encoder
 from export.contract.features import MISSING_ROW, PADDING_ROW, Feature
-from export.contract.schema import Arrays, Record, Schema, Side, SideName
+from export.contract.schema import Schema
 from export.contract.session import open_session
+from export.contract.side import Arrays, Record, Side, SideName
 from training.ragged import Ragged
 
 CHUNK = 8192

@@ -11,8 +11,9 @@ import numpy as np
 from export.contract.errors import ConfigError, DataError
 from export.contract.features import Feature, Mismatch, Raw
 from export.contract.features.vocabulary import MIN_COUNT, Worded
-from export.contract.schema import Schema, Side, SideName
+from export.contract.schema import Schema
 from export.contract.sharing import shared_tables
+from export.contract.side import Side, SideName
 from export.contract.similarity import extra_dims
 from export.contract.statistics import Identity, Last, matches
 from export.contract.statistics.base import Scalar

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from export.contract.features import FIRST_WORD_ROW, PADDING_ROW
-from export.contract.schema import SIDES, Group, Schema, Side, SideName
+from export.contract.schema import Schema
 from export.contract.sharing import table_of, table_users
+from export.contract.side import SIDES, Group, Side, SideName
 from training.config import TrainConfig
 
 GROUPS: tuple[Group, ...] = ("content", "context", "preference")

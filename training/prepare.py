@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from export.contract.errors import ConfigError
-from export.contract.schema import Schema, SideName
+from export.contract.schema import Schema
+from export.contract.side import SideName
 from training.batches import Batches, tensors
 from training.candidates import Candidates
 from training.config import TrainConfig

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.contract.schema import Side, SideName
+from export.contract.side import Side, SideName
 from training.metrics import UserItems, dot_scores, rank_metrics
 from training.model import TwoTower
 from training.prepare import SELECT_K, SIDES, Prepared, make_encoders, vectors

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.contract.features import MISSING_ROW, PADDING_ROW, Raw, SequenceFeature
-from export.contract.schema import Arrays, Record, Schema, Side, SideName
+from export.contract.schema import Schema
+from export.contract.side import Arrays, Record, Side, SideName
 from export.contract.statistics import Identity, Total
 from training.data import Data
 from training.encoder import CHUNK, Encoder

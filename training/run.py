@@ -16,7 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 from export.contract.concepts import ConceptTable
 from export.contract.errors import ConfigError
 from export.contract.run import RunLayout
-from export.contract.schema import SideName
+from export.contract.side import SideName
 from export.contract.tables import write_records
 from training.checkpoint import load_checkpoint, resolved, save_checkpoint
 from training.config import TrainConfig

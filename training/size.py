@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from export.contract.errors import ConfigError
-from export.contract.schema import SIDES, Schema, SideName
+from export.contract.schema import Schema
 from export.contract.sharing import table_users
+from export.contract.side import SIDES, SideName
 from training.config import TrainConfig
 
 ONNX_LIMIT = 2**31 - 1  # of one protobuf message

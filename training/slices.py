@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from export.contract.schema import SideName
+from export.contract.side import SideName
 from training.data import Data
 from training.metrics import (
     Indices,

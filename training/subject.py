@@ -14,8 +14,9 @@ from torch.export import load
 from export.contract.bundle import BundleLayout, read_manifest
 from export.contract.errors import BundleError, ConfigError
 from export.contract.run import RunLayout
-from export.contract.schema import Record, Schema, SideName, read_schema
+from export.contract.schema import Schema, read_schema
 from export.contract.session import open_session
+from export.contract.side import Record, SideName
 from training.batches import tensors
 from training.config import TrainConfig, parse_config
 from training.document import parse_yaml

@@ -7,8 +7,9 @@ import torch
 from numpy.typing import NDArray
 
 from export.contract.errors import ConfigError
-from export.contract.schema import SIDES, Schema
+from export.contract.schema import Schema
 from export.contract.sharing import table_of
+from export.contract.side import SIDES
 from training.config import TrainConfig
 from training.model import TwoTower
 

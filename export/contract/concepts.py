@@ -10,7 +10,8 @@ import pyarrow.parquet
 
 from export.contract.errors import DataError
 from export.contract.features import Raw
-from export.contract.schema import SIDES, Record, Schema, SideName
+from export.contract.schema import Schema
+from export.contract.side import SIDES, Record, SideName
 from export.contract.tables import read_table
 
 COLUMNS = pa.schema(

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from export.contract.features import KINDS, Input
-from export.contract.schema import Schema, SideName
+from export.contract.schema import Schema
+from export.contract.side import SideName
 
 OPSET, ML_OPSET, IR_VERSION = 20, 4, 10
 ENCODED = "encoded."

@@ -1,22 +1,19 @@
 """Which features look their rows up in which table; equal names share one, on both sides."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from export.contract.features import FeatureKind
+from export.contract.side import Side, SideName
 
-if TYPE_CHECKING:
-    from export.contract.schema import Side, SideName
-
-    Users = dict[str, list[tuple[SideName, str]]]  # tables, and who uses each: (side, feature)
+Users = dict[str, list[tuple[SideName, str]]]  # tables, and who uses each: (side, feature)
 
 
-def table_of(side: "SideName", name: str, feature: FeatureKind) -> str:
+def table_of(side: SideName, name: str, feature: FeatureKind) -> str:
     """Return the table of a feature: the one it names, else one of its own."""
     return getattr(feature, "table", None) or f"{side}.{name}"
 
 
-def table_users(sides: Iterable["tuple[SideName, Side]"]) -> "Users":
+def table_users(sides: Iterable[tuple[SideName, Side]]) -> Users:
     """Return every table and the (side, feature) pairs whose rows it holds."""
     users: Users = {}
     for side_name, side in sides:
@@ -26,7 +23,7 @@ def table_users(sides: Iterable["tuple[SideName, Side]"]) -> "Users":
     return users
 
 
-def shared_tables(sides: Iterable["tuple[SideName, Side]"]) -> "Users":
+def shared_tables(sides: Iterable[tuple[SideName, Side]]) -> Users:
     """Return every table with a list of words and the (side, feature) pairs that use it."""
     known = dict(sides)
     return {
@@ -36,7 +33,7 @@ def shared_tables(sides: Iterable["tuple[SideName, Side]"]) -> "Users":
     }
 
 
-def check_tables(sides: Iterable["tuple[SideName, Side]"]) -> None:
+def check_tables(sides: Iterable[tuple[SideName, Side]]) -> None:
     """Check that the features of each table agree on which row a word has.
 
     Raises:

@@ -14,7 +14,7 @@ import pyarrow.parquet
 
 from export.contract.errors import DataError, Fault
 from export.contract.features import Feature, Mismatch, Raw
-from export.contract.schema import Record, Side
+from export.contract.side import Record, Side
 
 ID_MAX_BYTES = 256
 AS_OF = b"firstsight.as_of"

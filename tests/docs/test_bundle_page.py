@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from export.contract.bundle import BundleLayout, IndexReport, Lineage, Manifest
-from export.contract.schema import TAKEN_NAMES
+from export.contract.side import TAKEN_NAMES
 from export.embedder import open_bundle
 from tests.tiny import tiny_bundle
 

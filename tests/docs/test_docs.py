@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from export.contract.features import FeatureKind
-from export.contract.schema import Side
+from export.contract.side import Side
 from export.contract.statistics import Aggregate
 from training.config import TrainConfig
 

@@ -13,7 +13,7 @@ from export.catalogue import Parts, write_bundle
 from export.contract.bundle import Lineage, read_bundle
 from export.contract.encoder import build_encoder
 from export.contract.errors import BundleError
-from export.contract.schema import SIDES
+from export.contract.side import SIDES
 from export.contract.tables import RecordTable
 from export.embedder import open_bundle
 from export.graph import join

@@ -13,8 +13,9 @@ from onnx import numpy_helper
 from export.contract.bundle import BundleLayout
 from export.contract.encoder import build_encoder
 from export.contract.errors import BundleError, SchemaError
-from export.contract.schema import SIDES, Schema, SideName
+from export.contract.schema import Schema
 from export.contract.session import open_session
+from export.contract.side import SIDES, SideName
 from export.embedder import CHUNK, Embedder, open_bundle
 from export.golden import invented
 from export.graph import join

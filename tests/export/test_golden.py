@@ -8,7 +8,7 @@ import pytest
 
 from export.contract.errors import BundleError
 from export.contract.run import RunLayout
-from export.contract.schema import SIDES, SideName
+from export.contract.side import SIDES, SideName
 from export.contract.tables import read_records
 from export.embedder import open_bundle
 from export.golden import Golden, invented

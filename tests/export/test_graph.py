@@ -7,8 +7,9 @@ from onnx import TensorProto, helper
 
 from export.contract.encoder import build_encoder
 from export.contract.errors import BundleError
-from export.contract.schema import SIDES, Schema, Side, SideName
+from export.contract.schema import Schema
 from export.contract.session import open_session
+from export.contract.side import SIDES, Side, SideName
 from export.graph import join
 from tests.tiny import tiny_schema, tiny_tower
 

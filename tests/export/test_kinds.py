@@ -13,7 +13,8 @@ from examples.synthetic.generate import generate
 from export.contract.bundle import BundleLayout
 from export.contract.features import KINDS
 from export.contract.run import RunLayout
-from export.contract.schema import SIDES, Record, Schema, SideName, read_schema
+from export.contract.schema import Schema, read_schema
+from export.contract.side import SIDES, Record, SideName
 from export.contract.tables import read_records
 from export.embedder import Embedder
 from export.golden import invented

@@ -16,8 +16,9 @@ from export.bundling import export_run
 from export.contract.bundle import BundleLayout
 from export.contract.errors import BundleError
 from export.contract.run import RunLayout
-from export.contract.schema import SIDES, SideName, read_schema
+from export.contract.schema import read_schema
 from export.contract.session import open_session
+from export.contract.side import SIDES, SideName
 from export.contract.similarity import ROOM, lifted_items, lifted_users
 from export.contract.tables import read_records
 from export.embedder import open_bundle

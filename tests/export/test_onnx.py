@@ -13,7 +13,8 @@ from export.contract.bundle import BundleLayout
 from export.contract.errors import BundleError
 from export.contract.features import FIRST_WORD_ROW
 from export.contract.run import RunLayout
-from export.contract.schema import SIDES, Schema, SideName, read_schema
+from export.contract.schema import Schema, read_schema
+from export.contract.side import SIDES, SideName
 from export.embedder import Embedder
 from export.golden import invented
 from export.onnx import TOLERANCE, prove_parity

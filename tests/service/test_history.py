@@ -1,6 +1,6 @@
 from collections.abc import Mapping
 
-from export.contract.schema import Side
+from export.contract.side import Side
 from service.history import fold_history, replaced
 
 SIDE = Side.model_validate(

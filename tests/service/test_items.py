@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from export.contract.errors import RecordError, SchemaError
-from export.contract.schema import Record, SideName
+from export.contract.side import Record, SideName
 from export.embedder import Embedder, Vectors
 from service.errors import Overloaded, UnknownItem
 from service.generation import Generation

@@ -5,7 +5,7 @@ import pytest
 
 from export.contract.errors import RecordError
 from export.contract.features import KINDS
-from export.contract.schema import Record, Side
+from export.contract.side import Record, Side
 from service.errors import InvalidRecord
 from service.known_user import UserReader
 from service.payloads import RecallBody

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from export.contract.concepts import ConceptTable
-from export.contract.schema import Side
+from export.contract.side import Side
 from service.known_user import UserReader
 from service.recall_request import RecallRequest
 from service.records import UserRecord

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from export.contract.concepts import ConceptTable
-from export.contract.schema import Record, Side
+from export.contract.side import Record, Side
 from export.embedder import Vectors
 from export.index.exact import ExactConfig
 from service.catalogue import Catalogue

@@ -12,7 +12,7 @@ import redis
 
 import service.refresh as module
 from export.contract.errors import SchemaError
-from export.contract.schema import Record, SideName
+from export.contract.side import Record, SideName
 from export.embedder import Embedder, Vectors
 from service.generation import Generation
 from service.items import Items, Posted

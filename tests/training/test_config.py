@@ -6,7 +6,7 @@ import yaml
 from pydantic import ValidationError
 
 from export.contract.errors import ConfigError
-from export.contract.schema import TAKEN_NAMES
+from export.contract.side import TAKEN_NAMES
 from training.checkpoint import resolved
 from training.config import TrainConfig, parse_config, read_config
 from training.document import parse_yaml

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from export.contract.errors import DataError
-from export.contract.schema import Side
+from export.contract.side import Side
 from tests.training.tables import write, write_csv
 from training.config import DataConfig
 from training.data import Data, read_data

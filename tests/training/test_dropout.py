@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from export.contract.features import MISSING_ROW, PADDING_ROW
-from export.contract.schema import Arrays, Side
+from export.contract.side import Arrays, Side
 from training.dropout import draw_states, hide_columns
 
 shares = st.floats(0, 1)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from export.contract.features import MISSING_ROW, Raw
-from export.contract.schema import SideName
+from export.contract.side import SideName
 from tests.training.conftest import world_config
 from training import encoder as encoding
 from training.config import parse_config

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from export.contract.features import FIRST_WORD_ROW, MISSING_ROW, PADDING_ROW
-from export.contract.schema import SideName
+from export.contract.side import SideName
 from tests.training.conftest import world_config
 from training.batches import tensors
 from training.config import parse_config

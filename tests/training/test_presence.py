@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from export.contract.run import RunLayout
-from export.contract.schema import SideName
+from export.contract.side import SideName
 from tests.training.conftest import world_config
 from tests.training.tables import make_data
 from training.config import parse_config

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.export import load
 
-from export.contract.schema import SideName
+from export.contract.side import SideName
 from tests.training.conftest import world_config
 from training.batches import tensors
 from training.config import TrainConfig, parse_config

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from export.contract.features import MISSING_ROW, PADDING_ROW, Raw
-from export.contract.schema import Arrays, Side, SideName
+from export.contract.side import Arrays, Side, SideName
 from export.contract.statistics import Events, Lookup, Statistic, Total
 from tests.training.conftest import world_config
 from training.config import parse_config

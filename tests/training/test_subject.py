@@ -7,7 +7,7 @@ import pytest
 
 from export.contract.errors import BundleError, ConfigError
 from export.contract.run import RunLayout
-from export.contract.schema import SideName
+from export.contract.side import SideName
 from export.contract.tables import read_records
 from training.split import GivenSplit
 from training.subject import embed_all, open_subject

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.contract.features import Raw
-from export.contract.schema import SideName
+from export.contract.side import SideName
 from export.contract.statistics import Statistic, Total
 from training.data import Data
 from training.statistics.concepts import Concepts

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from export.contract.encoder import ENCODED, build_encoder
-from export.contract.schema import Arrays, Record, Schema, Side, SideName
+from export.contract.schema import Schema
 from export.contract.session import open_session
+from export.contract.side import Arrays, Record, Side, SideName
 
 OTHER = Side.model_validate({"content": {"other": {"kind": "number", "standardise": False}}})
 WORDS = ("red", "green", "blue", "blue sky", "日本語", "é")

@@ -8,7 +8,8 @@ import pytest
 
 from export.contract.concepts import ConceptTable, read_concepts
 from export.contract.errors import DataError
-from export.contract.schema import Schema, Side
+from export.contract.schema import Schema
+from export.contract.side import Side
 from tests.tiny import tiny_schema
 
 RATE = {"kind": "number", "aggregate": "rate", "by": "maker", "mean": 0.3, "scale": 0.1}

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from export.contract.errors import RecordError
 from export.contract.features import FIRST_WORD_ROW, MISSING_ROW, UNKNOWN_ROW
-from export.contract.schema import SIDES, Schema, Side, SideName
+from export.contract.schema import Schema
+from export.contract.side import SIDES, Side, SideName
 from tests.export.contract.encoded import OTHER, encode
 
 PARTS = {"a": {"kind": "category"}, "b": {"kind": "category"}}

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from export.contract.encoder import IR_VERSION, OPSET, build_encoder
-from export.contract.schema import Side
 from export.contract.session import open_session
+from export.contract.side import Side
 from tests.export.contract.encoded import encode, parsed, schema_of
 
 WORD = st.text(min_size=1, max_size=8).filter(lambda word: "\x1f" not in word)

@@ -24,8 +24,9 @@ from export.contract.features import (
     Tags,
     Vector,
 )
-from export.contract.schema import SIDES, Schema, SideName
+from export.contract.schema import Schema
 from export.contract.sharing import shared_tables, table_of
+from export.contract.side import SIDES, SideName
 from tests.export.contract.encoded import WORDS, encode, parsed, schema_of
 
 FEATURE: TypeAdapter[Feature] = TypeAdapter(Feature)

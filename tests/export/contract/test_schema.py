@@ -9,8 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from export.contract.errors import RecordError, SchemaError
-from export.contract.schema import TAKEN_NAMES, Schema, Side, hash_of, read_schema
+from export.contract.schema import Schema, hash_of, read_schema
 from export.contract.sharing import table_of
+from export.contract.side import TAKEN_NAMES, Side
 from tests.export.contract.encoded import OTHER, schema_of
 from tests.tiny import tiny_schema
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from export.contract.errors import DataError
-from export.contract.schema import Side
+from export.contract.side import Side
 from export.contract.tables import (
     id_fault,
     read_as_of,
