@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from export.contract.features import Feature, Mismatch
-from export.contract.features.text import words_of
+from export.contract.features.text import RUNS, words_of
 from training.start.column import Column
 
 FEW = 30  # so many different whole numbers are words, such as hours or grades
@@ -159,7 +159,7 @@ def _split_helps(column: Column, lists: list[list[str]], parts: Counter[str]) ->
 
 
 def _text(column: Column) -> Choice | None:
-    if not column.is_text:
+    if not column.is_text or not _is_prose(column):
         return None
     lengths = np.array([len(words_of(cell)) for cell in column.cells])
     is_long = lengths.mean() >= 3 and len(column.counts) > len(column.cells) / 2
@@ -172,6 +172,12 @@ def _text(column: Column) -> Choice | None:
     if column.single_share > SINGLE_SHARE:
         why += "; almost all differ, so their words are read"
     return Choice(why, {"kind": "text"} | longer)
+
+
+def _is_prose(column: Column) -> bool:
+    """Say whether most cells have spaces or a script without them; `S-000190` has neither."""
+    prose = sum(bool(re.search(r"\s", cell) or RUNS.search(cell)) for cell in column.cells)
+    return prose >= len(column.cells) / 2
 
 
 def _category(column: Column) -> Choice | None:
