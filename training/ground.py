@@ -140,9 +140,9 @@ class Ground:
 
 
 def content_columns(data: Data, schema: Schema) -> dict[str, list[list[str]]]:
-    """Return the words of the item content that has words, [items] each."""
+    """Return the words of the item content that has words, each once: [items] each."""
     return {
-        name: [list(feature.words(record.get(name))) for record in data.items.records]
+        name: [list(dict.fromkeys(feature.words(one.get(name)))) for one in data.items.records]
         for name, feature in schema.item.content.items()
         if isinstance(feature, Category | Tags | Text)
     }
