@@ -26,6 +26,8 @@ class Verb:
 
 
 VERBS = (
+    Verb("init", "training.cli:init", "training", "Write a first config for three tables."),
+    Verb("doctor", "training.cli:doctor", "training", "Say what is unsound in a config's data."),
     Verb("validate", "training.cli:validate", "training", "Say what is wrong with a config."),
     Verb("train", "training.cli:train", "training", "Train a run from a config."),
     Verb("evaluate", "training.cli:evaluate", "training", "Measure a run or a bundle."),

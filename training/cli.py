@@ -1,4 +1,4 @@
-"""The commands of this room: `firstsight validate`, `train` and `evaluate`."""
+"""The commands of this room: `firstsight init`, `doctor`, `validate`, `train`, `evaluate`."""
 
 import json
 from pathlib import Path
@@ -10,10 +10,13 @@ from rich.console import Console
 from export.contract.errors import ConfigError
 from training.comparison import grouped
 from training.config import read_config
+from training.doctor import Patient, examine
+from training.doctor.report import document, is_serious, lines
 from training.evaluate import evaluate as measure
 from training.prepare import make_batches, make_encoders, prepare, validator
 from training.report import reporting, tables
 from training.run import Reporter, new_model, run_training
+from training.start import start
 from training.subject import open_subject
 
 Config = Annotated[Path, typer.Argument(help="The YAML of a run.")]
@@ -21,6 +24,36 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", help="path=value, may be repeated.", metavar="PATH=VALUE"),
 ]
+
+
+def init(
+    data: Annotated[Path, typer.Argument(help="The folder of interactions, users and items.")],
+    out: Annotated[Path, typer.Option(help="The YAML to write.")] = Path("train.yaml"),
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the YAML if it is there.")
+    ] = False,
+) -> None:
+    """Write a first config for the tables of a data folder."""
+    start(data, out, force=force)
+    typer.echo(f"wrote {out}; next: firstsight doctor {out}")
+
+
+def doctor(
+    config: Config,
+    overrides: Overrides = None,
+    as_json: Annotated[
+        Path | None, typer.Option("--json", help="Write the findings to this file.")
+    ] = None,
+) -> None:
+    """Say what is unsound in a config and its data; exit code 1 if something is serious."""
+    _writable("--json", as_json)
+    found = examine(Patient.of(read_config(config, overrides)))
+    typer.echo("\n".join(lines(found)))
+    if as_json is not None:
+        text = json.dumps(document(config, found), indent=1, allow_nan=False)
+        as_json.write_text(text + "\n", encoding="utf-8")
+    if is_serious(found):
+        raise typer.Exit(1)
 
 
 def validate(config: Config, overrides: Overrides = None) -> None:
@@ -74,9 +107,8 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure runs or bundles on their test rows, beside others and untrained baselines."""
-    for option, path in (("--json", as_json), ("--html", as_html)):
-        if path is not None and not path.parent.is_dir():
-            raise ConfigError(f"{option} {path}: no such folder")
+    _writable("--json", as_json)
+    _writable("--html", as_html)
     subjects = [open_subject(one, data) for one in runs]
     found = measure(subjects, grouped([open_subject(one, data) for one in baseline or []]))
     console = Console(width=120)
@@ -90,3 +122,8 @@ def evaluate(
         from training.page import page  # matplotlib loads slowly, and only a report needs it
 
         as_html.write_text(page(found), encoding="utf-8")
+
+
+def _writable(option: str, path: Path | None) -> None:
+    if path is not None and not path.parent.is_dir():
+        raise ConfigError(f"{option} {path}: no such folder")

@@ -88,7 +88,7 @@ def _common_ground(runs: Sequence[Subject], rivals: Mapping[str, Sequence[Subjec
 def make_baselines(ground: Ground) -> tuple[dict[str, Scores], str]:
     """Return the untrained scorers, and which popularity was best on validation.
 
-    Content neighbours are among them where items have tags or categories.
+    Content neighbours are among them where items have tags, categories or texts.
     """
     data, split = ground.data, ground.split
     size, rows = len(data.items), data.interactions

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.contract.errors import DataError
-from export.contract.features import Category, Raw, Tags
+from export.contract.features import Category, Tags, Text
 from export.contract.schema import Schema
 from training.auc import auc, gauc
 from training.baselines import ItemWords
@@ -41,7 +41,7 @@ class Ground:
     config: TrainConfig
     data: Data
     split: Split
-    columns: dict[str, list[Raw]]
+    columns: dict[str, list[list[str]]]
 
     @classmethod
     def of(cls, config: TrainConfig, schema: Schema) -> "Ground":
@@ -139,10 +139,10 @@ class Ground:
         return found
 
 
-def content_columns(data: Data, schema: Schema) -> dict[str, list[Raw]]:
-    """Return the item content that has words, [items] each."""
+def content_columns(data: Data, schema: Schema) -> dict[str, list[list[str]]]:
+    """Return the words of the item content that has words, each once: [items] each."""
     return {
-        name: [record.get(name) for record in data.items.records]
+        name: [list(dict.fromkeys(feature.words(one.get(name)))) for one in data.items.records]
         for name, feature in schema.item.content.items()
-        if isinstance(feature, Category | Tags)
+        if isinstance(feature, Category | Tags | Text)
     }

@@ -54,7 +54,7 @@ def test_easyrec_is_its_literal_preset_on_our_features(ours: TrainConfig) -> Non
     literal = {"gamma": 1, "t": 1, "margin": 0, "mask_accidental_hits": False}
     assert loss.kind == "sv_softmax"
     assert literal.items() <= loss.model_dump().items()
-    assert negatives.model_dump() == {"kind": "roll", "n": 4}
+    assert negatives.model_dump() == {"kind": "roll", "n": 4, "exposures": False}
     assert found.dropout.model_dump() == {"user": 0, "item": 0.5, "column": 0}
     tower = found.towers[0].model_dump()
     assert {"kind": "dropoutnet", "absent": "zeros", "rescale": True}.items() <= tower.items()

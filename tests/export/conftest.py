@@ -61,16 +61,21 @@ def spoilt(tiny: Path, tmp_path: Path) -> Path:
     return copied(tiny, tmp_path)
 
 
-def train(root: Path) -> None:
-    """Train a small run, `root/run`."""
-    from training.config import parse_config  # torch, which few tests of this room need
-    from training.run import run_training
-
+def write_world(root: Path) -> None:
+    """Write the data that CONFIG reads, `root/data`."""
     generate(root / "data", users=80, items=60, exposures=12)
     ids = pq.read_table(root / "data" / "items.parquet").column("item_id")[10:]
     looks = np.random.default_rng(3).standard_normal((len(ids), 4)).astype(np.float32)
     looks_of = pa.table({"item_id": ids, "vector": list(looks)})
     pq.write_table(looks_of, root / "data" / "looks.parquet")
+
+
+def train(root: Path) -> None:
+    """Train a small run, `root/run`."""
+    from training.config import parse_config  # torch, which few tests of this room need
+    from training.run import run_training
+
+    write_world(root)
     run_training(parse_config(CONFIG, root / "train.yaml"), root / "run")
 
 

@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from examples.synthetic.generate import generate
 from export.bundling import export_run
 from export.contract.bundle import BundleLayout
 from export.contract.errors import BundleError
@@ -26,7 +25,7 @@ from export.golden import invented
 from export.lift import PREFIX, lift
 from export.offline import embed_file, recall_file
 from export.onnx import TOLERANCE, convert, prove_parity
-from tests.export.conftest import CONFIG
+from tests.export.conftest import CONFIG, write_world
 from tests.export.forged import copied, edit_json
 from tests.once import once
 
@@ -48,7 +47,7 @@ def train_and_export(root: Path, tower: str, similarity: str) -> None:
     from training.config import parse_config  # torch, which few tests of this room need
     from training.run import run_training
 
-    generate(root / "data", users=80, items=60, exposures=12)
+    write_world(root)
     raw = CONFIG | {"tower": TOWERS[tower], "similarity": similarity}
     raw["training"] = {"epochs": 1, "batch": 128, "refit": False, "learning_rate": 0.02}
     run_training(parse_config(raw, root / "train.yaml"), root / "run")
@@ -166,7 +165,7 @@ def test_a_bundle_is_evaluated_as_its_run_is(inner: Path) -> None:
     from training.subject import open_subject
 
     run, bundle = (
-        evaluate(open_subject(inner / name, inner / "data")) for name in ("run", "made-1")
+        evaluate([open_subject(inner / name, inner / "data")]) for name in ("run", "made-1")
     )
     for name, found in run["slices"]["model"].items():
         assert bundle["slices"]["model"][name] == pytest.approx(found, abs=1e-3)

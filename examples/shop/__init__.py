@@ -1,0 +1,1 @@
+"""A made shop as three CSV files, for the tutorial."""
