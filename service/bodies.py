@@ -1,6 +1,7 @@
 """Reads request bodies: JSON, whole, in time, and nothing else."""
 
 import asyncio
+import json
 from typing import Any
 
 import orjson
@@ -11,9 +12,11 @@ from service.settings import Limits
 
 
 async def read_json(request: Request, limits: Limits) -> Any:
-    """Return the body's value; NaN, Infinity and invalid UTF-8 are no JSON.
+    """Return the body's value; invalid UTF-8 is no JSON.
 
-    Of a key that stands twice in an object the last value counts.
+    NaN, Infinity and numbers beyond a double are none either, but are read as floats that no
+    feature takes: so the problem names the feature, and in a batch loses no other record. Of a key
+    that stands twice in an object the last value counts.
 
     Raises:
         Malformed: No body, or not JSON.
@@ -37,7 +40,22 @@ async def read_json(request: Request, limits: Limits) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        return _with_special_numbers(body, error)
+
+
+def _with_special_numbers(body: bytes, error: ValueError) -> Any:
+    """Read what would be JSON but for numbers that are none.
+
+    Raises:
+        Malformed: It is not, for `error`.
+
+    """
+    try:
+        value = json.loads(body.decode())
+        orjson.dumps(value)  # refuses what orjson reads nowhere else: halves of surrogate pairs
+    except (ValueError, TypeError, RecursionError):
         raise Malformed(f"the body is not JSON: {error}") from None
+    return value
 
 
 async def read_object(request: Request, limits: Limits) -> dict[str, Any]:

@@ -254,6 +254,7 @@ def tell_example(
         if item in found[user] and user in log.liked
     ]
     if not ranked:
+        say("No new video is recalled for a warm viewer who watched it later.")
         return
     _, item, user = min(ranked)
     video = records[item]

@@ -32,9 +32,15 @@ BAD: list[tuple[str, str, dict[str, Any], str, str | None]] = [
     ("POST", "/items", {"json": {"id": "a", "topics": ["a\x1fb"]}}, "invalid-record", "topics"),
     ("POST", "/items", {"json": {"id": "a", "topics": [""]}}, "invalid-record", "topics"),
     ("POST", "/items", {"json": {"id": "a", "length": 1e39}}, "invalid-record", "length"),
-    ("POST", "/items", {"content": b'{"id": "a", "length": NaN}'}, "malformed", None),
-    ("POST", "/items", {"content": b'{"id": "a", "length": Infinity}'}, "malformed", None),
-    ("POST", "/items", {"content": b'{"id": "a", "length": 1e999}'}, "malformed", None),
+    ("POST", "/items", {"content": b'{"id": "a", "length": NaN}'}, "invalid-record", "length"),
+    ("POST", "/items", {"content": b'{"id": "a", "length": Infinity}'}, "invalid-record", "length"),
+    ("POST", "/items", {"content": b'{"id": "a", "length": 1e999}'}, "invalid-record", "length"),
+    ("POST", "/items", {"content": b'{"id": "a", "topics": NaN}'}, "invalid-record", "topics"),
+    ("POST", "/items", {"content": b'{"id": NaN}'}, "invalid-record", "id"),
+    ("POST", "/items", {"content": b'{"id": "\\ud800", "length": NaN}'}, "malformed", None),
+    ("POST", "/recall", {"content": b'{"k": NaN}'}, "invalid-record", "k"),
+    ("POST", "/recall", {"content": b'{"user": {"age": NaN}}'}, "invalid-record", "age"),
+    ("PUT", "/users/u", {"content": b'{"taste": {"art": Infinity}}'}, "invalid-record", "taste"),
     ("POST", "/items", {"json": {"topics": ["art"]}}, "invalid-record", "id"),
     ("POST", "/items", {"json": {"id": 7}}, "invalid-record", "id"),
     ("POST", "/items", {"json": {"id": "x" * 300}}, "invalid-record", "id"),
@@ -170,3 +176,14 @@ def test_bad_input_stores_nothing(service: Service) -> None:
     assert service.generation is not None
     assert service.generation.highest_rev == 0
     assert service.get("/users/u").status_code == 404
+
+
+def test_a_number_that_is_none_loses_no_other_item_of_its_batch(
+    redis_url: str, bundle_folder: Path
+) -> None:
+    body = b'{"items": [{"id": "good", "length": 1}, {"id": "bad", "length": NaN}]}'
+    with Service(patient(redis_url), Generation.load(bundle_folder)) as own:
+        answer = own.ask("POST", "/items", content=body)
+        assert [one["status"] for one in answer.json()["results"]] == [201, 422]
+        assert own.get("/items/good").status_code == 200
+        assert own.get("/items/bad").status_code == 404
