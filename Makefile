@@ -4,11 +4,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 TORCH := torch==2.13.0
-TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
+TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 ONCE ?=
 PORT ?= 8000
 
-.PHONY: help demo test check format openapi docs clean
+.PHONY: help demo test check format openapi clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
