@@ -10,6 +10,7 @@ import numpy as np
 
 from export.contract.errors import ConfigError, DataError
 from export.contract.features import Feature, Mismatch, Raw
+from export.contract.features.base import Made
 from export.contract.features.vocabulary import MIN_COUNT, Worded
 from export.contract.schema import Schema
 from export.contract.sharing import shared_tables
@@ -108,7 +109,7 @@ def _fit_side(view: TrainView, side_name: SideName, side: Side) -> Side:
 
 
 def _fit_feature(view: TrainView, side: SideName, name: str, feature: Feature) -> Feature:
-    if feature.made_of:
+    if isinstance(feature, Made):
         return feature
     if feature.statistic is not None:
         statistic = fit(feature.statistic, view.log)
@@ -143,7 +144,7 @@ def _known(view: TrainView, side: SideName, name: str, feature: Feature) -> list
     return [record.get(name) for record in view.records(side)]
 
 
-def _made(view: TrainView, side_name: SideName, side: Side, feature: Feature) -> list[Raw]:
+def _made(view: TrainView, side_name: SideName, side: Side, feature: Made) -> list[Raw]:
     """Return what a feature is made to be: by row if the interactions carry a part of it."""
     sources = [side.features[name] for name in feature.made_of]
     carried = view.data.interactions.carried[side_name]
@@ -213,7 +214,7 @@ def _count(view: TrainView, sides: dict[SideName, Side], source: Given | Met) ->
         feature = sides[source.side].features[source.name]
         values = (
             _made(view, source.side, sides[source.side], feature)
-            if feature.made_of
+            if isinstance(feature, Made)
             else _known(view, source.side, source.name, feature)
         )
         return Counter(word for value in values for word in feature.words(value))

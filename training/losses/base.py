@@ -1,5 +1,6 @@
 """What a loss is given, and what every kind of loss promises."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -62,19 +63,30 @@ class LossKind(Strict):
         """The column of the interactions whose equal rows have to share a batch, if any."""
         return None
 
+    @abstractmethod
     def build(self) -> nn.Module:
-        """Return the module that is trained: `Scored` in, a number out."""
+        """Return the module that is trained: `Scored` in, a number out.
+
+        The loss of a batch is 0 where nothing in it counts, never NaN for that.
+        """
+
+
+class FormulaLoss(LossKind):
+    """A loss that its options say in full."""
+
+    def build(self) -> nn.Module:
+        """Return the formula as a module."""
         return Formula(self)
 
+    @abstractmethod
     def __call__(self, batch: Scored) -> Tensor:
-        """Return the loss of a batch: 0 where nothing in it counts, never NaN for that."""
-        raise NotImplementedError
+        """Return the loss of a batch."""
 
 
 class Formula(nn.Module):
     """A loss that learns nothing of its own."""
 
-    def __init__(self, loss: LossKind) -> None:
+    def __init__(self, loss: FormulaLoss) -> None:
         super().__init__()
         self.loss = loss
 
@@ -83,7 +95,7 @@ class Formula(nn.Module):
         return self.loss(batch)
 
 
-class CandidateLoss(LossKind):
+class CandidateLoss(FormulaLoss):
     """A loss that holds clicked rows against candidates.
 
     `mask_accidental_hits` takes the row's item out of its negatives where it stands in another

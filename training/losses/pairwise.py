@@ -6,12 +6,12 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from training.losses.base import LossKind, Scored, weighted_mean
+from training.losses.base import FormulaLoss, Scored, weighted_mean
 
 WHOLE_BATCH = "batch"
 
 
-class Pairwise(LossKind):
+class Pairwise(FormulaLoss):
     """softplus(-(d - margin)) with d = (score clicked - score not clicked) / temperature.
 
     Over all pairs of rows of one session, labels 1 and 0 (Burges et al., ICML 2005, with a

@@ -1,5 +1,6 @@
 """What negatives draw from, what they give, and what every kind of negatives promises."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -112,6 +113,6 @@ class NegativeKind(Strict):
         """Whether batches have to hold rows that were shown and not clicked."""
         return False
 
+    @abstractmethod
     def source(self, shown: Shown) -> Source:
         """Return what draws the candidates; may raise ConfigError or DataError."""
-        raise NotImplementedError

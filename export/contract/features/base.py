@@ -156,10 +156,6 @@ class FeatureKind(Strict):
 
         """
 
-    def make(self, sources: Sequence["FeatureKind"], values: Sequence[Raw]) -> Raw:
-        """Return what `words` takes, from parsed values of the features it is made of."""
-        raise NotImplementedError
-
     def is_word(self, word: str) -> bool:
         """Whether this may stand in the feature's table."""
         return word != PADDING_TOKEN and MISSING_TOKEN not in word
@@ -190,6 +186,14 @@ class FeatureKind(Strict):
 
         `tables` maps the feature's name to the words of its table, in row order.
         """
+
+
+class Made(FeatureKind):
+    """A kind that is never given: it is made of other features of its side."""
+
+    @abstractmethod
+    def make(self, sources: Sequence[FeatureKind], values: Sequence[Raw]) -> Raw:
+        """Return what `words` takes, from parsed values of the features it is made of."""
 
 
 def check_word(value: object, expected: str) -> str:

@@ -16,6 +16,7 @@ from export.contract.features.base import (
     FeatureKind,
     Form,
     Input,
+    Made,
     Mismatch,
     Raw,
     Tables,
@@ -30,7 +31,7 @@ PLACE = 2_654_435_761  # above any row, so that no two pairs of rows make one nu
 GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # 2^64 / golden ratio, odd: Knuth, TAOCP 3, section 6.4
 
 
-class Cross(Worded):
+class Cross(Worded, Made):
     """The pair of two categories, made in the encoder graph; missing if either is missing.
 
     It is never given. A learned vocabulary holds the pairs of words met in training; a hashed
