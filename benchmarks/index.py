@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.process_model import machine
+from benchmarks.machine import machine
 from export.index.base import VectorIndex, Vectors
 from export.index.clustered import clustered_vectors, queries_near
 from export.index.exact import ExactConfig
