@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import onnx
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -23,8 +22,8 @@ from export.contract.schema import Schema, read_schema
 from export.contract.side import SIDES, SideName
 from export.contract.similarity import ROOM
 from export.contract.tables import RecordTable, read_records, write_as_of
-from export.lift import lift
 from export.onnx import convert, longest, prove_parity
+from export.tower_file import TowerFile
 
 Catalogue = Literal["all", "trained"]
 
@@ -68,10 +67,15 @@ def export_run(
     towers, largest_norm = _towers(layout, schema, embedded)
     parity: dict[str, dict[str, Any]] = {}
     for side, table in zip(SIDES, (users, items), strict=True):
-        parity[side] = prove_parity(layout, schema, side, towers[side], table.records, largest_norm)
+        tower = towers[side].open()
+        parity[side] = prove_parity(layout, schema, side, tower, table.records, largest_norm)
         rows = sum(parity[side]["rows"].values())
         worst = parity[side]["max_abs_difference"]
         on_note(f"{side} tower: torch and onnxruntime differ by {worst:.1e} over {rows} rows")
+        if beside := towers[side].beside_bytes:
+            on_note(
+                f"{side} tower: {beside / 2**20:.0f} MiB of tables lie in a data file beside it"
+            )
     metrics = json.loads(layout.metrics.read_bytes())
     manifest = write_bundle(
         target,
@@ -119,13 +123,13 @@ def export_users(run: Path, target: Path) -> None:
 
 def _towers(
     layout: RunLayout, schema: Schema, items: RecordTable
-) -> tuple[dict[SideName, onnx.ModelProto], float | None]:
+) -> tuple[dict[SideName, TowerFile], float | None]:
     """Return both tower files, and M where the similarity asks for a lift."""
     towers = {side: convert(layout, schema, side) for side in SIDES}
     if schema.similarity == "cosine":
         return towers, None
-    largest_norm = ROOM * (longest(towers["item"], schema.item, items.records) or 1.0)
-    return {side: lift(tower, side, largest_norm) for side, tower in towers.items()}, largest_norm
+    largest_norm = ROOM * (longest(towers["item"].open(), schema.item, items.records) or 1.0)
+    return {side: one.lifted(side, largest_norm) for side, one in towers.items()}, largest_norm
 
 
 def _trained(items: RecordTable) -> NDArray[np.int64]:

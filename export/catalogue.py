@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 
 from export.contract.bundle import (
     BundleLayout,
@@ -26,6 +25,7 @@ from export.contract.tables import RecordTable, write_records
 from export.embedder import Embedder, Vectors, open_bundle
 from export.golden import golden_queries
 from export.index.tune import tune
+from export.tower_file import TowerFile
 
 RECALL_K = 100
 TUNING_USERS = 2000
@@ -44,7 +44,7 @@ class Parts:
     """
 
     schema: Schema
-    towers: Mapping[SideName, onnx.ModelProto]
+    towers: Mapping[SideName, TowerFile]
     items: RecordTable
     users: Sequence[Record]
     lineage: Lineage
@@ -71,8 +71,8 @@ def write_bundle(target: Path, parts: Parts, *, target_recall: float = 0.99) -> 
     with new_folder(target) as folder:
         layout = BundleLayout(folder)
         parts.schema.write(layout.schema)
-        for side, model in parts.towers.items():
-            onnx.save(model, layout.tower(side))
+        for side, tower in parts.towers.items():
+            tower.save(layout.tower(side))
         _write_items(layout, parts)
         if parts.concepts is not None:
             parts.concepts.write(layout.concepts)

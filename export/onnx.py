@@ -1,4 +1,4 @@
-"""A tower program becomes one self-contained ONNX file, and parity of the two is proven."""
+"""A tower program becomes a tower file, and parity of the two is proven."""
 
 import logging
 import warnings
@@ -8,19 +8,22 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
+from onnxscript import ir
 from torch.export import ExportedProgram, load
 
 from export.contract.encoder import ENCODED
 from export.contract.errors import BundleError
+from export.contract.model_file import LARGE_TABLE
 from export.contract.run import RunLayout
 from export.contract.schema import Schema
 from export.contract.session import open_session
 from export.contract.side import Arrays, Record, Side, SideName
 from export.contract.similarity import lifted_items, lifted_users
 from export.golden import invented
-from export.graph import join
+from export.tower_file import TowerFile
 
 Vectors = NDArray[np.float32]
 
@@ -31,8 +34,8 @@ BATCHES = (1, 7, 64)
 MOST_ROWS = 10_000
 
 
-def convert(layout: RunLayout, schema: Schema, side: SideName) -> onnx.ModelProto:
-    """Return encoder graph and tower program of one side in one model, without any lift.
+def convert(layout: RunLayout, schema: Schema, side: SideName) -> TowerFile:
+    """Return encoder graph and tower program of one side in one tower file, without any lift.
 
     Raises:
         BundleError: The program does not fit the schema.
@@ -51,10 +54,26 @@ def convert(layout: RunLayout, schema: Schema, side: SideName) -> onnx.ModelProt
         )
     if converted is None:
         raise BundleError(f"{layout.tower(side)}: the exporter gave no program")
+    large = set_aside(converted.model)
+    encoder = onnx.load(layout.encoder(side))
     try:
-        return join(schema, side, onnx.load(layout.encoder(side)), converted.model_proto)
+        return TowerFile.join(schema, side, encoder, converted.model_proto, large)
     except (BundleError, ValueError, onnx.checker.ValidationError) as error:
         raise BundleError(f"{layout.tower(side)}: does not fit the schema: {error}") from error
+
+
+def set_aside(program: ir.Model) -> dict[str, NDArray[Any]]:
+    """Take the large tables out of a program, which keeps none of their rows, and return them.
+
+    As long as they are no part of a protobuf message, nothing copies them.
+    """
+    aside = {}
+    for name, value in program.graph.initializers.items():
+        table = value.const_value
+        if table is not None and table.nbytes >= LARGE_TABLE:
+            aside[name] = table.numpy()
+            value.const_value = ir.tensor(aside[name][:0], name=name)
+    return aside
 
 
 @contextmanager
@@ -75,11 +94,11 @@ def prove_parity(
     layout: RunLayout,
     schema: Schema,
     side: SideName,
-    model: onnx.ModelProto,
+    tower: ort.InferenceSession,
     records: Sequence[Record],
     largest_norm: float | None = None,
 ) -> dict[str, Any]:
-    """Compare torch and onnxruntime over real records, as they are and as if cold.
+    """Compare torch and a tower in onnxruntime over real records, as they are and as if cold.
 
     Records are taken in turn in batches of 1, 7 and 64, so that all three sizes see bags of
     many lengths; an empty record stands among them. No table holds context, so each record is
@@ -94,7 +113,6 @@ def prove_parity(
         BundleError: A difference is above 1e-5, or a vector is not finite.
     """
     features = schema.side(side)
-    tower = open_session(model.SerializeToString())
     encoder = open_session(layout.encoder(side))
     program = _module(load(layout.tower(side)))
     records = [*_in_context(records[: MOST_ROWS // 2 - 1], schema, side), {}]
@@ -115,13 +133,12 @@ def prove_parity(
     return {"rows": counts, "max_abs_difference": worst, "tolerance": TOLERANCE}
 
 
-def longest(model: onnx.ModelProto, side: Side, records: Sequence[Record]) -> float:
+def longest(tower: ort.InferenceSession, side: Side, records: Sequence[Record]) -> float:
     """Return the length of the longest vector of some records, as they are and as if cold."""
-    session = open_session(model.SerializeToString())
     found = 0.0
     for _, part in _batches(records, (1024,)):
         for present in ([side.has_preference(one) for one in part], [False] * len(part)):
-            vectors = session.run(["vector"], side.pack(part, present))[0]
+            vectors = tower.run(["vector"], side.pack(part, present))[0]
             found = max(found, float(np.linalg.norm(vectors, axis=1).max()))
     return found
 

@@ -15,8 +15,7 @@ from export.contract.schema import Schema
 from export.contract.side import Side, SideName
 from export.contract.similarity import Similarity, extra_dims
 from export.contract.tables import RecordTable
-from export.graph import join
-from export.lift import lift
+from export.tower_file import TowerFile
 
 TOPICS = ("art", "cars", "food", "music", "sport", "travel")
 DIM = 8
@@ -155,6 +154,16 @@ def tiny_tower(schema: Schema, side_name: SideName) -> onnx.ModelProto:
     return program.finish()
 
 
+def tiny_file(schema: Schema, side: SideName, large_bytes: int | None = None) -> TowerFile:
+    """Return the tower file of a side; tables from `large_bytes` on lie in its data file."""
+    program, large = tiny_tower(schema, side), {}
+    for tensor in program.graph.initializer if large_bytes else ():
+        if len(tensor.raw_data) >= large_bytes:
+            large[tensor.name] = numpy_helper.to_array(tensor)
+            tensor.CopyFrom(numpy_helper.from_array(large[tensor.name][:0], tensor.name))
+    return TowerFile.join(schema, side, build_encoder(schema, side), program, large)
+
+
 def tiny_items(schema: Schema, count: int) -> RecordTable:
     """Item i has topics i mod 6 and, for odd i, (i + 1) mod 6; even items have clicks."""
     records = []
@@ -181,16 +190,18 @@ def tiny_bundle(
     items: int = 40,
     largest_norm: float | None = None,
     log_id: str | None = None,
+    large_bytes: int | None = None,
 ) -> Path:
     """Write the tiny bundle as `folder/version` and return its path.
 
     With a `largest_norm` it is one of an inner product, though its raw vectors have length 1.
+    With `large_bytes`, tables from this size on lie in a data file.
     """
     schema = tiny_schema(items, "cosine" if largest_norm is None else "inner_product")
     sides: tuple[SideName, ...] = ("user", "item")
-    towers = {s: join(schema, s, build_encoder(schema, s), tiny_tower(schema, s)) for s in sides}
+    towers = {s: tiny_file(schema, s, large_bytes) for s in sides}
     if largest_norm is not None:
-        towers = {s: lift(tower, s, largest_norm) for s, tower in towers.items()}
+        towers = {s: tower.lifted(s, largest_norm) for s, tower in towers.items()}
     users = [
         schema.user.parse(
             {"country": "de", "age": 30, "recent": ["i1", "i2"], "taste": {"art": 2}}

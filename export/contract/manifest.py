@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from export.contract.errors import BundleError
+from export.contract.model_file import check_reads
 from export.contract.schema import explain
 from export.contract.similarity import Similarity
 from export.contract.strict import Strict
@@ -39,6 +40,10 @@ class BundleLayout:
     def tower(self, side: str) -> Path:
         """Return the ONNX file of one side: raw record in, unit vector out."""
         return self.folder / f"{side}_tower.onnx"
+
+    def tower_data(self, side: str) -> Path:
+        """Return the tables of one side that are too large for its ONNX file; may be absent."""
+        return data_beside(self.tower(side))
 
     @property
     def items(self) -> Path:
@@ -90,6 +95,11 @@ class BundleLayout:
         towers = (self.tower("user"), self.tower("item"))
         facts = (self.golden, self.parity, self.metrics)
         return (self.schema, *towers, self.items, self.vectors, *facts)
+
+
+def data_beside(tower: Path) -> Path:
+    """Return where the large tables of a tower file lie."""
+    return tower.with_name(f"{tower.name}.data")
 
 
 class IndexReport(Strict):
@@ -161,10 +171,11 @@ def read_manifest(folder: Path) -> Manifest:
     """Read a manifest and check the files it lists, before anything else opens them.
 
     Files that it does not list are refused, except hidden ones, which file systems and desktops
-    leave behind and which nothing here opens.
+    leave behind and which nothing here opens; nor do the towers read any.
 
     Raises:
-        BundleError: No bundle, another format, or a member missing, changed or added.
+        BundleError: No bundle, another format, or a member missing, changed or added; or a tower
+            that reads another file than its own data file.
 
     """
     layout = BundleLayout(folder)
@@ -174,10 +185,20 @@ def read_manifest(folder: Path) -> Manifest:
     for path in layout.required:
         if path.name not in manifest.checksums:
             raise BundleError(f"{layout.manifest}: checksums: lists no {path.name}")
+    _check_members(folder, manifest)
+    for side in ("user", "item"):
+        tower, data = layout.tower(side), layout.tower_data(side)
+        if check_reads(tower, data) and data.name not in manifest.checksums:
+            raise BundleError(f"{layout.manifest}: checksums: lists no {data.name}")
+    return manifest
+
+
+def _check_members(folder: Path, manifest: Manifest) -> None:
+    """Check that the listed files are there as they were written, and no others."""
     for member, expected in manifest.checksums.items():
         path = folder / member
         if not path.resolve().is_relative_to(folder.resolve()):
-            raise BundleError(f"{layout.manifest}: checksums: {member!r} lies outside the bundle")
+            raise BundleError(f"{folder}: checksums: {member!r} lies outside the bundle")
         if not path.is_file():
             raise BundleError(f"{folder}: member {member} is missing")
         if checksum(path) != expected:
@@ -185,7 +206,6 @@ def read_manifest(folder: Path) -> Manifest:
     for added in sorted(_members(folder).keys() - manifest.checksums.keys()):
         if not any(part.startswith(".") for part in added.split("/")):
             raise BundleError(f"{folder}: {added} is none of its members; remove it")
-    return manifest
 
 
 def _parse_manifest(path: Path) -> Manifest:

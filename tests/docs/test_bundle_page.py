@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from export.contract.bundle import BundleLayout, IndexReport, Lineage, Manifest
-from export.contract.side import TAKEN_NAMES
+from export.contract.side import SIDES, TAKEN_NAMES
 from export.embedder import open_bundle
 from tests.tiny import tiny_bundle
 
@@ -18,7 +18,7 @@ PAGE = (DOCS / "bundle.md").read_text("utf-8")
 def test_every_member_is_named() -> None:
     layout = BundleLayout(Path())
     members = [layout.manifest, *layout.required, layout.index, layout.config, layout.concepts]
-    members.append(layout.item_vectors("<feature>"))
+    members += [layout.item_vectors("<feature>"), *map(layout.tower_data, SIDES)]
     assert [path for path in members if f"`{path.as_posix()}`" not in PAGE] == []
 
 

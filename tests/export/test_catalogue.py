@@ -11,16 +11,14 @@ import pytest
 from export import catalogue
 from export.catalogue import Parts, write_bundle
 from export.contract.bundle import Lineage, read_bundle
-from export.contract.encoder import build_encoder
 from export.contract.errors import BundleError
 from export.contract.side import SIDES
 from export.contract.tables import RecordTable
 from export.embedder import open_bundle
-from export.graph import join
 from export.index.cached import open_index
 from export.index.hnsw import HnswIndex
 from tests.export.forged import names_in
-from tests.tiny import tiny_items, tiny_schema, tiny_tower
+from tests.tiny import tiny_file, tiny_items, tiny_schema
 
 
 @pytest.fixture
@@ -28,7 +26,7 @@ def parts() -> Parts:
     schema = tiny_schema()
     return Parts(
         schema=schema,
-        towers={s: join(schema, s, build_encoder(schema, s), tiny_tower(schema, s)) for s in SIDES},
+        towers={s: tiny_file(schema, s) for s in SIDES},
         items=tiny_items(schema, 40),
         users=[{"country": "de"}, {"taste": {"art": 1.0}}],
         lineage=Lineage(run="r", data="d", exported_at=datetime.now(UTC), code="c"),

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -14,6 +13,7 @@ from export.contract.bundle import BundleLayout
 from export.contract.features import KINDS
 from export.contract.run import RunLayout
 from export.contract.schema import Schema, read_schema
+from export.contract.session import open_session
 from export.contract.side import SIDES, Record, SideName
 from export.contract.tables import read_records
 from export.embedder import Embedder
@@ -127,9 +127,9 @@ def test_every_kind_stands_on_this_side(schema: Schema, side: SideName) -> None:
 def test_tower_file_gives_what_was_trained(
     run: RunLayout, layout: BundleLayout, schema: Schema, side: SideName
 ) -> None:
-    model = onnx.load(layout.tower(side))
+    tower = open_session(layout.tower(side))
     for records in (tables(run, schema, side), invented(schema, side, 64)):
-        found = prove_parity(run, schema, side, model, records)
+        found = prove_parity(run, schema, side, tower, records)
         assert found["max_abs_difference"] <= TOLERANCE
 
 

@@ -74,7 +74,7 @@ def raw_vectors(root: Path, side: SideName, records: Any) -> np.ndarray:
     """Return what the tower gives before any lift."""
     layout = RunLayout(root / "run")
     schema = read_schema(layout.schema)
-    session = open_session(convert(layout, schema, side).SerializeToString())
+    session = convert(layout, schema, side).open()
     features = schema.side(side)
     present = [features.has_preference(one) for one in records]
     vectors: np.ndarray = session.run(["vector"], features.pack(records, present))[0]
@@ -93,9 +93,9 @@ def test_a_bundle_of_every_tower_opens_with_vectors_of_the_length_it_says(each: 
 @pytest.mark.parametrize("side", SIDES)
 def test_every_tower_gives_what_was_trained(each: Path, side: SideName) -> None:
     layout, bundle = RunLayout(each / "run"), open_bundle(each / "made-1")[0]
-    model = onnx.load(bundle.layout.tower(side))
+    tower = open_session(bundle.layout.tower(side))
     records = invented(bundle.schema, side, 90)
-    found = prove_parity(layout, bundle.schema, side, model, records, bundle.manifest.largest_norm)
+    found = prove_parity(layout, bundle.schema, side, tower, records, bundle.manifest.largest_norm)
     assert found["max_abs_difference"] <= TOLERANCE
     parity = json.loads(bundle.layout.parity.read_bytes())
     assert parity[side]["max_abs_difference"] <= TOLERANCE
@@ -107,7 +107,7 @@ def test_a_lift_that_is_off_is_refused(inner: Path, side: SideName) -> None:
     schema = read_schema(layout.schema)
     raw = convert(layout, schema, side)
     records = invented(schema, side, 8)
-    good, other = lift(raw, side, 30.0), lift(raw, side, 31.0)
+    good, other = (raw.lifted(side, norm).open() for norm in (30.0, 31.0))
     assert prove_parity(layout, schema, side, good, records, 30.0)
     if side == "item":
         with pytest.raises(BundleError, match="item tower, batch 1: .* differ by"):

@@ -14,6 +14,7 @@ from export.contract.errors import BundleError
 from export.contract.features import FIRST_WORD_ROW
 from export.contract.run import RunLayout
 from export.contract.schema import Schema, read_schema
+from export.contract.session import open_session
 from export.contract.side import SIDES, SideName
 from export.embedder import Embedder
 from export.golden import invented
@@ -70,8 +71,8 @@ class TestTowerFile:
     def test_file_gives_what_was_trained(
         self, layout: BundleLayout, schema: Schema, run: RunLayout, side: SideName, size: int
     ) -> None:
-        model = onnx.load(layout.tower(side))
-        found = prove_parity(run, schema, side, model, invented(schema, side, size))
+        tower = open_session(layout.tower(side))
+        found = prove_parity(run, schema, side, tower, invented(schema, side, size))
         assert found["max_abs_difference"] <= TOLERANCE
         assert sum(found["rows"].values()) == 2 * (size + 1)
 
@@ -81,9 +82,9 @@ class TestTowerFile:
     ) -> None:
         words = [f"w{number}" for number in range(length)]
         bags = {"user": {"val_1": words, "add": dict.fromkeys(words, 2.0)}, "item": {"tags": words}}
-        model = onnx.load(layout.tower(side))
+        tower = open_session(layout.tower(side))
         records = [bags[side]] * 9
-        assert prove_parity(run, schema, side, model, records)["max_abs_difference"] <= TOLERANCE
+        assert prove_parity(run, schema, side, tower, records)["max_abs_difference"] <= TOLERANCE
 
     def test_absent_preference_never_changes_the_vector(
         self, embedder: Embedder, schema: Schema, side: SideName
@@ -114,12 +115,13 @@ class TestTowerFile:
         model.graph.initializer.append(moved)
         last.op_type = "Add"
         last.input.append("moved")
+        tower = open_session(model.SerializeToString())
         records = invented(schema, side, 4)
         if not is_refused:
-            assert prove_parity(run, schema, side, model, records)["max_abs_difference"] > off / 2
+            assert prove_parity(run, schema, side, tower, records)["max_abs_difference"] > off / 2
             return
         with pytest.raises(BundleError, match=rf"{side} tower, batch 1: .* differ by"):
-            prove_parity(run, schema, side, model, records)
+            prove_parity(run, schema, side, tower, records)
 
 
 def test_context_is_compared_though_no_table_holds_any(
@@ -130,8 +132,9 @@ def test_context_is_compared_though_no_table_holds_any(
     rows = numpy_helper.to_array(table).copy()
     rows[FIRST_WORD_ROW:] += 0.1
     table.CopyFrom(numpy_helper.from_array(rows, table.name))
+    tower = open_session(model.SerializeToString())
     with pytest.raises(BundleError, match="user tower, batch .* differ by"):
-        prove_parity(run, schema, "user", model, [{"region": "r1"}] * 20)
+        prove_parity(run, schema, "user", tower, [{"region": "r1"}] * 20)
 
 
 def _shape(value: onnx.ValueInfoProto) -> tuple[str | int, ...]:

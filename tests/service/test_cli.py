@@ -16,6 +16,7 @@ import redis
 
 import firstsight
 from export.contract.bundle import BundleLayout
+from export.contract.errors import BundleError
 from export.contract.tables import write_as_of
 from service import worker
 from service.cli import plan_of
@@ -236,6 +237,18 @@ def test_a_good_bundle_is_verified_and_a_changed_one_refused(
     golden.write_bytes(golden.read_bytes() + b" ")
     assert firstsight.run(["bundle", "verify", str(bundle)]) == 2
     assert "golden.json" in capsys.readouterr().err
+
+
+def test_a_bundle_with_a_data_file_that_changed_is_not_served(
+    redis_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = tiny_bundle(tmp_path, large_bytes=200)
+    assert firstsight.run(["bundle", "verify", str(bundle)]) == 0
+    data = BundleLayout(bundle).tower_data("item")
+    data.write_bytes(data.read_bytes()[:-1])
+    assert firstsight.run(["bundle", "verify", str(bundle)]) == 2
+    with pytest.raises(BundleError, match=r"member item_tower\.onnx\.data has changed"):
+        worker.load(Settings.model_validate({"redis": redis_url, "bundle": bundle}))
 
 
 def test_serving_what_is_no_bundle_is_the_users_mistake(
