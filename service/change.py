@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from export.contract.errors import Fault, RecordError
 from export.contract.side import Record, Side
@@ -31,7 +32,8 @@ class Change:
         """Return the record to write.
 
         A preference that is given has no `preference_as_of` yet: it will be this write's. One that
-        stays keeps its own.
+        stays keeps its own. What this version cannot read stays where the group stays or is merged
+        into, and goes where the group is replaced or emptied.
 
         Args:
             base: The item as it is served, less what its concepts tell, which a patch merges into;
@@ -41,14 +43,25 @@ class Change:
         """
         before = written or ItemRecord(self.id, 0, "put")
         below = base or before
-        content = before.content
+        content, unread = before.content, before.unread
         if self.content is not None:
             content = merge_features(below.content if self.merges else None, self.content)
+            kept = _besides(unread.content, self.content) if self.merges else {}
+            unread = unread._replace(content=kept)
         if self.preference is None and not self.forgets:
             stays = (before.preference, before.preference_as_of)
-            return ItemRecord(self.id, 0, "put", content, *stays)
-        kept = below.preference if self.merges and not self.forgets else None
-        return ItemRecord(self.id, 0, "put", content, merge_features(kept, self.preference or {}))
+            return ItemRecord(self.id, 0, "put", content, *stays, unread)
+        given, merges = self.preference or {}, self.merges and not self.forgets
+        preference = merge_features(below.preference if merges else None, given)
+        kept = _besides(unread.preference, given) if merges else {}
+        return ItemRecord(
+            self.id, 0, "put", content, preference, unread=unread._replace(preference=kept)
+        )
+
+
+def _besides(unread: Mapping[str, Any], given: Record) -> Mapping[str, Any]:
+    """Return what could not be read, less what is given anew or removed."""
+    return {name: value for name, value in unread.items() if name not in given}
 
 
 def read_post(side: Side, posted: object) -> Change:

@@ -22,13 +22,24 @@ class Unreadable(ValueError):
     """What the store holds is none of our records; the text says why."""
 
 
+class Unread(NamedTuple):
+    """Stored values of each group that this schema does not know or cannot read, as they are.
+
+    They count as missing, and are written back with their group: another version reads them.
+    """
+
+    content: Mapping[str, Any] = {}
+    preference: Mapping[str, Any] = {}
+
+
 class Groups(NamedTuple):
     """The features of a record by group; None: the group was not written."""
 
     content: Record | None
     preference: Record | None
+    unread: Unread = Unread()
     ignored: int = 0
-    """Values that this schema does not know or cannot read; they count as missing."""
+    """How many values are unread, or are no group at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,7 @@ class ItemRecord:
     content: Record | None = None
     preference: Record | None = None
     preference_as_of: str | None = None
+    unread: Unread = Unread()
     ignored: int = field(default=0, compare=False)
 
     @property
@@ -132,27 +144,30 @@ def _parse_stored(
 
 def read_groups(side: Side, stored: Mapping[str, Any]) -> Groups:
     """Read the groups of a stored record, which another version's schema may have shaped."""
-    content, strange = _readable(side.content, stored.get("content"))
-    preference, stranger = _readable(side.preference, stored.get("preference"))
-    return Groups(content, preference, strange + stranger)
+    groups = [stored.get("content"), stored.get("preference")]
+    no_groups = sum(group is not None and not isinstance(group, Mapping) for group in groups)
+    content, strange = _readable(side.content, groups[0])
+    preference, stranger = _readable(side.preference, groups[1])
+    ignored = len(strange) + len(stranger) + no_groups
+    return Groups(content, preference, Unread(strange, stranger), ignored)
 
 
-def _readable(features: Mapping[str, Any], group: object) -> tuple[Record | None, int]:
-    if group is None:
-        return None, 0
+def _readable(
+    features: Mapping[str, Any], group: object
+) -> tuple[Record | None, Mapping[str, Any]]:
     if not isinstance(group, Mapping):
-        return None, 1
+        return None, {}
     record: dict[str, Raw] = {}
-    ignored = 0
+    unread: dict[str, Any] = {}
     for name, value in group.items():
         try:
             raw = features[name].parse(value)
         except (KeyError, Mismatch):
-            ignored += 1
+            unread[name] = value
             continue
         if raw is not None:
             record[name] = raw
-    return record, ignored
+    return record, unread
 
 
 def read_item(side: Side, one: str, value: bytes) -> ItemRecord:
@@ -170,7 +185,7 @@ def read_item(side: Side, one: str, value: bytes) -> ItemRecord:
         raise Unreadable(f"rev is {rev!r:.40}")
     groups = read_groups(side, stored) if op == "put" else Groups(None, None)
     as_of = stored.get("preference_as_of")
-    return ItemRecord(one, rev, op, *groups[:2], _text(as_of), groups.ignored)
+    return ItemRecord(one, rev, op, *groups[:2], _text(as_of), groups.unread, groups.ignored)
 
 
 def read_user(side: Side, one: str, value: bytes) -> UserRecord:
@@ -247,9 +262,13 @@ def write_json(record: ItemRecord | UserRecord) -> bytes:
 
     """
     members: dict[str, object] = {"id": record.id}
+    content, preference = record.content, record.preference
     if isinstance(record, UserRecord):
         members["preference_as_of"] = record.preference_as_of
-    members |= {"content": record.content, "preference": record.preference}
+    else:
+        content = None if content is None else {**record.unread.content, **content}
+        preference = None if preference is None else {**record.unread.preference, **preference}
+    members |= {"content": content, "preference": preference}
     try:
         return orjson.dumps(members)
     except orjson.JSONEncodeError as error:

@@ -191,13 +191,15 @@ def tiny_bundle(
     largest_norm: float | None = None,
     log_id: str | None = None,
     large_bytes: int | None = None,
+    schema: Schema | None = None,
 ) -> Path:
     """Write the tiny bundle as `folder/version` and return its path.
 
     With a `largest_norm` it is one of an inner product, though its raw vectors have length 1.
-    With `large_bytes`, tables from this size on lie in a data file.
+    With `large_bytes`, tables from this size on lie in a data file. A `schema` may know more
+    features than the tiny one.
     """
-    schema = tiny_schema(items, "cosine" if largest_norm is None else "inner_product")
+    schema = schema or tiny_schema(items, "cosine" if largest_norm is None else "inner_product")
     sides: tuple[SideName, ...] = ("user", "item")
     towers = {s: tiny_file(schema, s, large_bytes) for s in sides}
     if largest_norm is not None:

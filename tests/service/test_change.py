@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
-from service.change import read_patch, read_post
-from service.records import ItemRecord
+from service.change import Change, read_patch, read_post
+from service.records import ItemRecord, Unread, read_item, write_json
 from tests.tiny import tiny_schema
 
 SIDE = tiny_schema().item
@@ -62,3 +63,34 @@ def test_a_group_that_a_patch_does_not_name_is_left_to_the_bundle() -> None:
     assert parts(preference) == (None, {"clicks": 1.0}, None)
     nothing = read_patch(SIDE, "a", {}).applied(TRAINED, None)
     assert parts(nothing) == (None, None, None)
+
+
+ART, STRANGE, LIKES = {"topics": ["art"]}, {"length": "long", "mood": {"a": [1]}}, {"likes": 2}
+CLICKS = {"clicks": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("change", "content", "preference"),
+    [
+        (read_patch(SIDE, "a", {}), ART | STRANGE, CLICKS | LIKES),
+        (read_patch(SIDE, "a", {"topics": None}), STRANGE, CLICKS | LIKES),
+        (read_patch(SIDE, "a", {"length": 2}), ART | STRANGE | {"length": 2.0}, CLICKS | LIKES),
+        (read_patch(SIDE, "a", {"length": None}), ART | {"mood": {"a": [1]}}, CLICKS | LIKES),
+        (read_patch(SIDE, "a", {"clicks": None}), ART | STRANGE, LIKES),
+        (read_patch(SIDE, "a", {"preference": None}), ART | STRANGE, {}),
+        (read_patch(SIDE, "a", {"preference": None, "clicks": 1}), ART | STRANGE, {"clicks": 1.0}),
+        (read_post(SIDE, {"id": "a"}), {}, CLICKS | LIKES),
+        (read_post(SIDE, {"id": "a", "clicks": 1}), {}, {"clicks": 1.0}),
+        (read_post(SIDE, {"id": "a", "preference": None}), {}, {}),
+    ],
+)
+def test_what_this_version_cannot_read_stays_unless_it_is_named_or_its_group_replaced(
+    change: Change, content: object, preference: object
+) -> None:
+    stored = {"op": "put", "rev": 5, "id": "a"}
+    stored |= {"content": ART | STRANGE, "preference": CLICKS | LIKES}
+    item = read_item(SIDE, "a", orjson.dumps(stored))
+    assert item.record == ART | CLICKS
+    assert item.unread == Unread(STRANGE, LIKES)
+    written = orjson.loads(write_json(change.applied(item, item)))
+    assert (written["content"], written["preference"]) == (content, preference)
