@@ -1,5 +1,6 @@
 """The ground that scorers are compared on: one data set, one split, its test rows and slices."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -7,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.contract.errors import DataError
-from export.contract.features import Category, Tags, Text
+from export.contract.features import Category, Cross, Feature, Tags, Text
+from export.contract.features.base import Made
 from export.contract.schema import Schema
+from export.contract.side import Record
 from training.auc import auc, gauc
 from training.baselines import ItemWords
 from training.config import TrainConfig
@@ -141,8 +144,18 @@ class Ground:
 
 def content_columns(data: Data, schema: Schema) -> dict[str, list[list[str]]]:
     """Return the words of the item content that has words, each once: [items] each."""
+    content = schema.item.content
     return {
-        name: [list(dict.fromkeys(feature.words(one.get(name)))) for one in data.items.records]
-        for name, feature in schema.item.content.items()
-        if isinstance(feature, Category | Tags | Text)
+        name: [list(dict.fromkeys(_words(content, name, one))) for one in data.items.records]
+        for name, feature in content.items()
+        if isinstance(feature, Category | Tags | Text | Cross)
     }
+
+
+def _words(content: Mapping[str, Feature], name: str, item: Record) -> Iterable[str]:
+    """Return the words of one feature of an item, or of what it is made of."""
+    feature = content[name]
+    if not isinstance(feature, Made):
+        return feature.words(item.get(name))
+    sources = [content[one] for one in feature.made_of]
+    return feature.words(feature.make(sources, [item.get(one) for one in feature.made_of]))

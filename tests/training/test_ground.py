@@ -7,9 +7,13 @@ from training.data import read_data
 from training.ground import content_columns
 
 
-def test_texts_are_words_of_content_each_once_beside_tags_and_categories(tmp_path: Path) -> None:
+def test_texts_and_crosses_are_words_of_content_each_once_beside_tags_and_categories(
+    tmp_path: Path,
+) -> None:
     kinds = {"title": "text", "tags": "tags", "maker": "category", "price": "number"}
     content = {name: {"kind": kind} for name, kind in kinds.items() if kind != "number"}
+    content["shop"] = {"kind": "category", "vocabulary": "hashed", "buckets": 1}
+    content["pair"] = {"kind": "cross", "of": ["maker", "shop"]}
     item = Side.model_validate(
         {"content": {**content, "price": {"kind": "number", "mean": 0, "scale": 1}}}
     )
@@ -23,10 +27,11 @@ def test_texts_are_words_of_content_each_once_beside_tags_and_categories(tmp_pat
             "title": ["The Sea, the sea", None],
             "tags": [["a", "b"], []],
             "maker": ["m", None],
+            "shop": ["s", "t"],
             "price": [1.0, 2.0],
         },
     )
-    tables = dict.fromkeys(("title", "tags", "maker", "city"), ())
+    tables = dict.fromkeys(("title", "tags", "maker", "pair", "city"), ())
     schema = Schema.model_validate(
         {
             "user": user.model_dump(),
@@ -39,4 +44,6 @@ def test_texts_are_words_of_content_each_once_beside_tags_and_categories(tmp_pat
         "title": [["the", "sea"], []],
         "tags": [["a", "b"], []],
         "maker": [["m"], []],
+        "shop": [["s"], ["t"]],
+        "pair": [["m\x1f0"], []],  # of the bucket, as in a tower; none where one is missing
     }
