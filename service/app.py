@@ -104,7 +104,7 @@ def _wire(
         items=items,
         users=Users(generation.schema, store),
         similar=Similar(generation, items, follower, settings),
-        embed=Embed(generation.bundle.concepts, embedder),
+        embed=Embed(generation, embedder, settings.limits.history),
         follower=follower,
     )
 

@@ -164,16 +164,24 @@ class SimilarAnswer(Strict):
 
 
 class EmbedRecord(Strict):
-    """Features, flat; context features may stand among a user's. The id is no must."""
+    """Features, flat. The id is no must."""
 
     model_config = ConfigDict(extra="allow")
     id: str | None = None
 
 
+class EmbedUser(EmbedRecord):
+    """A user's features, those of the context among them."""
+
+    history: list[str] | None = Field(
+        None, description="Item ids from oldest to newest; replaces `last` and `profile` features."
+    )
+
+
 class EmbedBody(Strict):
     """Records to embed, of one side or both."""
 
-    users: list[EmbedRecord] | None = None
+    users: list[EmbedUser] | None = None
     items: list[EmbedRecord] | None = None
 
 

@@ -89,3 +89,42 @@ def test_a_record_that_overflows_the_tower_takes_none_along(service: Service) ->
     told = embed(service, users=[{"age": 3}, huge, {"age": 4}])["users"]
     assert [one["status"] for one in told] == [200, 422, 200]
     assert told[1]["errors"][0]["feature"] == "user"
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        {"history": ["i3", "i9", "nobody"]},
+        {"history": ["i3"], "recent": ["i1"], "age": 30, "tab": "1"},
+        {"history": [], "taste": {"art": 1}},
+        {"history": ["i3"], "preference": None},
+        {"history": ["i4"], "taste": None},
+        {"history": None, "age": 3},
+    ],
+)
+def test_a_history_counts_as_it_does_in_a_recall(service: Service, user: dict[str, Any]) -> None:
+    [told] = embed(service, users=[user])["users"]
+    features = {name: value for name, value in user.items() if name not in ("history", "tab")}
+    asked = {"user": features, "history": user["history"], "k": 40}
+    asked["context"] = {"tab": user["tab"]} if "tab" in user else {}
+    recalled = service.post("/recall", asked).json()
+    assert (told["state"], told["dropped"]) == (recalled["state"], recalled["dropped"])
+    if told["state"] != "fallback":
+        vectors = {f"i{n}": service.get(f"/items/i{n}").json()["vector"] for n in range(40)}
+        scores = np.array([vectors[one] for one in recalled["items"]]) @ told["vector"]
+        np.testing.assert_allclose(scores, recalled["scores"], atol=1e-5)
+    bare = embed(service, users=[{**user, "history": None}])["users"][0]["vector"]
+    reaches = bool(user["history"]) and "preference" not in user
+    assert (np.abs(np.array(bare) - told["vector"]).max() > 1e-3) == reaches
+
+
+@pytest.mark.parametrize("history", ["i1", {}, [1], ["i1", None], ["i1"] * 1001])
+def test_a_history_that_is_none_is_refused_by_name(service: Service, history: object) -> None:
+    told = embed(service, users=[{"history": history}, {"age": 3}])["users"]
+    assert [one["status"] for one in told] == [422, 200]
+    assert [one["feature"] for one in told[0]["errors"]] == ["history"]
+
+
+def test_an_item_has_no_history(service: Service) -> None:
+    [told] = embed(service, items=[{"history": ["i1"]}])["items"]
+    assert (told["status"], told["errors"][0]["feature"]) == (422, "history")

@@ -92,7 +92,7 @@ def test_an_item_that_overflows_the_tower_loses_no_good_one(
 ) -> None:
     real = embedder.embed
 
-    def overflows(side: SideName, records: Sequence[Record]) -> Vectors:
+    def overflows(side: SideName, records: Sequence[Record], present: object) -> Vectors:
         if any(record.get("clicks") == 3e38 for record in records):  # no tiny tower is that steep
             raise SchemaError("the item tower gave a vector that is not of unit length")
         return real(side, records)

@@ -167,7 +167,7 @@ def test_a_patch_merges_into_what_was_written_and_not_into_what_concepts_tell() 
 
 def test_an_embedded_record_is_told_what_its_concept_knows() -> None:
     generation = by_topic()
-    embed = Embed(generation.bundle.concepts, Records())  # type: ignore[arg-type]
+    embed = Embed(generation, Records(), 9)  # type: ignore[arg-type]
     asyncio.run(embed.embed("item", [{"kind": "k1"}]))
     assert Records.asked == [{"kind": "k1", "kind_rate": 0.125}]
 
@@ -177,7 +177,7 @@ class Records:
 
     asked: ClassVar[list[Record]] = []
 
-    def embed(self, side: str, records: list[Record]) -> Vectors:
+    def embed(self, side: str, records: list[Record], present: object) -> Vectors:
         self.asked.extend(records)
         return POOL[: len(records)]
 
