@@ -68,10 +68,6 @@ def test_validate_tells_sizes_rules_and_what_is_left_out(dirty: Path, capsys: Ou
         ("user.context.x={kind: cross, of: [tab, sex]}", "'x': of: there is no feature 'sex'"),
         ("user.content.region={kind: category, vocabulary: hashed}", "hashed needs buckets"),
         (
-            "user.content.region={kind: category, vocabulary: hashed, buckets: 99000000}",
-            "user tower: its tables take 5.9 GiB, one ONNX file holds 2",
-        ),
-        (
             "user.content.region={kind: category, vocabulary: given, words_from: none.txt}",
             "none.txt: No such file",
         ),
