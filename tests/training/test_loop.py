@@ -247,7 +247,7 @@ def test_a_checkpoint_holds_what_a_loss_learned(
     config, whole = configured(prepared, epochs=2), new_model(prepared)
     expected = train(config, whole, batches, told([1, 2]))
     layout, first = RunLayout(tmp_path), new_model(prepared)
-    layout.config.write_text(resolved(config), encoding="utf-8")
+    layout.config.write_text(resolved(config, layout.folder), encoding="utf-8")
 
     class Stopped(Exception):
         pass
