@@ -56,7 +56,8 @@ class Recalled:
                 "degraded": self.degraded,
                 "exhausted": self.found.exhausted,
                 "request_id": request_id,
-            }
+            },
+            option=orjson.OPT_SERIALIZE_NUMPY,
         )
 
 

@@ -36,7 +36,8 @@ class SimilarItems:
                 "degraded": self.degraded,
                 "exhausted": self.found.exhausted,
                 "request_id": request_id,
-            }
+            },
+            option=orjson.OPT_SERIALIZE_NUMPY,
         )
 
 
