@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -263,9 +264,22 @@ def test_serving_on_a_port_in_use_does_not_start(
 
 
 def test_the_supervisor_is_told_what_the_settings_say() -> None:
-    settings = read_settings({"FIRSTSIGHT_WORKERS": "3", "FIRSTSIGHT_GRACE_S": "7"}, port=1)
-    plan = plan_of(settings)
-    assert (plan.workers, plan.grace_s, plan.port, plan.redis) == (3, 7.0, 1, None)
+    assert plan_of(read_settings({})).redis is None
+    told = {
+        "host": "127.0.0.2",
+        "port": 1,
+        "workers": 3,
+        "redis": "redis://there",
+        "data_folder": Path("kept"),
+        "linger_s": 6.0,
+        "grace_s": 7.0,
+        "readiness_off_s": 8.0,
+        "load_timeout_s": 9.0,
+    }
+    names = {f"FIRSTSIGHT_{name.upper()}": str(value) for name, value in told.items()}
+    plan = plan_of(read_settings(names))
+    assert set(told) == {one.name for one in fields(plan)} - {"application", "settings_for"}
+    assert {name: getattr(plan, name) for name in told} == told
     handed = plan.settings_for("unix:///x.sock")
     assert isinstance(handed, Settings)
     assert handed.redis is not None
