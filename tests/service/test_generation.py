@@ -50,7 +50,7 @@ asked = st.lists(
 
 @pytest.mark.parametrize("index", [EXACT, HNSW], ids=["exact", "hnsw"])
 @given(changes, asked)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_search_finds_what_a_dict_and_numpy_find(
     index: IndexSettings,
     changes: list[tuple[str, int | None]],
@@ -93,7 +93,7 @@ def state(generation: Generation) -> tuple[tuple[object, ...], list[dict[str, fl
 
 
 @given(changes, st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_changes_in_any_order_with_repeats_end_in_the_same_state(
     changes: list[tuple[str, int | None]], data: st.DataObject
 ) -> None:
@@ -166,7 +166,7 @@ def test_no_queries_have_no_answers() -> None:
 
 
 @given(changes, changes)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_compaction_changes_nothing_that_a_request_sees(
     before: list[tuple[str, int | None]], after: list[tuple[str, int | None]]
 ) -> None:
