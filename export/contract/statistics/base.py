@@ -77,8 +77,9 @@ class Aggregate(Strict):
 
     @property
     def sides(self) -> tuple[Side, ...]:
-        """Whose statistic it can be."""
-        return ("user", "item")
+        """Whose statistic it can be: what asks items for words or vectors is a user's."""
+        asks_items = self.words_of is not None or self.vectors_of is not None
+        return ("user",) if asks_items else ("user", "item")
 
     @property
     def words_of(self) -> str | None:

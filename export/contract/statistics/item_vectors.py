@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from export.contract.statistics.base import Gives, Recent, Side
+from export.contract.statistics.base import Gives, Recent
 from export.contract.statistics.events import Events, Lookup
 
 
@@ -22,11 +22,6 @@ class ItemVectors(Recent):
     """The file in the data folder: columns item_id and vector. Never of the tower in training."""
 
     gives: ClassVar[Gives] = "vector"
-
-    @property
-    def sides(self) -> tuple[Side, ...]:
-        """Items have vectors; who meets items is a user."""
-        return ("user",)
 
     @property
     def vectors_of(self) -> str | None:
