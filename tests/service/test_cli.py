@@ -20,9 +20,11 @@ from export.contract.bundle import BundleLayout
 from export.contract.tables import write_as_of
 from service import worker
 from service.cli import plan_of
+from service.client import Client, ServiceFailed
 from service.control import WorkerControl
 from service.generation import Generation
 from service.settings import Settings, read_settings
+from tests.floats import floats
 from tests.service.running import patient
 from tests.tiny import tiny_bundle
 
@@ -225,6 +227,12 @@ def test_a_service_that_is_not_there_is_one_line(
     assert firstsight.run(["items", "delete", "a", "--url", where]) == 1
     assert capsys.readouterr().err.startswith(f"firstsight: {where}: ")
     assert firstsight.run(["items", "delete", "a", "--url", "localhost:8000"]) == 2
+
+
+def test_a_parsed_vector_is_sent_as_a_list(url: str) -> None:
+    body = {"id": "a", "length": floats(0.1, 2.0)}
+    with Client(url) as client, pytest.raises(ServiceFailed, match=r"got \[0\.1, 2\.0\]"):
+        client.call("POST", "/items", body)
 
 
 def test_a_good_bundle_is_verified_and_a_changed_one_refused(

@@ -31,6 +31,7 @@ from export.contract.statistics import (
     Value,
     Windowed,
 )
+from tests.floats import floats
 from training.ragged import Ragged
 from training.statistics import (
     FOLDS,
@@ -175,7 +176,7 @@ def at(values: Values, i: int, words: ItemWords) -> Value:
     """Read one row as the fold would give it."""
     if not isinstance(values, Ragged):
         if values.ndim == 2:
-            return None if np.isnan(values[i]).any() else tuple(values[i].tolist())
+            return None if np.isnan(values[i]).any() else floats(*values[i])
         return None if np.isnan(values[i]) else float(values[i])
     if values.missing[i]:
         return None
