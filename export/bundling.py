@@ -87,6 +87,7 @@ def export_run(
             lineage=Lineage(
                 run=run.resolve().name,
                 data=metrics["data"],
+                data_digest=metrics.get("data_digest"),
                 trained_at=metrics["finished_at"],
                 exported_at=datetime.now(UTC),
                 code=_code(),

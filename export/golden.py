@@ -1,5 +1,6 @@
 """Golden queries: records with the answers a bundle must give, asked again when it is opened."""
 
+from array import array
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,7 @@ def golden_queries(
     items = [
         GoldenItem(
             id=ids[row],
-            record=dict(records[row]),
+            record=_as_json(records[row]),
             present=present,
             vector=embedder.embed("item", [records[row]], [present])[0].tolist(),
         )
@@ -89,12 +90,16 @@ def _golden_user(
     scores = vectors @ vector
     top = np.argsort(-scores, kind="stable")[:TOP]
     return GoldenUser(
-        record=dict(user),
+        record=_as_json(user),
         present=present,
         vector=vector.tolist(),
         items=[ids[row] for row in top],
         scores=scores[top].tolist(),
     )
+
+
+def _as_json(record: Record) -> dict[str, Any]:
+    return {n: v.tolist() if isinstance(v, array) else v for n, v in record.items()}
 
 
 def invented(schema: Schema, side: SideName, count: int) -> list[dict[str, Raw]]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import orjson
 from starlette.responses import Response
 
 from export.contract.errors import RecordError
@@ -18,6 +17,7 @@ from service.items import DeltaFull, Item, Outcome, Posted
 from service.recall import Recalled
 from service.request_id import request_id
 from service.users import User
+from service.wire import json_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +28,8 @@ SLICE = 16
 
 
 def json_answer(body: dict[str, Any], status: int = 200) -> Response:
-    """Return a JSON answer; numpy vectors are written as float32."""
-    content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
-    return Response(content, status, media_type=JSON if status < 400 else MEDIA_TYPE)
+    """Return a JSON answer."""
+    return Response(json_bytes(body), status, media_type=JSON if status < 400 else MEDIA_TYPE)
 
 
 def posted_answer(outcome: Outcome, *, with_vector: bool) -> Response:
@@ -88,7 +87,7 @@ def _recalled(outcome: Recalled | BaseException) -> bytes:
     problem = as_problem(outcome)
     if isinstance(problem, Internal):
         logger.error("unexpected error", exc_info=outcome)
-    return orjson.dumps(problem.body())
+    return json_bytes(problem.body())
 
 
 def item_answer(item: Item) -> Response:

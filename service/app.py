@@ -51,31 +51,13 @@ def create_app(
 
     """
     parts = Parts(settings, control or WorkerControl.alone(), _wire(settings, generation, store))
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        follower = None if parts.use_cases is None else parts.use_cases.follower
-        if follower is not None and store is not None:
-            follower.start()
-            await _catch_up(follower, store, settings.catch_up_s)
-        if parts.use_cases is not None:
-            show(parts.use_cases)
-        watching = asyncio.create_task(watch(parts))
-        try:
-            yield
-        finally:
-            watching.cancel()
-            if follower is not None and store is not None:
-                await follower.stop()
-                await store.close()
-
     app = FastAPI(
         title=TITLE,
         version=API_VERSION,
         docs_url=None,  # ours needs no script from elsewhere
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=lifespan,
+        lifespan=lambda _: _serving(parts, store),
         exception_handlers={
             Problem: answer_error,
             RecordError: answer_error,
@@ -88,6 +70,25 @@ def create_app(
     add_routes(app)
     app.state.parts = parts
     return Observed(Limited(EncodedPath(app), settings.limits))
+
+
+@contextlib.asynccontextmanager
+async def _serving(parts: Parts, store: Store | None) -> AsyncIterator[None]:
+    """Follow the item log and keep watch, from before the first request to after the last."""
+    follower = None if parts.use_cases is None else parts.use_cases.follower
+    if follower is not None and store is not None:
+        follower.start()
+        await _catch_up(follower, store, parts.settings.catch_up_s)
+    if parts.use_cases is not None:
+        show(parts.use_cases)
+    watching = asyncio.create_task(watch(parts))
+    try:
+        yield
+    finally:
+        watching.cancel()
+        if follower is not None and store is not None:
+            await follower.stop()
+            await store.close()
 
 
 def _wire(

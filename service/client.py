@@ -8,6 +8,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from export.contract.errors import ConfigError
+from service.wire import json_bytes
 
 TIMEOUT_S = 60.0
 
@@ -55,7 +56,7 @@ class Client:
             ServiceFailed: It cannot be reached, or it answered with a problem.
 
         """
-        content = None if body is None else json.dumps(body, allow_nan=False).encode()
+        content = None if body is None else json_bytes(body)
         sent = dict(head or {})
         if content is not None:
             sent["Content-Type"] = "application/json"

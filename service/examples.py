@@ -85,7 +85,15 @@ VERSION = {
     "schema_hash": "9f2c",
     "dim": 64,
     "similarity": "cosine",
-    "lineage": {"run": "kuairand", "data": "examples/kuairand", "code": "8a63782"},
+    "lineage": {
+        "run": "kuairand",
+        "data": "kuairand_pure",
+        "data_digest": "5b1f",
+        "trained_at": "2026-01-02T10:00:00Z",
+        "exported_at": "2026-01-02T10:05:00Z",
+        "code": "0.1.0+8a63782",
+        "log_id": None,
+    },
     "features": {
         "user": {"content": {"gender": {"kind": "category"}}, "context": {}, "preference": {}},
         "item": {"content": {"tags": {"kind": "tags"}}, "context": {}, "preference": {}},

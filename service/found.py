@@ -8,12 +8,16 @@ import numpy as np
 from service.top import Scores
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """Items with their scores, best first; `exhausted` says that there are fewer than asked for."""
+    """Items with their scores, best first; `exhausted` says that there are fewer than asked for.
+
+    Scores stay float32 up to the wire, where each is the shortest text that reads back as it: the
+    digits that a double would add mean nothing.
+    """
 
     items: list[str]
-    scores: list[float]
+    scores: Scores
     exhausted: bool
 
 
@@ -24,4 +28,4 @@ def merge(ids: Sequence[str], scores: Scores, k: int) -> Found:
     if bool((ranked[1:] == ranked[:-1]).any()):
         order = np.array(sorted(range(len(ids)), key=lambda at: (-scores[at], ids[at])))
     order = order[:k]
-    return Found([ids[at] for at in order.tolist()], scores[order].tolist(), len(order) < k)
+    return Found([ids[at] for at in order.tolist()], scores[order], len(order) < k)

@@ -168,7 +168,8 @@ class Generation:
         usual = (pair for pair in self._overlay.by_popularity() if pair[0] not in gone)
         fresh = (pair for pair in self._overlay.fresh() if pair[0] not in gone)
         pairs = interleave(usual, fresh, k)
-        return Found([one for one, _ in pairs], [share for _, share in pairs], len(pairs) < k)
+        shares = np.array([share for _, share in pairs], np.float32)
+        return Found([one for one, _ in pairs], shares, len(pairs) < k)
 
     def apply(self, item: ItemRecord, vector: Vectors | None) -> bool:
         """Take over a change, if it is newer than what is known; say whether it was.

@@ -7,7 +7,10 @@ from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr, Valida
 from export.contract.errors import Fault
 from export.contract.side import SideName
 from export.contract.strict import Strict
+from export.contract.tables import AN_ID
+from service.bounds import list_of, whole_number
 from service.errors import InvalidRecord
+from service.settings import Limits
 
 State = Literal["warm", "cold", "fallback"]
 Features = dict[str, Any]
@@ -233,9 +236,7 @@ class ReadyAnswer(Strict):
 
 EXPECTED = {
     "string_type": "text",
-    "int_type": "a whole number",
     "bool_type": "true or false",
-    "list_type": "a list",
     "dict_type": "an object",
     "model_type": "an object",
 }
@@ -261,8 +262,8 @@ def read_embed_body(body: Features, most: int) -> dict[SideName, list[object]]:
     return lists
 
 
-def read_recall_body(value: object) -> RecallBody:
-    """Read the body of `POST /recall`.
+def read_recall_body(value: object, limits: Limits) -> RecallBody:
+    """Read the body of `POST /recall`; `limits` are named where a value is of another type.
 
     Raises:
         InvalidRecord: Names every member at fault.
@@ -271,7 +272,7 @@ def read_recall_body(value: object) -> RecallBody:
     try:
         return RecallBody.model_validate(value)
     except ValidationError as error:
-        raise InvalidRecord(_faults(error)) from None
+        raise InvalidRecord(_faults(error, limits)) from None
 
 
 def read_batch(body: Features, name: str, most: int) -> list[object]:
@@ -283,21 +284,27 @@ def read_batch(body: Features, name: str, most: int) -> list[object]:
     """
     members = body.get(name)
     if not isinstance(members, list):
-        raise InvalidRecord.of(name, members, "a list")
+        raise InvalidRecord.of(name, members, list_of(name, most))
     if len(members) > most:
-        raise InvalidRecord([Fault(name, f"{len(members)} {name}", f"at most {most}")])
+        raise InvalidRecord([Fault(name, f"{len(members)} {name}", list_of(name, most))])
     if beside := sorted(body.keys() - {name}):
         raise InvalidRecord.of(beside[0], body[beside[0]], f"nothing beside {name!r}")
     return members
 
 
-def _faults(error: ValidationError) -> list[Fault]:
+def _faults(error: ValidationError, limits: Limits) -> list[Fault]:
+    bounded = {
+        "user_id": AN_ID,
+        "k": whole_number(limits.k),
+        "exclude": list_of("ids", limits.exclude),
+        "history": list_of("ids", limits.history),
+    }
     known = f"one of {', '.join(RecallBody.model_fields)}"
-    return [
-        Fault.of(
-            ".".join(str(part) for part in fault["loc"]) or "body",
-            fault["input"],
-            known if fault["type"] == "extra_forbidden" else EXPECTED.get(fault["type"], "another"),
-        )
-        for fault in error.errors(include_url=False)
-    ]
+    faults = []
+    for fault in error.errors(include_url=False):
+        name = ".".join(str(part) for part in fault["loc"]) or "body"
+        expected = bounded.get(name) or EXPECTED.get(fault["type"], "another")
+        if fault["type"] == "extra_forbidden":
+            expected = known
+        faults.append(Fault.of(name, fault["input"], expected))
+    return faults

@@ -6,6 +6,7 @@ from urllib.parse import unquote_to_bytes
 
 from export.contract.errors import Fault
 from export.contract.tables import id_fault
+from service.bounds import whole_number
 from service.errors import InvalidRecord
 from service.payloads import RecallBody
 from service.settings import Limits
@@ -13,6 +14,7 @@ from service.settings import Limits
 CONTEXT = "context."
 RECALL = ("user_id", "k", "exclude", "cold", "after", "context.<feature>")
 SIMILAR = ("k", "exclude", "after")
+TRUE_OR_FALSE = "true or false"
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -77,14 +79,15 @@ def read_recall_query(query: bytes, limits: Limits) -> RecallBody:
     given, faults = _read(query, limits, RECALL)
     if "user_id" not in given.single:
         faults.append(Fault.of("user_id", None, "a user's id; POST /recall can do without"))
+    k, cold = _whole(given, "k", limits.k, faults), _truth(given, "cold", faults)
     if faults:
         raise InvalidRecord(faults)
     return RecallBody(
         user_id=given.single["user_id"],
         context={name.removeprefix(CONTEXT): text for name, text in given.context.items()},
-        k=given.k,
+        k=k,
         exclude=given.exclude,
-        cold=_truth(given.single["cold"], "cold") if "cold" in given.single else False,
+        cold=bool(cold),
         after=given.single.get("after"),
     )
 
@@ -97,9 +100,10 @@ def read_similar_query(query: bytes, limits: Limits) -> SimilarQuery:
 
     """
     given, faults = _read(query, limits, SIMILAR)
+    k = _whole(given, "k", limits.k, faults)
     if faults:
         raise InvalidRecord(faults)
-    return SimilarQuery(given.k, given.exclude, given.single.get("after"))
+    return SimilarQuery(k, given.exclude, given.single.get("after"))
 
 
 @dataclass
@@ -109,10 +113,6 @@ class _Given:
     single: dict[str, str] = field(default_factory=dict)
     context: dict[str, str] = field(default_factory=dict)
     exclude: list[str] = field(default_factory=list)
-
-    @property
-    def k(self) -> int | None:
-        return _whole(self.single["k"], "k") if "k" in self.single else None
 
 
 def _read(query: bytes, limits: Limits, known: Sequence[str]) -> tuple[_Given, list[Fault]]:
@@ -150,19 +150,29 @@ def read_switch(query: bytes, name: str, *, default: bool) -> bool:
     for part in filter(None, query.decode("latin-1").split("&")):
         raw_name, _, raw = part.partition("=")
         got = decode(raw_name, "query string")
+        text = decode(raw, got)
         if got != name:
-            raise InvalidRecord.of(got, decode(raw, got), f"no parameter but {name}")
-        value = _truth(decode(raw, name), name)
+            raise InvalidRecord.of(got, text, f"no parameter but {name}")
+        if text not in TRUTH:
+            raise InvalidRecord.of(name, text, TRUE_OR_FALSE)
+        value = TRUTH[text]
     return value
 
 
-def _whole(text: str, name: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise InvalidRecord.of(name, text, "a whole number")
-    return int(text)
+def _whole(given: _Given, name: str, most: int, faults: list[Fault]) -> int | None:
+    """Return a number from 1 to `most`; None if it was not given, or is a fault now."""
+    text = given.single.get(name)
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit() and len(text) < 19 and 1 <= int(text) <= most:
+        return int(text)
+    faults.append(Fault.of(name, text, whole_number(most)))
+    return None
 
 
-def _truth(text: str, name: str) -> bool:
-    if text not in TRUTH:
-        raise InvalidRecord.of(name, text, "true or false")
-    return TRUTH[text]
+def _truth(given: _Given, name: str, faults: list[Fault]) -> bool | None:
+    """Return true or false; None if it was not given, or is a fault now."""
+    text = given.single.get(name)
+    if text is not None and text not in TRUTH:
+        faults.append(Fault.of(name, text, TRUE_OR_FALSE))
+    return None if text is None else TRUTH.get(text)

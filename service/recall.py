@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import orjson
-
 from export.contract.errors import Fault, SchemaError
 from export.embedder import Embedder
 from service.batcher import Batcher
@@ -21,6 +19,7 @@ from service.records import State, UserRecord
 from service.refresh import Follower
 from service.settings import Settings
 from service.store import Store, StoreUnavailable
+from service.wire import json_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ class Recalled:
 
     def encode(self, request_id: str, **beside: object) -> bytes:
         """Return the JSON body; what is given `beside` stands in front."""
-        return orjson.dumps(
+        return json_bytes(
             {
                 **beside,
                 "user_id": self.user_id,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from export.contract.errors import Fault, RecordError
 from export.contract.features import Mismatch, Raw
 from export.contract.side import Record, Side
+from service.bounds import list_of, whole_number
 from service.errors import InvalidRecord
 from service.payloads import RecallBody, read_recall_body
 from service.query import checked_id
@@ -55,7 +56,7 @@ def check_recall(
     k = settings.k if body.k is None else body.k
     faults = over_limits(k, body.exclude, body.after, limits)
     if len(body.history or ()) > limits.history:
-        expected = f"at most {limits.history}"
+        expected = list_of("ids", limits.history)
         faults.append(Fault("history", f"{len(body.history or ())} ids", expected))
     if faults:
         raise InvalidRecord(faults)
@@ -80,7 +81,7 @@ async def check_recalls(
     checked: list[RecallRequest | Exception] = []
     for place, body in enumerate(bodies):
         try:
-            checked.append(check_recall(read_recall_body(body), side, settings))
+            checked.append(check_recall(read_recall_body(body, settings.limits), side, settings))
         except (InvalidRecord, RecordError) as error:
             checked.append(error)
         if place % SLICE == SLICE - 1:
@@ -92,9 +93,9 @@ def over_limits(k: int, exclude: Sequence[str], after: str | None, limits: Limit
     """Return what is wrong with how much is asked for, and with the log id that is waited for."""
     faults = []
     if not 1 <= k <= limits.k:
-        faults.append(Fault.of("k", k, f"a whole number from 1 to {limits.k}"))
+        faults.append(Fault.of("k", k, whole_number(limits.k)))
     if len(exclude) > limits.exclude:
-        faults.append(Fault("exclude", f"{len(exclude)} ids", f"at most {limits.exclude}"))
+        faults.append(Fault("exclude", f"{len(exclude)} ids", list_of("ids", limits.exclude)))
     if after is not None and not _is_log_id(after):
         faults.append(Fault.of("after", after, "a log_id such as '1732000000000-0'"))
     return faults

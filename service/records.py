@@ -10,6 +10,7 @@ from export.contract.errors import Fault, RecordError
 from export.contract.features import Mismatch, Raw
 from export.contract.side import Record, Side
 from export.contract.tables import id_fault
+from service.wire import json_bytes
 
 Op = Literal["put", "delete"]
 State = Literal["warm", "cold", "fallback"]
@@ -270,7 +271,7 @@ def write_json(record: ItemRecord | UserRecord) -> bytes:
         preference = None if preference is None else {**record.unread.preference, **preference}
     members |= {"content": content, "preference": preference}
     try:
-        return orjson.dumps(members)
+        return json_bytes(members)
     except orjson.JSONEncodeError as error:
         raise RecordError([Fault("record", str(error), "text that is valid UTF-8")]) from error
 

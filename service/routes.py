@@ -79,7 +79,8 @@ async def recall_with(request: Request) -> Response:
     """`POST /recall`."""
     parts = parts_of(request)
     cases = parts.ready()
-    body = read_recall_body(await read_object(request, parts.settings.limits))
+    limits = parts.settings.limits
+    body = read_recall_body(await read_object(request, limits), limits)
     asked = check_recall(body, cases.generation.schema.user, parts.settings)
     recalled = await cases.recaller.recall(asked)
     return Response(recalled.encode(request_id()), media_type=JSON)

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import orjson
-
 from service.errors import InvalidRecord
 from service.found import Found
 from service.generation import Generation
@@ -12,6 +10,7 @@ from service.query import SimilarQuery
 from service.recall_request import over_limits
 from service.refresh import Follower
 from service.settings import Settings
+from service.wire import json_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +23,7 @@ class SimilarItems:
 
     def encode(self, request_id: str) -> bytes:
         """Return the JSON body."""
-        return orjson.dumps(
+        return json_bytes(
             {
                 "id": self.item.id,
                 "state": self.item.state,

@@ -219,6 +219,7 @@ def tiny_bundle(
         lineage=Lineage(
             run="tiny",
             data="made by tests/tiny.py",
+            data_digest="none",
             exported_at=datetime.now(UTC),
             code="tests",
             log_id=log_id,

@@ -1,5 +1,8 @@
 """The checkpoint: what a run needs to continue to the same numbers."""
 
+import os
+from pathlib import Path
+
 import torch
 import yaml
 
@@ -10,9 +13,15 @@ from training.loop import Progress, optimiser
 from training.model import TwoTower
 
 
-def resolved(config: TrainConfig) -> str:
-    """Return the configuration as YAML, every default written out."""
-    return yaml.safe_dump(config.model_dump(mode="json", exclude_none=True), sort_keys=False)
+def resolved(config: TrainConfig, folder: Path) -> str:
+    """Return the configuration as a YAML that lies in `folder`, every default written out.
+
+    Like in any other, the data folder is relative to it: run and data may move together, and
+    who reads the YAML does not learn where on a machine they lay.
+    """
+    raw = config.model_dump(mode="json", exclude_none=True)
+    raw["data"]["folder"] = os.path.relpath(config.data.folder, folder.resolve())
+    return yaml.safe_dump(raw, sort_keys=False)
 
 
 def save_checkpoint(
@@ -39,7 +48,7 @@ def load_checkpoint(
     Raises:
         ConfigError: The run was made with another configuration.
     """
-    if layout.config.read_text(encoding="utf-8") != resolved(config):
+    if layout.config.read_text(encoding="utf-8") != resolved(config, layout.folder):
         raise ConfigError(f"{layout.config}: --resume needs the configuration the run began with")
     optimizer = optimiser(config, model)
     if not layout.checkpoint.exists():

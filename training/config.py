@@ -1,5 +1,6 @@
 """The configuration of a training run: one YAML, read as the description of the experiment."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -42,19 +43,35 @@ class DropoutConfig(Strict):
 
 
 class SelectConfig(Strict):
-    """Weights of the validation slices' recall@100 in the figure that selects a checkpoint."""
+    """Weights of the validation slices' recall@100 in the figure that selects a checkpoint.
+
+    `all` is the slice in which cold and warm items compete; it holds the positives of the others.
+    """
 
     model_config = ConfigDict(allow_inf_nan=False)
 
     warm: float = Field(0.5, ge=0)
     cold_item: float = Field(0.25, ge=0)
     cold_user: float = Field(0.25, ge=0)
+    cold_both: float = Field(0.0, ge=0)
+    all: float = Field(0.0, ge=0)
 
     @model_validator(mode="after")
     def _something_counts(self) -> Self:
-        if self.warm + self.cold_item + self.cold_user <= 0:
+        if not self.weights:
             raise ValueError("expected at least one weight above 0")
         return self
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weights above 0, by slice."""
+        return {name: weight for name, weight in self.model_dump().items() if weight > 0}
+
+    def figure(self, recall: Mapping[str, float]) -> float:
+        """Return the weighted mean over the slices there are; one with a weight has to be there."""
+        weights = {name: weight for name, weight in self.weights.items() if name in recall}
+        total = sum(weight * recall[name] for name, weight in weights.items())
+        return total / sum(weights.values())
 
 
 class TrainingConfig(Strict):

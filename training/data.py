@@ -1,6 +1,6 @@
 """The three tables of a data folder, read and checked: interactions, users, items."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,41 +73,79 @@ def read_data(config: DataConfig, user: Side, item: Side) -> Data:
     items = read_records(config.folder / config.items, item, "item_id")
     path = config.folder / config.interactions
     table = read_table(path)
-    user_at = _positions(table, "user_id", path, users.ids)
-    item_at = _positions(table, "item_id", path, items.ids)
-    known = (user_at >= 0) & (item_at >= 0)
-    first = first_of_repeats(table)
-    kept = np.flatnonzero(known & first)
-    dropped = {
-        "unknown_user": int((user_at < 0).sum()),
-        "unknown_item": int(((item_at < 0) & (user_at >= 0)).sum()),
-        "exact_repeat": int((~first & known).sum()),
-    }
-    if not len(kept):
-        raise DataError(f"{path}: no row is left of {len(table)} ({dropped})")
+    known = _Known.of(table, path, users.ids, items.ids)
     of_user, of_item = _given(user, table.column_names), _given(item, table.column_names)
     for name in of_user.keys() & of_item.keys():
         raise DataError(f"{path}: column {name!r} could be of user or item; rename one of them")
     _check_columns(user, users, config.folder / config.users, of_user)
     _check_columns(item, items, config.folder / config.items, of_item)
-    columns = Columns(table, path)
-    rows = Interactions(
-        user=user_at[kept].astype(np.int32),
-        item=item_at[kept].astype(np.int32),
+    rows = _interactions(Columns(table, path), known, {"user": of_user, "item": of_item})
+    vectors = {
+        file: read_item_vectors(config.folder / file, items.ids) for file in _vector_files(user)
+    }
+    return Data(rows, users, items, known.dropped, vectors)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The rows of interactions that count, with the positions of their users and items.
+
+    `dropped` counts the others, by reason.
+    """
+
+    rows: NDArray[np.int64]
+    user: NDArray[np.int32]
+    item: NDArray[np.int32]
+    dropped: dict[str, int]
+
+    @classmethod
+    def of(
+        cls, table: pa.Table, path: Path, users: Sequence[str], items: Sequence[str]
+    ) -> "_Known":
+        """Find them; `users` and `items` are the ids that there are.
+
+        Raises:
+            DataError: An id is none, or no row is left.
+
+        """
+        user = _positions(table, "user_id", path, users)
+        item = _positions(table, "item_id", path, items)
+        known, first = (user >= 0) & (item >= 0), first_of_repeats(table)
+        dropped = {
+            "unknown_user": int((user < 0).sum()),
+            "unknown_item": int(((item < 0) & (user >= 0)).sum()),
+            "exact_repeat": int((~first & known).sum()),
+        }
+        kept = np.flatnonzero(known & first)
+        if not len(kept):
+            raise DataError(f"{path}: no row is left of {len(table)} ({dropped})")
+        return cls(kept, user[kept].astype(np.int32), item[kept].astype(np.int32), dropped)
+
+
+def _interactions(
+    columns: Columns, known: _Known, carried: Mapping[SideName, Mapping[str, FeatureKind]]
+) -> Interactions:
+    """Read the columns of the rows that count; `carried` are the features that stand there."""
+    kept = known.rows
+    return Interactions(
+        user=known.user,
+        item=known.item,
         label=columns.labels()[kept],
         weight=columns.weights()[kept],
         timestamp=_taken(columns.timestamps(), kept),
         order=_taken(columns.orders(), kept),
         columns=columns.others(kept, OWN),
         carried={
-            "user": {name: columns.carried(name, f, kept) for name, f in of_user.items()},
-            "item": {name: columns.carried(name, f, kept) for name, f in of_item.items()},
+            side: {name: columns.carried(name, f, kept) for name, f in features.items()}
+            for side, features in carried.items()
         },
     )
+
+
+def _vector_files(user: Side) -> list[str]:
+    """Return the files of given item vectors that statistics of users read."""
     statistics = [f.statistic for f in user.preference.values() if f.statistic is not None]
-    files = {one.vectors_of for one in statistics if one.vectors_of is not None}
-    vectors = {file: read_item_vectors(config.folder / file, items.ids) for file in sorted(files)}
-    return Data(rows, users, items, dropped, vectors)
+    return sorted({one.vectors_of for one in statistics if one.vectors_of is not None})
 
 
 def _without_context(side: Side) -> Side:

@@ -1,5 +1,6 @@
 """The schema is fitted: vocabularies, means, edges and priors, from train rows only."""
 
+from array import array
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -133,7 +134,7 @@ def _fit_vector(feature: Feature, size: int, name: str) -> Feature:
     asked = getattr(feature, "size", None)
     if asked not in (None, size):
         raise ConfigError(f"user.preference.{name}.size: got {asked}, the vectors have {size}")
-    return feature.fit([(0.0,) * size])
+    return feature.fit([array("f", [0.0] * size)])
 
 
 def _known(view: TrainView, side: SideName, name: str, feature: Feature) -> list[Raw]:

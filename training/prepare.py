@@ -147,19 +147,18 @@ def validator(prepared: Prepared, encoders: Encoders) -> Callable[[TwoTower], di
     slices = Slices.of(prepared.data, prepared.split, VALIDATION)
     entities = {side: encoders[side].entities() for side in SIDES}
     filled = {one.name for one in slices.slices if len(one.relevant.items)}
-    select = prepared.config.training.select.model_dump()
-    weights = {name: weight for name, weight in select.items() if name in filled and weight > 0}
-    if not weights:
+    select = prepared.config.training.select
+    if not filled & select.weights.keys():
         raise ConfigError(
-            f"training.select: validation has no label 1 in a slice with a weight ({select}; "
-            f"slices with label 1: {sorted(filled) or 'none'}); see split.validation"
+            "training.select: validation has no label 1 in a slice with a weight "
+            f"({select.weights}; slices with label 1: {sorted(filled) or 'none'}); "
+            "see split.validation"
         )
 
     def validate(model: TwoTower) -> dict[str, float]:
         found = {side: vectors(model.side(side), entities[side]) for side in SIDES}
         measured = slices.measure(dot_scores(found["user"], found["item"]), (SELECT_K,))
         recall = {name: one.recall[SELECT_K] for name, one in measured.items()}
-        selected = sum(w * recall[name] for name, w in weights.items()) / sum(weights.values())
-        return {**recall, "selected": selected}
+        return {**recall, "selected": select.figure(recall)}
 
     return validate

@@ -11,7 +11,7 @@ from export.contract.side import Side, SideName
 from training.metrics import UserItems, dot_scores, rank_metrics
 from training.model import TwoTower
 from training.prepare import SELECT_K, SIDES, Prepared, make_encoders, vectors
-from training.slices import Slices
+from training.slices import Slice, Slices
 from training.split import VALIDATION
 
 Vectors = NDArray[np.float32]
@@ -52,29 +52,28 @@ def presence_curve(
         k: How many items are recalled.
 
     """
-    warm = [one for one in slices.slices if one.name == "warm"]
+    warm = slices.named("warm")
+    everyone = np.arange(len(warm.relevant.starts) - 1)
+    users, items = warm.relevant.pairs(everyone)
     step = np.searchsorted(STEPS, counts, side="right") - 1  # -1: no interaction
+    of_pair = step[users if side == "user" else items]
     curve: list[Step] = []
-    for one in warm:
-        everyone = np.arange(len(one.relevant.starts) - 1)
-        users, items = one.relevant.pairs(everyone)
-        of_pair = step[users if side == "user" else items]
-        for number in np.unique(of_pair[of_pair >= 0]).tolist():
-            kept = of_pair == number
-            relevant = UserItems.from_pairs(users[kept], items[kept], len(everyone))
-            without = np.where((step == number)[:, None], hidden, shown[side])
-            recall = [
-                rank_metrics(
-                    dot_scores(both["user"], both["item"]),
-                    relevant,
-                    one.candidates,
-                    slices.masked,
-                    (k,),
-                ).recall[k]
-                for both in (shown, {**shown, side: without})
-            ]
-            curve.append(Step(STEPS[number], recall[0], recall[1], int(kept.sum())))
+    for number in np.unique(of_pair[of_pair >= 0]).tolist():
+        kept = of_pair == number
+        relevant = UserItems.from_pairs(users[kept], items[kept], len(everyone))
+        search = replace(warm, relevant=relevant)
+        without = np.where((step == number)[:, None], hidden, shown[side])
+        recall = [
+            _recall(search, slices.masked, both, k) for both in (shown, {**shown, side: without})
+        ]
+        curve.append(Step(STEPS[number], recall[0], recall[1], int(kept.sum())))
     return curve
+
+
+def _recall(one: Slice, masked: UserItems, found: Mapping[SideName, Vectors], k: int) -> float:
+    """Return recall@k of a slice's positives, by the vectors of both sides."""
+    scores = dot_scores(found["user"], found["item"])
+    return rank_metrics(scores, one.relevant, one.candidates, masked, (k,)).recall[k]
 
 
 def enough(curve: Sequence[Step]) -> int | None:

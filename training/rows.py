@@ -1,5 +1,6 @@
 """Encoded features of many rows of one side, from which batches are cut."""
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -133,7 +134,7 @@ class RowEncoder:
         values = self._at_end(name)
         if not isinstance(values, Ragged):
             known = np.asarray(~np.isnan(values.reshape(len(values), -1)).any(axis=1))
-            told = values.tolist() if values.ndim == 1 else map(tuple, values.tolist())
+            told = values.tolist() if values.ndim == 1 else (array("f", row) for row in values)
             return [one if is_known else None for one, is_known in zip(told, known, strict=True)]
         names = self._names(name)
         raw = _raw_id if name in self.side.ids else _raw_bag

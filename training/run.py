@@ -21,6 +21,7 @@ from export.contract.tables import write_records
 from training.checkpoint import load_checkpoint, resolved, save_checkpoint
 from training.config import TrainConfig
 from training.data import Data
+from training.digest import data_digest
 from training.loop import Progress, optimiser, retrain, train
 from training.model import TwoTower
 from training.prepare import (
@@ -68,7 +69,7 @@ def run_training(
     layout, told, began = RunLayout(out), reporter or Reporter(), time.monotonic()
     if layout.config.exists() and not resume:
         raise ConfigError(f"{out}: holds a run already; use --resume, or another --out")
-    prepared = prepare(config)
+    prepared, digest = prepare(config), data_digest(config)
     _tell(prepared, told)
     with SummaryWriter(str(layout.log)) as scalars:
         model, progress = _select(layout, prepared, told, scalars, resume=resume)
@@ -86,7 +87,8 @@ def run_training(
             log = log_of(prepared.data, prepared.split, (TRAIN, VALIDATION))
             prepared, losses = replace(prepared, log=log), []
     write_run(layout, prepared, model)
-    _write_metrics(layout, prepared, progress, losses, presence, time.monotonic() - began)
+    seconds = time.monotonic() - began
+    _write_metrics(layout, prepared, digest, progress, losses, presence, seconds)
     return layout
 
 
@@ -100,7 +102,7 @@ def _select(
     progress, optimizer = Progress(), optimiser(config, model)
     if resume and layout.config.exists():
         progress, optimizer = load_checkpoint(layout, config, model)
-    layout.config.write_text(resolved(config), encoding="utf-8")
+    layout.config.write_text(resolved(config, layout.folder), encoding="utf-8")
 
     def on_epoch(progress: Progress, optimizer: torch.optim.Optimizer) -> None:
         save_checkpoint(layout, model, optimizer, progress)
@@ -220,6 +222,7 @@ def _item_extras(data: Data, log: Log) -> dict[str, Any]:
 def _write_metrics(
     layout: RunLayout,
     prepared: Prepared,
+    digest: str,
     progress: Progress,
     refit: list[float],
     presence: Mapping[SideName, Sequence[Step]],
@@ -232,7 +235,8 @@ def _write_metrics(
         "refit_losses": refit,
         "seconds": round(seconds, 2),
         "finished_at": datetime.now(UTC).isoformat(),
-        "data": str(prepared.config.data.folder),
+        "data": prepared.config.data.folder.name,
+        "data_digest": digest,
         "rows": prepared.split.counts(),
         "dropped": prepared.data.dropped,
         "rules": prepared.schema.rules,

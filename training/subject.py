@@ -96,7 +96,7 @@ def open_subject(folder: Path, data: Path | None) -> Subject:
     """Open a run or a bundle; `data` replaces the data folder that training read.
 
     Raises:
-        ConfigError: The folder is neither.
+        ConfigError: The folder is neither, or its data is not where it lay, seen from the folder.
         BundleError: It is a run that has not finished.
     """
     run, bundle = RunLayout(folder), BundleLayout(folder)
@@ -108,6 +108,8 @@ def open_subject(folder: Path, data: Path | None) -> Subject:
     if data is not None:
         raw["data"]["folder"] = str(data.resolve())
     config = parse_config(raw, run.config)
+    if data is None and not config.data.folder.is_dir():
+        raise ConfigError(f"{folder}: its data is not at {config.data.folder}; give --data DIR")
     is_bundle = bundle.manifest.is_file()
     towers = BundleTowers(bundle) if is_bundle else RunTowers(run)
     epochs = json.loads(run.metrics.read_text(encoding="utf-8")).get("epochs", [])

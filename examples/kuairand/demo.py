@@ -10,6 +10,8 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -17,18 +19,72 @@ from urllib.parse import quote
 import pyarrow.parquet as pq
 import typer
 
+from service.supervisor import StartFailed, bind
+from training.config import read_config
+from training.digest import run_digest
+
 HERE = Path(__file__).parent
 RUNS, BUNDLES = Path("runs"), Path("bundles")
+HOST = "127.0.0.1"
 K = 100
 BATCH = 500
 ITEM_COLUMNS = ("tags", "author_id")
+
+
+@dataclass(frozen=True)
+class Made:
+    """Where a seed's run and bundle lie: folders of their own for each configuration and data.
+
+    The bundle keeps its version, `kuairand-1`, so its folder, the users beside it and the Redis
+    that knows it as the active one lie below a name with the digest.
+    """
+
+    config: Path
+    seed: int
+
+    @cached_property
+    def name(self) -> str:
+        """The name of the run, by what it is made of."""
+        config = read_config(self.config, [f"training.seed={self.seed}"])
+        return f"kuairand-{self.seed}-{run_digest(config)[:12]}"
+
+    @property
+    def run(self) -> Path:
+        """The run folder."""
+        return RUNS / self.name
+
+    @property
+    def bundle(self) -> Path:
+        """The bundle's folder."""
+        return BUNDLES / self.name / f"kuairand-{self.seed}"
+
+    @property
+    def redis(self) -> Path:
+        """The folder of the embedded Redis."""
+        return Path(".firstsight") / self.name
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the run is there, and finished."""
+        return (self.run / "metrics.json").exists()
+
+    def why(self) -> str:
+        """Say whether the run is used again or trained, and why."""
+        what = f"{self.config.name} and its data"
+        if self.is_trained:
+            return f"using {self.run} again: {what} are as they were when it was trained"
+        if self.run.exists():
+            return f"{self.run} is not finished: its training goes on"
+        if older := sorted(RUNS.glob(f"kuairand-{self.seed}-*/metrics.json")):
+            return f"training anew: {what} are others than those of {older[-1].parent}"
+        return f"training: there is no run of {what} yet"
 
 
 class Client:
     """JSON over one kept connection to the service on this machine."""
 
     def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self._connection = http.client.HTTPConnection(HOST, port, timeout=30)
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Return the answer's body; raises RuntimeError on an error status."""
@@ -80,22 +136,21 @@ class Log:
 
 
 def demo(
-    port: Annotated[int, typer.Option(help="Where to serve.")] = 8000,
+    port: Annotated[int, typer.Option(help="Where to serve.", min=1, max=65_535)] = 8000,
     once: Annotated[bool, typer.Option("--once", help="Stop after the recalls.")] = False,
     seed: Annotated[int, typer.Option(help="Of training; each has its own run and bundle.")] = 1,
 ) -> None:
     """Train on the shipped sample, export, serve, and print three recalls."""
+    require_free(port)
     began = time.monotonic()
-    run, bundle = RUNS / f"kuairand-{seed}", BUNDLES / f"kuairand-{seed}"
-    if not (run / "metrics.json").exists():
-        firstsight("train", HERE / "train.yaml", "--out", run, "--set", f"training.seed={seed}")
-    if not bundle.exists():
-        firstsight("export", run, "--out", bundle, "--users", "--catalogue", "trained")
-    say(f"trained and exported after {time.monotonic() - began:.0f} s: {bundle}")
-    with serving(bundle, port) as service:
-        firstsight("users", "load", bundle.parent / "users.parquet", "--url", url(port))
+    made = Made(HERE / "train.yaml", seed)
+    say(made.why())
+    make(made)
+    say(f"trained and exported after {time.monotonic() - began:.0f} s: {made.bundle}")
+    with serving(made, port) as service:
+        firstsight("users", "load", made.bundle.parent / "users.parquet", "--url", url(port))
         log, client = Log(HERE / "data"), Client(port)
-        schema = json.loads((bundle / "schema.json").read_text())
+        schema = json.loads((made.bundle / "schema.json").read_text())
         features = set(schema["item"]["content"])
         tell_warm(client, log)
         tell_cold(client, log)
@@ -114,7 +169,26 @@ def say(text: str = "") -> None:
 
 def url(port: int) -> str:
     """Return the service's address."""
-    return f"http://127.0.0.1:{port}"
+    return f"http://{HOST}:{port}"
+
+
+def require_free(port: int) -> None:
+    """End the demo before its work if the service could not listen where it has to."""
+    try:
+        bind(HOST, port).close()
+    except StartFailed as error:
+        typer.echo(f"demo: {error} (make demo PORT=8080)", err=True)
+        raise typer.Exit(2) from error
+
+
+def make(made: Made) -> None:
+    """Train and export what is not there yet; a training that was stopped goes on."""
+    if not made.is_trained:
+        seed = f"training.seed={made.seed}"
+        firstsight("train", made.config, "--out", made.run, "--set", seed, "--resume")
+    if not made.bundle.exists():
+        made.bundle.parent.mkdir(parents=True, exist_ok=True)
+        firstsight("export", made.run, "--out", made.bundle, "--users", "--catalogue", "trained")
 
 
 def firstsight(*arguments: object) -> None:
@@ -127,13 +201,15 @@ def firstsight(*arguments: object) -> None:
 
 
 @contextmanager
-def serving(bundle: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def serving(made: Made, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """Serve the bundle until the block ends, then stop it and wait."""
-    words = ["serve", "--bundle", str(bundle), "--port", str(port)]
+    words = ["serve", "--bundle", str(made.bundle), "--port", str(port)]
     say(f"\n$ firstsight {' '.join(words)}")
-    log = bundle.parent / f"{bundle.name}.log"
-    # Each bundle has a Redis of its own here, so that the version it activates is its own.
-    environ = os.environ | {"FIRSTSIGHT_DATA_FOLDER": str(Path(".firstsight") / bundle.name)}
+    log = made.bundle.parent / "serve.log"
+    environ = os.environ | {
+        "FIRSTSIGHT_BUNDLES": str(made.bundle.parent),
+        "FIRSTSIGHT_DATA_FOLDER": str(made.redis),
+    }
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     service = subprocess.Popen(
         [sys.executable, "-m", "firstsight", *words],

@@ -113,10 +113,14 @@ class IndexReport(Strict):
 
 
 class Lineage(Strict):
-    """Where a bundle comes from."""
+    """Where a bundle comes from, in words that mean the same on every machine.
+
+    `run` and `data` are names of folders; the digest says which data it was.
+    """
 
     run: str
     data: str
+    data_digest: str | None = None
     trained_at: datetime | None = None
     exported_at: datetime
     code: str

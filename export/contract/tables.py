@@ -17,6 +17,7 @@ from export.contract.features import Feature, Mismatch, Raw
 from export.contract.side import Record, Side
 
 ID_MAX_BYTES = 256
+AN_ID = f"an id: text of 1 to {ID_MAX_BYTES} bytes without control characters"
 AS_OF = b"firstsight.as_of"
 """The key in a Parquet file's metadata under which it says what moment it tells of."""
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
@@ -148,14 +149,13 @@ def _are_ids(values: pa.ChunkedArray) -> bool:
 
 def id_fault(value: object) -> str | None:
     """Say what an id should be, if this is none: 1-256 bytes of UTF-8, no control characters."""
-    expected = f"an id: text of 1 to {ID_MAX_BYTES} bytes without control characters"
     if not isinstance(value, str) or not value:
-        return expected
+        return AN_ID
     try:
         too_long = len(value.encode()) > ID_MAX_BYTES
     except UnicodeEncodeError:
-        return expected
-    return expected if too_long or CONTROL.search(value) else None
+        return AN_ID
+    return AN_ID if too_long or CONTROL.search(value) else None
 
 
 def unique_ids(ids: Sequence[str], column: str, path: Path) -> dict[str, int]:

@@ -70,10 +70,20 @@ def test_schema_config_and_metrics_are_those_of_the_run(exported: Path, run: Run
         assert (exported / name).read_bytes() == (run.folder / name).read_bytes()
     metrics = json.loads(run.metrics.read_bytes())
     assert json.loads((exported / "metrics.json").read_bytes()) == metrics
-    lineage = read_bundle(exported).manifest.lineage
-    assert (lineage.run, lineage.data) == ("run", metrics["data"])
+    lineage, digest = read_bundle(exported).manifest.lineage, metrics["data_digest"]
+    assert len(digest) == 64
+    assert (lineage.run, lineage.data, lineage.data_digest) == ("run", "data", digest)
     assert lineage.trained_at is not None
     assert lineage.trained_at < lineage.exported_at
+
+
+def test_a_bundle_tells_nothing_of_the_machine_it_was_made_on(
+    exported: Path, run: RunLayout
+) -> None:
+    places = [str(run.folder.resolve().parent), str(Path(__file__).parents[2]), str(Path.home())]
+    for path in [one for one in exported.rglob("*") if one.is_file()]:
+        held = path.read_bytes()
+        assert [place for place in places if f"{place}/".encode() in held] == [], path.name
 
 
 def test_where_the_data_ends_in_the_item_log_is_told(exported: Path, commanded: Path) -> None:

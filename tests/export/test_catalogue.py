@@ -29,7 +29,9 @@ def parts() -> Parts:
         towers={s: tiny_file(schema, s) for s in SIDES},
         items=tiny_items(schema, 40),
         users=[{"country": "de"}, {"taste": {"art": 1.0}}],
-        lineage=Lineage(run="r", data="d", exported_at=datetime.now(UTC), code="c"),
+        lineage=Lineage(
+            run="r", data="d", data_digest="e", exported_at=datetime.now(UTC), code="c"
+        ),
         parity={"user": 1},
         metrics={"recall": 0.5},
         config="tower: {}\n",

@@ -32,7 +32,13 @@ def made_bundle(vectors: Vectors) -> Bundle:
         dim=DIM,
         items=count,
         index=report,
-        lineage=Lineage(run="made", data="made", exported_at=datetime.now(UTC), code="tests"),
+        lineage=Lineage(
+            run="made",
+            data="made",
+            data_digest="none",
+            exported_at=datetime.now(UTC),
+            code="tests",
+        ),
         checksums={},
     )
     records = pa.table(

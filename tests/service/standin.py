@@ -87,6 +87,7 @@ def main(folder: str, port: str, workers: str, redis: str | None = None) -> int:
         linger_s=float(os.environ.get("LINGER_S", "1")),
         grace_s=float(os.environ.get("GRACE_S", "5")),
         readiness_off_s=float(os.environ.get("READINESS_OFF_S", "0")),
+        load_timeout_s=float(os.environ.get("LOAD_TIMEOUT_S", "900")),
     )
     try:
         serve(plan)

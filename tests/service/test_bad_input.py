@@ -8,6 +8,7 @@ import pytest
 
 from service.errors import LEAVES, MEDIA_TYPE
 from service.generation import Generation
+from service.settings import Limits
 from tests.service.conftest import start_redis
 from tests.service.running import Service, patient
 
@@ -168,6 +169,99 @@ def test_bad_input_is_a_problem_that_names_the_value(
     assert body["type"] == f"/docs#{type}"
     named = [error["feature"] for error in body.get("errors", [])]
     assert named == ([] if feature is None else [feature])
+
+
+AN_ID = "an id: text of 1 to 256 bytes without control characters"
+A_TIMEOUT = "whole milliseconds from 1 to 600000"
+BOUNDED: list[tuple[str, str, dict[str, Any], str, str, str]] = [
+    *(
+        ("GET", f"{path}k={k}", {}, "k", repr(k), "a whole number from 1 to 1000")
+        for path in ("/recall?user_id=u&", "/items/i1/similar?")
+        for k in ("-1", "0", "1001", "abc", "1.5", "", "9" * 30)
+    ),
+    *(
+        ("POST", "/recall", {"json": {"k": k}}, "k", repr(k), "a whole number from 1 to 1000")
+        for k in (-1, 0, 1001, "abc", 1.5, True, 10**18)
+    ),
+    *(
+        (
+            "POST",
+            "/recall",
+            {"json": {name: value}},
+            name,
+            got,
+            f"a list of at most {most} ids",
+        )
+        for name, most in (("exclude", 10_000), ("history", 1000))
+        for value, got in ((["i1"] * (most + 1), f"{most + 1} ids"), ("i1", "'i1'"), (3, "3"))
+    ),
+    *(
+        ("POST", path, {"json": {name: value}}, name, got, f"a list of at most {most} {name}")
+        for path, name, most in (
+            ("/items", "items", 1000),
+            ("/recall/batch", "requests", 256),
+            ("/embed", "users", 1000),
+            ("/embed", "items", 1000),
+        )
+        for value, got in (([{}] * (most + 1), f"{most + 1} {name}"), ({}, "{}"))
+    ),
+    ("POST", "/recall", {"json": {"user_id": 5}}, "user_id", "5", AN_ID),
+    ("POST", "/recall", {"json": {"user_id": ""}}, "user_id", "''", AN_ID),
+    ("GET", "/recall?user_id=", {}, "user_id", "''", AN_ID),
+    ("POST", "/items", {"json": {"id": 7}}, "id", "7", AN_ID),
+    ("GET", "/users/%1F", {}, "id", "'\\x1f'", AN_ID),
+    *(
+        (
+            "GET",
+            "/version",
+            {"headers": {"x-request-timeout-ms": given}},
+            "X-Request-Timeout-Ms",
+            repr(given),
+            A_TIMEOUT,
+        )
+        for given in ("0", "600001", "-1", "soon")
+    ),
+    (
+        "GET",
+        "/recall?" + "user_id=u&exclude=".ljust(8193, "a"),
+        {},
+        "query string",
+        "'8193 bytes'",
+        "at most 8192 bytes; send long lists by POST /recall",
+    ),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "options", "name", "got", "expected"), BOUNDED)
+def test_what_is_out_of_bounds_is_told_its_bounds(
+    service: Service,
+    method: str,
+    path: str,
+    options: dict[str, Any],
+    name: str,
+    got: str,
+    expected: str,
+) -> None:
+    answer = service.ask(method, path, **options)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"] == [{"feature": name, "got": got, "expected": expected}]
+    assert f"got {got}, expected {expected}" in answer.json()["detail"]
+
+
+def test_the_bounds_told_are_those_that_were_set(redis_url: str, bundle_folder: Path) -> None:
+    settings = patient(redis_url)
+    few = settings.model_copy(update={"limits": Limits(k=100, exclude=2, history=3, items=4)})
+    with Service(few, Generation.load(bundle_folder)) as own:
+        body = {"k": "ten", "exclude": 1, "history": 1}
+        told = [one["expected"] for one in own.post("/recall", body).json()["errors"]]
+        bounds = {"from 1 to 100", "at most 2 ids", "at most 3 ids"}
+        assert {one for one in bounds if any(text.endswith(one) for text in told)} == bounds
+        assert "at most 4 items" in own.post("/items", {"items": 1}).json()["detail"]
+
+
+def test_all_parameters_at_fault_are_told_at_once(service: Service) -> None:
+    answer = service.get("/recall?k=0&cold=maybe&limit=3").json()
+    assert {one["feature"] for one in answer["errors"]} == {"k", "cold", "limit", "user_id"}
 
 
 def test_bad_input_stores_nothing(service: Service) -> None:

@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,9 +21,11 @@ from export.contract.errors import BundleError
 from export.contract.tables import write_as_of
 from service import worker
 from service.cli import plan_of
+from service.client import Client, ServiceFailed
 from service.control import WorkerControl
 from service.generation import Generation
 from service.settings import Settings, read_settings
+from tests.floats import floats
 from tests.service.running import patient
 from tests.tiny import tiny_bundle
 
@@ -227,6 +230,12 @@ def test_a_service_that_is_not_there_is_one_line(
     assert firstsight.run(["items", "delete", "a", "--url", "localhost:8000"]) == 2
 
 
+def test_a_parsed_vector_is_sent_as_a_list(url: str) -> None:
+    body = {"id": "a", "length": floats(0.1, 2.0)}
+    with Client(url) as client, pytest.raises(ServiceFailed, match=r"got \[0\.1, 2\.0\]"):
+        client.call("POST", "/items", body)
+
+
 def test_a_good_bundle_is_verified_and_a_changed_one_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -276,9 +285,22 @@ def test_serving_on_a_port_in_use_does_not_start(
 
 
 def test_the_supervisor_is_told_what_the_settings_say() -> None:
-    settings = read_settings({"FIRSTSIGHT_WORKERS": "3", "FIRSTSIGHT_GRACE_S": "7"}, port=1)
-    plan = plan_of(settings)
-    assert (plan.workers, plan.grace_s, plan.port, plan.redis) == (3, 7.0, 1, None)
+    assert plan_of(read_settings({})).redis is None
+    told = {
+        "host": "127.0.0.2",
+        "port": 1,
+        "workers": 3,
+        "redis": "redis://there",
+        "data_folder": Path("kept"),
+        "linger_s": 6.0,
+        "grace_s": 7.0,
+        "readiness_off_s": 8.0,
+        "load_timeout_s": 9.0,
+    }
+    names = {f"FIRSTSIGHT_{name.upper()}": str(value) for name, value in told.items()}
+    plan = plan_of(read_settings(names))
+    assert set(told) == {one.name for one in fields(plan)} - {"application", "settings_for"}
+    assert {name: getattr(plan, name) for name in told} == told
     handed = plan.settings_for("unix:///x.sock")
     assert isinstance(handed, Settings)
     assert handed.redis is not None

@@ -10,5 +10,5 @@ def test_merged_is_best_first_and_equal_scores_go_by_id(scores: dict[str, int], 
     found = merge(list(scores), np.array(list(scores.values()), np.float32), k)
     expected = sorted(scores, key=lambda one: (-scores[one], one))[:k]
     assert found.items == expected
-    assert found.scores == [scores[one] for one in expected]
+    assert found.scores.tolist() == [scores[one] for one in expected]
     assert found.exhausted == (len(scores) < k)

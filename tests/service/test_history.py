@@ -2,6 +2,7 @@ from collections.abc import Mapping
 
 from export.contract.side import Side
 from service.history import fold_history, replaced
+from tests.floats import floats
 
 SIDE = Side.model_validate(
     {
@@ -56,7 +57,7 @@ def test_a_history_gives_the_newest_items_and_the_words_they_share() -> None:
         "recent": ["a", "b", "b"],
         "taste": {"art": 3.0, "food": 1.0},
         "authors": {"author of b": 2.0, "author of a": 1.0, "author of c": 1.0},
-        "looks": (2.0, 2.0),
+        "looks": floats(2.0, 2.0),
     }
     assert unknown == 0
 
@@ -67,7 +68,7 @@ def test_unknown_items_leave_no_trace_and_no_gap() -> None:
 
 
 def test_an_item_without_a_vector_counts_among_the_newest_only() -> None:
-    assert fold_history(["b", "a", "c"], SIDE, Shop())[0]["looks"] == (1.0, 3.0)
+    assert fold_history(["b", "a", "c"], SIDE, Shop())[0]["looks"] == floats(1.0, 3.0)
     assert "looks" not in fold_history(["a", "c", "c"], SIDE, Shop())[0]
 
 

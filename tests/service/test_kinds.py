@@ -12,6 +12,7 @@ from service.payloads import RecallBody
 from service.recall_request import check_recall
 from service.records import UserRecord, parse_posted, read_user, write_json
 from service.settings import Settings
+from tests.floats import floats
 
 SIDE = Side.model_validate(
     {
@@ -45,7 +46,7 @@ PARSED: Record = {
     "country": "de",
     "shop": "7",
     "age": 30.0,
-    "photo": (1.0, 0.5),
+    "photo": floats(1.0, 0.5),
     "about": "I like 日本!",
     "marks": ["a", "b"],
     "steps": ["a", "a"],
@@ -83,10 +84,10 @@ def test_a_wrong_value_names_the_feature(name: str, value: object, expected: str
 
 def test_context_is_read_from_bodies_and_from_queries() -> None:
     body = RecallBody(user_id="u", context={"tab": "1", "view": [1, 2]})
-    assert check_recall(body, SIDE, Settings()).context == {"tab": "1", "view": (1.0, 2.0)}
+    assert check_recall(body, SIDE, Settings()).context == {"tab": "1", "view": floats(1.0, 2.0)}
     query = RecallBody(user_id="u", context={"tab": "1", "view": "1,2"})
     request = check_recall(query, SIDE, Settings(), from_query=True)
-    assert request.context == {"tab": "1", "view": (1.0, 2.0)}
+    assert request.context == {"tab": "1", "view": floats(1.0, 2.0)}
 
 
 def test_context_that_is_made_of_others_is_refused() -> None:

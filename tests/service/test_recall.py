@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,6 +78,29 @@ def test_nothing_known_gives_popular_items_best_first(service: Service) -> None:
     assert answer["dropped"] == ["content", "preference"]
     assert answer["items"] == [f"i{number}" for number in range(9)]
     assert all(0 <= score <= 1 for score in answer["scores"])
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/recall", {"user": {"taste": {"music": 1.0}}, "k": 40}),
+        ("/recall", {"user_id": "stranger", "k": 40}),
+        ("/recall/batch", {"requests": [{"user": {"country": "de"}, "k": 40}]}),
+        ("/items/i3/similar?k=39", None),
+        ("/embed", {"users": [{"country": "de"}]}),
+    ],
+    ids=["nearest", "popular", "batch", "similar", "vectors"],
+)
+def test_numbers_have_the_shortest_digits_that_read_back_as_float32(
+    service: Service, path: str, body: object
+) -> None:
+    answer = service.get(path) if body is None else service.post(path, body)
+    assert answer.status_code == 200, answer.text
+    (listed,) = re.findall(r'"(?:scores|vector)":\[(.*?)\]', answer.text)
+    told = listed.split(",")
+    assert len(told) >= 8
+    for text in told:
+        assert float(text) == float(np.format_float_scientific(np.float32(text), unique=True))
 
 
 def test_preference_alone_that_is_ignored_by_cold_is_a_fallback(service: Service) -> None:

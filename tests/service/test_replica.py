@@ -289,7 +289,6 @@ def test_a_replica_equals_a_dict_and_numpy(
     runs = settings(
         max_examples=max(1, OPERATIONS // STEPS),
         stateful_step_count=STEPS,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
     )
     while Replica.operations < OPERATIONS:

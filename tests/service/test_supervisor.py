@@ -356,6 +356,28 @@ def test_sigterm_during_the_first_load_ends_it(service: Service) -> None:
     assert not any(is_alive(pid) for pid in family)
 
 
+@pytest.mark.parametrize("service", [{"LOAD_TIMEOUT_S": "0.5"}], indirect=True)
+def test_a_bundle_that_loads_for_too_long_is_given_up(service: Service) -> None:
+    service.publish("slow")  # for 60 s
+    service.start()
+    eventually(lambda: service.listening() and len(service.descendants()) == 2)
+    family = service.descendants()
+    code, said = service.ended()
+    assert (code, said[-1]) == (3, "firstsight: the loader was not ready within 0.5 s")
+    assert not any(is_alive(pid) for pid in family)
+
+
+@pytest.mark.parametrize("service", [{"LINGER_S": "0", "GRACE_S": "60"}], indirect=True)
+def test_without_linger_a_handover_closes_idle_connections_at_once(service: Service) -> None:
+    line = service.up().connect()
+    old = ask(line, "/")["pid"]
+    service.publish("two")
+    service.send(signal.SIGHUP)
+    eventually(lambda: not is_alive(old))
+    with pytest.raises((OSError, http.client.HTTPException)):
+        ask(line, "/")
+
+
 @pytest.mark.parametrize("service", [{"LINGER_S": "50", "GRACE_S": "60"}], indirect=True)
 def test_idle_connection_does_not_hold_the_end_up(service: Service) -> None:
     ask(service.up().connect(), "/")

@@ -51,7 +51,7 @@ def test_gauc_of_no_user_with_both_labels_is_nan() -> None:
     assert (measured.users, measured.rows) == (0, 0)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.booleans()), max_size=40))
 def test_gauc_equals_counting_pairs(rows: list[tuple[int, int, bool]]) -> None:
     user, scores, labels = np.array(rows, dtype=int).reshape(-1, 3).T

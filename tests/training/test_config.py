@@ -338,7 +338,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_a_resolved_config_reads_back_the_same() -> None:
     config = parse_config(raw_config(), PATH)
-    assert parse_config(parse_yaml(resolved(config)), Path("elsewhere/config.yaml")) == config
+    text = resolved(config, Path("elsewhere"))
+    assert parse_config(parse_yaml(text), Path("elsewhere/config.yaml")) == config
 
 
 def test_a_config_cannot_change() -> None:

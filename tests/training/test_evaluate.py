@@ -151,6 +151,12 @@ def test_a_bundle_is_measured_on_data_elsewhere(
         evaluate([open_subject(bundle, tmp_path / "nowhere")])
 
 
+def test_a_bundle_far_from_its_data_asks_for_it(bundle: Path, tmp_path: Path) -> None:
+    away = shutil.copytree(bundle, tmp_path / "on" / "another" / "machine")
+    with pytest.raises(ConfigError, match="its data is not at .*; give --data DIR"):
+        open_subject(away, None)
+
+
 def test_nothing_to_test_is_refused(subject: Subject, world: Path, tmp_path: Path) -> None:
     shutil.copytree(world, tmp_path, dirs_exist_ok=True)
     rows = pq.read_table(world / "interactions.parquet")

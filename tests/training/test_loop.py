@@ -9,11 +9,12 @@ from export.contract.run import RunLayout
 from tests.training.conftest import world_config
 from training.batches import Batches
 from training.checkpoint import load_checkpoint, resolved, save_checkpoint
-from training.config import TrainConfig, parse_config
+from training.config import SelectConfig, TrainConfig, parse_config
 from training.loop import NotFinite, Progress, learning_rate, optimiser, retrain, train
 from training.losses import SVSoftmax
 from training.model import TwoTower
 from training.prepare import Prepared, make_batches, make_encoders, prepare
+from training.slices import SLICES
 
 Figures = dict[str, float]
 
@@ -173,6 +174,26 @@ def test_each_decay_acts_on_its_own_parameters(prepared: Prepared) -> None:
     assert networks["params"] == model.networks()
 
 
+EPOCHS = (  # validation's recall by slice; each slice has an epoch of its own that is best in it
+    {"warm": 0.9, "cold_item": 0.1, "cold_user": 0.1, "cold_both": 0.1, "all": 0.1},
+    {"warm": 0.1, "cold_item": 0.9, "cold_user": 0.1, "cold_both": 0.1, "all": 0.1},
+    {"warm": 0.1, "cold_item": 0.1, "cold_user": 0.9, "cold_both": 0.1, "all": 0.1},
+    {"warm": 0.1, "cold_item": 0.1, "cold_user": 0.1, "cold_both": 0.9, "all": 0.1},
+    {"warm": 0.1, "cold_item": 0.1, "cold_user": 0.1, "cold_both": 0.1, "all": 0.9},
+)
+
+
+@pytest.mark.parametrize("name", SLICES)
+def test_the_slice_of_most_weight_selects_the_epoch(
+    prepared: Prepared, batches: Batches, name: str
+) -> None:
+    select = SelectConfig.model_validate({name: 3})
+    config = configured(prepared, epochs=len(EPOCHS), patience=len(EPOCHS))
+    figures = told(select.figure(epoch) for epoch in EPOCHS)
+    progress = train(config, new_model(prepared), batches, figures)
+    assert progress.best_epoch == SLICES.index(name) + 1
+
+
 def test_retraining_goes_the_way_of_the_epochs_that_were_selected(
     prepared: Prepared, batches: Batches
 ) -> None:
@@ -226,7 +247,7 @@ def test_a_checkpoint_holds_what_a_loss_learned(
     config, whole = configured(prepared, epochs=2), new_model(prepared)
     expected = train(config, whole, batches, told([1, 2]))
     layout, first = RunLayout(tmp_path), new_model(prepared)
-    layout.config.write_text(resolved(config), encoding="utf-8")
+    layout.config.write_text(resolved(config, layout.folder), encoding="utf-8")
 
     class Stopped(Exception):
         pass

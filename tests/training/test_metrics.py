@@ -167,7 +167,7 @@ def test_ties_are_the_mean_over_all_their_orders() -> None:
     assert exact.ndcg[k] == pytest.approx(ndcg, abs=0.02)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32 - 1))
 def test_metrics_equal_a_plain_sort_when_nothing_ties(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -1,4 +1,6 @@
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from export.contract.run import RunLayout
 from export.contract.schema import read_schema
 from tests.training.conftest import world_config
 from training.config import TrainConfig, parse_config
+from training.digest import data_digest
 from training.run import Reporter, run_training
 
 
@@ -50,6 +53,19 @@ def test_a_run_folder_is_complete(trained: RunLayout, world: Path) -> None:
     assert found["epochs"][found["selected_epoch"] - 1]["selected"] == found["selected"]
     assert found["rows"]["train"] > 0
     assert any(trained.log.iterdir())
+
+
+def test_a_run_and_its_data_may_move_together(
+    trained: RunLayout, world: Path, tmp_path: Path
+) -> None:
+    near = os.path.relpath(trained.folder, world.parent)
+    shutil.copytree(world, tmp_path / "a" / world.name)
+    moved = RunLayout(shutil.copytree(trained.folder, tmp_path / "a" / near))
+    raw = yaml.safe_load(moved.config.read_text())
+    config = parse_config(raw, moved.config)
+    assert config.data.folder == tmp_path / "a" / world.name
+    assert metrics(moved)["data"] == world.name
+    assert metrics(moved)["data_digest"] == data_digest(config)
 
 
 def test_item_extras_are_those_of_what_training_knew(trained: RunLayout, world: Path) -> None:

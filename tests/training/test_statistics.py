@@ -31,6 +31,7 @@ from export.contract.statistics import (
     Value,
     Windowed,
 )
+from tests.floats import floats
 from training.ragged import Ragged
 from training.statistics import (
     FOLDS,
@@ -175,7 +176,7 @@ def at(values: Values, i: int, words: ItemWords) -> Value:
     """Read one row as the fold would give it."""
     if not isinstance(values, Ragged):
         if values.ndim == 2:
-            return None if np.isnan(values[i]).any() else tuple(values[i].tolist())
+            return None if np.isnan(values[i]).any() else floats(*values[i])
         return None if np.isnan(values[i]) else float(values[i])
     if values.missing[i]:
         return None
@@ -203,7 +204,7 @@ def same(got: Value, expected: Value) -> bool:
 
 
 @pytest.mark.parametrize("side", SIDES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=SEEDS, rows=st.integers(1, 70), clocks=CLOCKS, moments=st.integers(1, 40))
 def test_every_row_equals_its_fold_exactly(
     side: Side, seed: int, rows: int, clocks: tuple[str, ...], moments: int
@@ -220,7 +221,7 @@ def test_every_row_equals_its_fold_exactly(
 
 
 @pytest.mark.parametrize("side", SIDES)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=SEEDS, rows=st.integers(1, 70), clocks=CLOCKS)
 def test_end_of_training_equals_the_fold_of_all_train_rows(
     side: Side, seed: int, rows: int, clocks: tuple[str, ...]
@@ -276,7 +277,7 @@ def scrambled(log: Log, labels: NDArray[np.bool_], rows: NDArray[np.bool_], seed
 
 
 @pytest.mark.parametrize("side", SIDES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=SEEDS, clock=st.sampled_from(["time", "order"]), cut=st.integers(1, 11))
 def test_no_later_row_changes_an_earlier_feature(
     side: Side, seed: int, clock: str, cut: int
@@ -483,7 +484,7 @@ def test_statistic_of_the_wrong_side_is_refused() -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=SEEDS, clocks=st.sampled_from([("time",), ()]))
 def test_own_rows_never_change_what_the_concept_tells(
     side: Side, seed: int, clocks: tuple[str, ...]

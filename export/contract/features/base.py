@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from export.contract.statistics import Statistic
+from export.contract.statistics import Floats, Statistic
 from export.contract.strict import Strict
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ LIMIT = float(np.finfo(np.float32).max)
 FARTHEST = 1e12
 """Encoded floats are held within this, or one absurd number would overflow a tower to NaN."""
 
-Raw = str | float | list[str] | tuple[float, ...] | dict[str, float] | None
-"""A value after `parse`: a word, a number, words, numbers, weighted words, or missing."""
+Raw = str | float | list[str] | Floats | dict[str, float] | None
+"""A value after `parse`: a word, a number, words, float32s, weighted words, or missing."""
 
 Form = Literal["id", "value", "bag", "vector"]
 """How a feature leaves the encoder: one table row, one float, several rows, several floats."""

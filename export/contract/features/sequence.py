@@ -1,34 +1,19 @@
 """Sequence: several words in order, oldest first, of which the newest are kept."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from export.contract.features.base import (
-    MISSING_TOKEN,
-    Array,
-    Form,
-    Input,
-    Mismatch,
-    Raw,
-    Tables,
-    check_word,
-    some_words,
-)
-from export.contract.features.tags import long_enough, pad
-from export.contract.features.vocabulary import Worded, bag_graph
-
-if TYPE_CHECKING:
-    from export.contract.encoder import Graph
-
+from export.contract.features.bag import Bag, listed_words, pad, parts_of
+from export.contract.features.base import MISSING_TOKEN, Array, Raw
 
 EXPECTED = "a list of non-empty words, oldest first, or null"
 
 
-class SequenceFeature(Worded):
+class SequenceFeature(Bag):
     """Words in order of time, oldest first; the newest `max_length` are kept.
 
     `max_length` is the `n` of an aggregate `last` unless given. In a table a text cell is split
@@ -36,33 +21,20 @@ class SequenceFeature(Worded):
     """
 
     kind: Literal["sequence"] = "sequence"
-    max_length: int = Field(50, ge=1)
     separator: str = Field(",", min_length=1)
 
     gives = frozenset({"sequence"})
 
-    @model_validator(mode="before")
-    @classmethod
-    def _holds_its_statistic(cls, data: object) -> object:
-        return long_enough(data, "n")
-
-    @property
-    def form(self) -> Form:
-        """Several table rows."""
-        return "bag"
+    length_of_statistic = "n"
 
     def parse(self, value: object) -> Raw:
         """Read a list of words."""
-        if value is None:
-            return None
-        if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-            raise Mismatch(EXPECTED)
-        return [check_word(word, EXPECTED) for word in value]
+        return None if value is None else listed_words(value, EXPECTED)
 
     def cell(self, value: object) -> Raw:
         """Read one cell: a list, or text to be split; empty text is missing."""
         if isinstance(value, str):
-            value = [word.strip() for word in value.split(self.separator) if word.strip()] or None
+            value = parts_of(value, self.separator) or None
         return self.parse(value)
 
     def words(self, value: Raw) -> Iterable[str]:
@@ -76,12 +48,7 @@ class SequenceFeature(Worded):
 
     def invent(self, words: Sequence[str], rng: np.random.Generator) -> Raw:
         """Draw up to three words more than fit."""
-        return some_words(words, int(rng.integers(1, self.max_length + 4)), rng)
-
-    @classmethod
-    def inputs(cls, features: Mapping[str, Self]) -> list[Input]:
-        """Each sequence is an input of its own, padded to the longest of the batch."""
-        return [Input(name, "string", ("batch", f"{name}.length")) for name in features]
+        return self.draw(words, rng)
 
     @classmethod
     def pack(
@@ -92,12 +59,6 @@ class SequenceFeature(Worded):
             name: pad([feature._newest(record.get(name)) for record in records])
             for name, feature in features.items()
         }
-
-    @classmethod
-    def graph(cls, features: Mapping[str, Self], tables: Tables, graph: "Graph") -> None:
-        """Look each sequence up in its table."""
-        for name, feature in features.items():
-            bag_graph(name, name, feature, tables.get(name, ()), graph)
 
     def _newest(self, value: Raw) -> list[str]:
         if not isinstance(value, list):

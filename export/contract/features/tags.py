@@ -1,36 +1,28 @@
 """Tags: several words without order, each with an optional weight."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
+from export.contract.features.bag import Bag, listed_words, pad, parts_of
 from export.contract.features.base import (
     MISSING_TOKEN,
-    PADDING_TOKEN,
     Array,
-    Form,
     Input,
     Mismatch,
     Raw,
-    Tables,
     check_word,
-    some_words,
 )
-from export.contract.features.vocabulary import Worded, bag_graph
-
-if TYPE_CHECKING:
-    from export.contract.encoder import Graph
-
 
 EXPECTED = "a list of non-empty words or null"
 WEIGHTED = "a mapping of words to finite weights above 0, or null"
 LIGHTEST, HEAVIEST = 1e-30, 1e30  # not 0 in float32, and fifty of these still add up
 
 
-class Tags(Worded):
+class Tags(Bag):
     """A bag of words, pooled by a (weighted) mean of their rows; an empty bag is a known one.
 
     With `weights`, a value is `{word: weight}`; otherwise a list of words. In a table a text
@@ -40,25 +32,20 @@ class Tags(Worded):
     """
 
     kind: Literal["tags"] = "tags"
-    max_length: int = Field(50, ge=1)
     separator: str = Field(",", min_length=1)
     weights: bool = False
 
     gives = frozenset({"tags"})
+    length_of_statistic = "words"
 
     @model_validator(mode="before")
     @classmethod
-    def _holds_its_statistic(cls, data: object) -> object:
+    def _weighs_its_statistic(cls, data: object) -> object:
         if isinstance(data, Mapping) and ("aggregate" in data or data.get("statistic")):
             if data.get("weights") is False:
                 raise ValueError("weights: got false, but an aggregate gives weighted words")
-            return long_enough({**data, "weights": True}, "words")
+            return {**data, "weights": True}
         return data
-
-    @property
-    def form(self) -> Form:
-        """Several table rows."""
-        return "bag"
 
     def parse(self, value: object) -> Raw:
         """Read a list of words, or a mapping of words to weights where weights are declared."""
@@ -66,14 +53,12 @@ class Tags(Worded):
             return None
         if self.weights:
             return _weighted(value)
-        if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-            raise Mismatch(EXPECTED)
-        return list(dict.fromkeys(check_word(word, EXPECTED) for word in value))
+        return list(dict.fromkeys(listed_words(value, EXPECTED)))
 
     def cell(self, value: object) -> Raw:
         """Read one cell: a list, pairs of word and weight, or text to be split."""
         if isinstance(value, str):
-            parts = [word.strip() for word in value.split(self.separator) if word.strip()]
+            parts = parts_of(value, self.separator)
             value = None if not parts else self._pairs(parts) if self.weights else parts
         if self.weights and isinstance(value, list):
             value = _each_once(value)
@@ -101,20 +86,19 @@ class Tags(Worded):
 
     def invent(self, words: Sequence[str], rng: np.random.Generator) -> Raw:
         """Draw up to three words more than fit."""
-        drawn = dict.fromkeys(some_words(words, int(rng.integers(1, self.max_length + 4)), rng))
+        drawn = dict.fromkeys(self.draw(words, rng))
         if not self.weights:
             return list(drawn)
         return {word: float(rng.integers(1, 9)) for word in drawn}
 
     @classmethod
     def inputs(cls, features: Mapping[str, Self]) -> list[Input]:
-        """Each bag is an input of its own, padded to the longest of the batch."""
+        """Each bag is an input of its own, and so are its weights, of the same shape."""
         inputs = []
-        for name, feature in features.items():
-            shape = ("batch", f"{name}.length")
-            inputs.append(Input(name, "string", shape))
-            if feature.weights:
-                inputs.append(Input(f"{name}.weights", "float32", shape))
+        for one in super().inputs(features):
+            inputs.append(one)
+            if features[one.name].weights:
+                inputs.append(Input(f"{one.name}.weights", "float32", one.shape))
         return inputs
 
     @classmethod
@@ -135,25 +119,10 @@ class Tags(Worded):
                 arrays[f"{name}.weights"] = weights
         return arrays
 
-    @classmethod
-    def graph(cls, features: Mapping[str, Self], tables: Tables, graph: "Graph") -> None:
-        """Look each bag up in its table; weights need no encoding."""
-        for name, feature in features.items():
-            bag_graph(name, name, feature, tables.get(name, ()), graph)
-
     def _first(self, value: Raw) -> list[str]:
         if not isinstance(value, list | dict):
             return [MISSING_TOKEN]
         return self.tokens(list(value)[: self.max_length])
-
-
-def long_enough(data: object, option: str) -> object:
-    """Return a feature's options with a `max_length` that holds what its statistic gives."""
-    if not isinstance(data, Mapping) or "max_length" in data:
-        return data
-    statistic = data if "aggregate" in data else data.get("statistic")
-    wanted = statistic.get(option) if isinstance(statistic, Mapping) else None
-    return {**data, "max_length": wanted} if isinstance(wanted, int) and wanted > 0 else data
 
 
 def _each_once(pairs: list[object]) -> dict[object, object]:
@@ -176,12 +145,3 @@ def _weighted(value: object) -> dict[str, float]:
         if not good or not LIGHTEST <= weight <= HEAVIEST:
             raise Mismatch(WEIGHTED)
     return {check_word(word, WEIGHTED): float(weight) for word, weight in value.items()}
-
-
-def pad(bags: Sequence[Sequence[str]]) -> Array:
-    """Return the bags as one object array [batch, max(1, longest)], padded with ""."""
-    length = max(1, max(map(len, bags), default=1))
-    padded = np.full((len(bags), length), PADDING_TOKEN, dtype=object)
-    for row, bag in zip(padded, bags, strict=True):
-        row[: len(bag)] = bag
-    return padded

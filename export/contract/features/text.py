@@ -9,19 +9,17 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
+from export.contract.features.bag import Bag
 from export.contract.features.base import (
     MISSING_TOKEN,
     PADDING_TOKEN,
     Array,
-    Form,
     Input,
     Mismatch,
     Raw,
     Tables,
     check_word,
-    some_words,
 )
-from export.contract.features.vocabulary import Worded, bag_graph
 
 if TYPE_CHECKING:
     from export.contract.encoder import Graph
@@ -76,7 +74,7 @@ def _bigrams(part: str) -> Iterator[str]:
             yield from (run[at : at + 2] for at in range(len(run) - 1))
 
 
-class Text(Worded):
+class Text(Bag):
     """The mean of the rows of a text's first `max_length` words; an empty text is a known one.
 
     `vectors` names a file of the data folder with a word and its numbers a line, from which the
@@ -92,11 +90,6 @@ class Text(Worded):
         if self.vectors is not None and self.vocabulary == "hashed":
             raise ValueError("vectors: a hashed vocabulary has no words to find them by")
         return self
-
-    @property
-    def form(self) -> Form:
-        """Several table rows."""
-        return "bag"
 
     def parse(self, value: object) -> Raw:
         """Read a text."""
@@ -121,7 +114,7 @@ class Text(Worded):
 
     def invent(self, words: Sequence[str], rng: np.random.Generator) -> Raw:
         """Draw up to three words more than fit."""
-        return " ".join(some_words(words, int(rng.integers(1, self.max_length + 4)), rng))
+        return " ".join(self.draw(words, rng))
 
     @classmethod
     def inputs(cls, features: Mapping[str, Self]) -> list[Input]:
@@ -158,4 +151,4 @@ class Text(Worded):
             padded = graph.node("Concat", [flat, pad], axis=1)
             ends = [whole(0), whole(feature.max_length), whole(1)]
             kept = graph.node("Slice", [padded, *ends])
-            bag_graph(name, kept, feature, tables.get(name, ()), graph)
+            feature.look_up(name, kept, tables.get(name, ()), graph)

@@ -1,6 +1,7 @@
 """Vector: given numbers of one length, such as an embedding of an image or a text."""
 
 import re
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -46,7 +47,7 @@ class Vector(FeatureKind):
         return "vector"
 
     def parse(self, value: object) -> Raw:
-        """Read a list of finite numbers; they are rounded to float32."""
+        """Read a list of finite numbers, 4 bytes each: they are rounded to float32."""
         if value is None:
             return None
         if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
@@ -58,7 +59,7 @@ class Vector(FeatureKind):
             raise Mismatch(f"{self._expected()}; this has {len(numbers)}")
         if not all(abs(number) <= LIMIT for number in numbers):
             raise Mismatch(self._expected())
-        return tuple(np.array(numbers, dtype=np.float32).tolist())
+        return array("f", numbers)
 
     def _expected(self) -> str:
         return f"a list of {self.size or f'1 to {WIDEST}'} finite numbers, or null"
@@ -86,7 +87,7 @@ class Vector(FeatureKind):
             Mismatch: There is no value, or values have several lengths.
 
         """
-        sizes = sorted({len(value) for value in values if isinstance(value, tuple)})
+        sizes = sorted({len(value) for value in values if isinstance(value, array)})
         if len(sizes) > 1:
             raise Mismatch(f"vectors of one length; got some of {sizes[0]} and of {sizes[-1]}")
         if not sizes and self.size is None:
@@ -128,10 +129,10 @@ class Vector(FeatureKind):
             rows = np.full((len(records), feature.size or 1), np.nan, dtype=np.float32)
             for row, record in zip(rows, records, strict=True):
                 value = record.get(name)
-                if isinstance(value, tuple):
+                if isinstance(value, array):
                     if len(value) != len(row):
                         expected = f"{feature._expected()}; this has {len(value)}"
-                        raise RecordError([Fault.of(name, value, expected)])
+                        raise RecordError([Fault.of(name, value.tolist(), expected)])
                     row[:] = value
             arrays[name] = rows
         return arrays

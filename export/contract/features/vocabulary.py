@@ -14,11 +14,8 @@ from pydantic import Field, model_validator
 from export.contract.errors import SchemaError
 from export.contract.features.base import (
     FIRST_WORD_ROW,
-    MISSING_ROW,
     MISSING_TOKEN,
-    PADDING_ROW,
     PADDING_TOKEN,
-    UNKNOWN_ROW,
     FeatureKind,
     TableName,
 )
@@ -127,21 +124,6 @@ class Worded(FeatureKind):
 def word_rows(words: Sequence[str]) -> range:
     """Return the rows of a vocabulary's words."""
     return range(FIRST_WORD_ROW, FIRST_WORD_ROW + len(words))
-
-
-def bag_graph(
-    name: str, tensor: str, feature: Worded, words: Sequence[str], graph: "Graph"
-) -> None:
-    """Look the words of one tensor up: padding, missing and unknown words have their rows."""
-    keys, rows = (
-        [PADDING_TOKEN, MISSING_TOKEN, *words],
-        [PADDING_ROW, MISSING_ROW, *word_rows(words)],
-    )
-    row = graph.lookup(tensor, keys, rows, default=UNKNOWN_ROW)
-    if feature.buckets is not None:
-        is_bucket = graph.node("Equal", [row, graph.constant(np.array(UNKNOWN_ROW))])
-        row = bucket_rows(tensor, row, is_bucket, np.array(feature.buckets), graph)
-    graph.emit_bag(name, row)
 
 
 def bucket_rows(tensor: str, row: str, is_bucket: str, buckets: Any, graph: "Graph") -> str:

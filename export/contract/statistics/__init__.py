@@ -6,6 +6,7 @@ from pydantic import Field
 
 from export.contract.statistics.base import (
     Aggregate,
+    Floats,
     Gives,
     Recent,
     Side,
@@ -35,6 +36,7 @@ __all__ = [
     "Count",
     "Distinct",
     "Events",
+    "Floats",
     "Gives",
     "Identity",
     "ItemVectors",

@@ -3,8 +3,9 @@
 import math
 import re
 from abc import abstractmethod
+from array import array
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,11 @@ from export.contract.strict import Strict
 
 Side = Literal["user", "item"]
 Gives = Literal["number", "sequence", "tags", "category", "vector"]
-Value = float | str | list[str] | dict[str, float] | tuple[float, ...] | None
+if TYPE_CHECKING:
+    Floats = array[float]
+else:
+    Floats = array  # which takes no parameter before Python 3.12
+Value = float | str | list[str] | dict[str, float] | Floats | None
 Scalar = StrictBool | StrictInt | StrictFloat | Text
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -77,8 +82,9 @@ class Aggregate(Strict):
 
     @property
     def sides(self) -> tuple[Side, ...]:
-        """Whose statistic it can be."""
-        return ("user", "item")
+        """Whose statistic it can be: what asks items for words or vectors is a user's."""
+        asks_items = self.words_of is not None or self.vectors_of is not None
+        return ("user",) if asks_items else ("user", "item")
 
     @property
     def words_of(self) -> str | None:

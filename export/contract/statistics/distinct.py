@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from export.contract.statistics.base import Gives, Side, Windowed
+from export.contract.statistics.base import Gives, Windowed
 from export.contract.statistics.events import Events, Lookup
 
 
@@ -19,11 +19,6 @@ class Distinct(Windowed):
     of: str | None = Field(default=None, min_length=1)
 
     gives: ClassVar[Gives] = "number"
-
-    @property
-    def sides(self) -> tuple[Side, ...]:
-        """Items have words; who meets items is a user."""
-        return ("user", "item") if self.of is None else ("user",)
 
     @property
     def words_of(self) -> str | None:

@@ -1,11 +1,12 @@
 """`item_vectors`: the mean of given vectors of the items a user met last."""
 
+from array import array
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from export.contract.statistics.base import Gives, Recent, Side
+from export.contract.statistics.base import Floats, Gives, Recent
 from export.contract.statistics.events import Events, Lookup
 
 
@@ -24,11 +25,6 @@ class ItemVectors(Recent):
     gives: ClassVar[Gives] = "vector"
 
     @property
-    def sides(self) -> tuple[Side, ...]:
-        """Items have vectors; who meets items is a user."""
-        return ("user",)
-
-    @property
     def vectors_of(self) -> str | None:
         """The file."""
         return self.vectors
@@ -40,7 +36,7 @@ class ItemVectors(Recent):
         *,
         items: Lookup | None = None,
         exclude: str | None = None,
-    ) -> tuple[float, ...] | None:
+    ) -> Floats | None:
         """Return the mean just before `now`; None if no event is before it or none has a vector.
 
         `items` gives the vector of an item, and nothing for one that is known and has none.
@@ -55,4 +51,4 @@ class ItemVectors(Recent):
         total = np.zeros(len(known[0]))
         for vector in known:
             total += vector
-        return tuple((total / len(known)).astype(np.float32).tolist())
+        return array("f", (total / len(known)).astype(np.float32).tobytes())

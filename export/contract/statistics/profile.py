@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from export.contract.statistics.base import Gives, Recent, Side
+from export.contract.statistics.base import Gives, Recent
 from export.contract.statistics.events import Events, Lookup
 
 
@@ -24,11 +24,6 @@ class Profile(Recent):
     words: int = Field(default=20, ge=1, le=10_000)
 
     gives: ClassVar[Gives] = "tags"
-
-    @property
-    def sides(self) -> tuple[Side, ...]:
-        """Items have words; who meets items is a user."""
-        return ("user",)
 
     @property
     def words_of(self) -> str | None:

@@ -1,5 +1,6 @@
 """What every feature kind keeps, on both sides; and what each of their options changes."""
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ from export.contract.schema import Schema
 from export.contract.sharing import shared_tables, table_of
 from export.contract.side import SIDES, SideName
 from tests.export.contract.encoded import WORDS, encode, parsed, schema_of
+from tests.floats import floats
 
 FEATURE: TypeAdapter[Feature] = TypeAdapter(Feature)
 
@@ -193,7 +195,7 @@ CHANGES = [
     Change("tags", "max_length", 1, ["red", "blue"], {"kind": "tags"}),
     Change("sequence", "max_length", 1, ["red", "blue"], {"kind": "sequence"}),
     Change("text", "max_length", 1, "red blue", {"kind": "text"}),
-    Change("vector", "normalise", True, (3.0, 4.0), {"kind": "vector", "size": 2}),
+    Change("vector", "normalise", True, floats(3.0, 4.0), {"kind": "vector", "size": 2}),
 ]
 # What these change lies elsewhere: the words that training keeps, which table they share, how a
 # text cell is read, whether there is an input of weights, and how wide a tower's vector is.
@@ -328,8 +330,8 @@ def test_wrong_value_is_refused_with_what_would_be_right(
         ({"kind": "tags", "weights": True}, {}, {}),
         ({"kind": "text"}, "A  b.", "A  b."),
         ({"kind": "text"}, "", ""),
-        ({"kind": "vector"}, [1, 0.5], (1.0, 0.5)),
-        ({"kind": "vector", "size": 1}, (0.1,), (float(np.float32(0.1)),)),
+        ({"kind": "vector"}, [1, 0.5], floats(1.0, 0.5)),
+        ({"kind": "vector", "size": 1}, (0.1,), floats(0.1)),
     ],
 )
 def test_value_is_read_as_its_kind_means_it(
@@ -376,10 +378,10 @@ def test_bad_number_cell_is_refused(cell: str) -> None:
 @pytest.mark.parametrize(
     ("cell", "read"),
     [
-        ("1,2.5", (1.0, 2.5)),
-        (" 1 , 2.5 ", (1.0, 2.5)),
-        ("1 2.5", (1.0, 2.5)),
-        ([1.0, 2.5], (1.0, 2.5)),
+        ("1,2.5", floats(1.0, 2.5)),
+        (" 1 , 2.5 ", floats(1.0, 2.5)),
+        ("1 2.5", floats(1.0, 2.5)),
+        ([1.0, 2.5], floats(1.0, 2.5)),
         ([float("nan")] * 2, None),
     ],
 )
@@ -460,6 +462,12 @@ def test_statistic_may_be_written_flat_or_nested() -> None:
     assert FEATURE.validate_python(flat) == FEATURE.validate_python(nested)
 
 
+def test_a_vector_is_held_in_four_bytes_a_number() -> None:
+    held = Vector().parse([0.1] * 1000)
+    assert sys.getsizeof(held) < 5 * 1000
+    np.testing.assert_array_equal(np.asarray(held), np.full(1000, 0.1, np.float32))
+
+
 class TestFit:
     def test_mean_and_scale_are_those_of_the_bent_values(self) -> None:
         values = [None, 0.0, 1.0, 2.0, 100.0]
@@ -491,17 +499,17 @@ class TestFit:
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_fit_leaves_nothing_blank(self, kind: type[FeatureKind]) -> None:
-        values = [(1.0, 2.0)] if kind is Vector else []
+        values = [floats(1.0, 2.0)] if kind is Vector else []
         needed = {"of": ("a", "b")} if kind is Cross else {}
         assert kind(**needed).fit(values).is_fitted
 
     def test_vector_learns_its_length(self) -> None:
-        fitted = Vector().fit([None, (1.0, 2.0), (3.0, 4.0)])
+        fitted = Vector().fit([None, floats(1.0, 2.0), floats(3.0, 4.0)])
         assert (fitted.size, fitted.is_fitted, Vector().is_fitted) == (2, True, False)
 
     def test_vectors_of_several_lengths_are_refused_with_both(self) -> None:
         with pytest.raises(Mismatch, match="one length; got some of 2 and of 3"):
-            Vector().fit([(1.0, 2.0), (1.0, 2.0, 3.0)])
+            Vector().fit([floats(1.0, 2.0), floats(1.0, 2.0, 3.0)])
 
     def test_vector_without_any_value_has_to_be_given_its_length(self) -> None:
         with pytest.raises(Mismatch, match="`size`; got neither"):
@@ -524,7 +532,7 @@ def test_any_text_is_encoded(words: list[str]) -> None:
 @given(st.lists(FLOATS, min_size=1, max_size=5))
 def test_normalised_vector_has_length_one_unless_it_is_all_zero(numbers: list[float]) -> None:
     schema = schema_with({"kind": "vector", "size": len(numbers), "normalise": True})
-    found = encode(schema, [{"f": tuple(numbers)}])["f"][0].astype(np.float64)
+    found = encode(schema, [{"f": floats(*numbers)}])["f"][0].astype(np.float64)
     if not any(numbers):
         assert np.isnan(found).all()
         return
@@ -535,11 +543,11 @@ def test_normalised_vector_has_length_one_unless_it_is_all_zero(numbers: list[fl
 
 def test_vector_as_it_is_keeps_its_numbers_zeros_too() -> None:
     schema = schema_with({"kind": "vector", "size": 2})
-    found = encode(schema, [{"f": (0.0, 0.0)}, {"f": (0.5, -7.0)}, {}])["f"]
+    found = encode(schema, [{"f": floats(0.0, 0.0)}, {"f": floats(0.5, -7.0)}, {}])["f"]
     np.testing.assert_array_equal(found, np.float32([[0, 0], [0.5, -7], [np.nan, np.nan]]))
 
 
 def test_vector_that_fits_no_others_is_told_with_its_feature() -> None:
     side = schema_with({"kind": "vector", "size": 2}).item
     with pytest.raises(RecordError, match=r"feature 'f': .* a list of 2 .*; this has 1"):
-        side.pack([{"f": (1.0,)}], [False])
+        side.pack([{"f": floats(1.0)}], [False])

@@ -24,6 +24,7 @@ from export.contract.statistics import (
     Statistic,
     seconds,
 )
+from tests.floats import floats
 
 STATISTIC: TypeAdapter[Statistic] = TypeAdapter(Statistic)
 MEMBERS: list[Statistic] = [
@@ -190,8 +191,8 @@ def test_distinct_counts_ids_or_the_words_of_their_items_once() -> None:
 def test_vectors_of_the_newest_are_averaged_where_there_are_any() -> None:
     mean = ItemVectors(vectors="v", n=3)
     seen = events(*[(item, 1, float(i)) for i, item in enumerate("dabc")], ("d", 0, 9.0))
-    assert mean.fold(seen, 10.0, items=VECTORS.get) == (float(np.float32(0.55)), -1.0)
-    assert mean.fold(seen, 10.0, items=VECTORS.get, exclude="b") == (float(np.float32(1.5e30)), 1.0)
+    assert mean.fold(seen, 10.0, items=VECTORS.get) == floats(0.55, -1.0)
+    assert mean.fold(seen, 10.0, items=VECTORS.get, exclude="b") == floats(1.5e30, 1.0)
     assert mean.fold(events(("c", 1, 0.0)), 1.0, items=VECTORS.get) is None
     assert mean.fold(events(("a", 0, 0.0)), 1.0, items=VECTORS.get) is None
     assert mean.fold(events(("X", 1, 0.0)), 1.0, items=VECTORS.get) is None

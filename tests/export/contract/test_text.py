@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from export.contract.encoder import build_encoder
@@ -67,7 +67,6 @@ def test_a_word_holds_no_space_and_is_read_as_itself(text: str) -> None:
 
 
 @given(st.lists(WRITTEN, min_size=1, max_size=4), st.integers(1, 8), st.data())
-@settings(deadline=None)
 def test_the_graph_splits_as_training_counts(
     texts: list[str], length: int, data: st.DataObject
 ) -> None:

@@ -40,7 +40,7 @@ def worlds(draw: st.DrawFn) -> tuple[Vectors, Vectors]:
 
 
 @every_member
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(world=worlds(), k=st.integers(1, 60))
 def test_answers_are_different_rows_with_true_scores_best_first_ties_by_label(
     member: type[IndexSettings], world: tuple[Vectors, Vectors], k: int

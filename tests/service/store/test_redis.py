@@ -218,9 +218,7 @@ def test_users_come_in_the_order_asked_and_unreadable_ones_count_as_none(
         st.text(st.characters(codec="utf-8"), min_size=1, max_size=30), unique=True, max_size=8
     )
 )
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_ids_round_trip_and_never_meet_other_keys(redis_url: str, ids: list[str]) -> None:
     ids = [*ids, "items", "{fs}:rev", "*", "a\nb", "x:1", "1:x", "01", "1"]
     ids = list(dict.fromkeys(ids))
