@@ -26,6 +26,7 @@ from export.onnx import convert, longest, prove_parity
 from export.tower_file import TowerFile
 
 Catalogue = Literal["all", "trained"]
+OnNote = Callable[[str], None]
 
 
 def export_run(
@@ -35,7 +36,7 @@ def export_run(
     catalogue: Catalogue = "all",
     target_recall: float = 0.99,
     log_id: str | None = None,
-    on_note: Callable[[str], None] = lambda text: None,
+    on_note: OnNote = lambda text: None,
 ) -> Manifest:
     """Turn a finished run into a bundle.
 
@@ -57,51 +58,8 @@ def export_run(
     layout = RunLayout(run)
     if not layout.metrics.is_file():
         raise BundleError(f"{run}: no finished run here (metrics.json is missing)")
-    schema = read_schema(layout.schema)
-    users = read_records(layout.users, schema.user, "user_id")
-    items = read_records(layout.items, schema.item, "item_id")
-    concepts = read_concepts(layout.concepts, schema)
-    kept = _trained(items) if catalogue == "trained" else np.arange(len(items.ids))
-    embedded = _only(items, kept)
-    given = {name: np.load(layout.item_vectors(name))[kept] for name in schema.user.item_vectors}
-    towers, largest_norm = _towers(layout, schema, embedded)
-    parity: dict[str, dict[str, Any]] = {}
-    for side, table in zip(SIDES, (users, items), strict=True):
-        tower = towers[side].open()
-        parity[side] = prove_parity(layout, schema, side, tower, table.records, largest_norm)
-        rows = sum(parity[side]["rows"].values())
-        worst = parity[side]["max_abs_difference"]
-        on_note(f"{side} tower: torch and onnxruntime differ by {worst:.1e} over {rows} rows")
-        if beside := towers[side].beside_bytes:
-            on_note(
-                f"{side} tower: {beside / 2**20:.0f} MiB of tables lie in a data file beside it"
-            )
-    metrics = json.loads(layout.metrics.read_bytes())
-    manifest = write_bundle(
-        target,
-        Parts(
-            schema=schema,
-            towers=towers,
-            items=replace(embedded, extras=embedded.extras.drop_columns(["trained"])),
-            users=users.records,
-            lineage=Lineage(
-                run=run.resolve().name,
-                data=metrics["data"],
-                data_digest=metrics.get("data_digest"),
-                trained_at=metrics["finished_at"],
-                exported_at=datetime.now(UTC),
-                code=_code(),
-                log_id=log_id,
-            ),
-            parity=parity,
-            metrics=metrics,
-            config=layout.config.read_text(encoding="utf-8"),
-            concepts=concepts,
-            largest_norm=largest_norm,
-            item_vectors=given,
-        ),
-        target_recall=target_recall,
-    )
+    parts = _parts(layout, catalogue, log_id, on_note)
+    manifest = write_bundle(target, parts, target_recall=target_recall)
     found = manifest.index
     on_note(
         f"{manifest.items} items embedded; index {found.settings['kind']}: "
@@ -120,6 +78,67 @@ def export_users(run: Path, target: Path) -> None:
     part = target.with_suffix(".part")
     write_as_of(layout.users, part, datetime.fromisoformat(finished_at))
     part.replace(target)
+
+
+def _parts(layout: RunLayout, catalogue: Catalogue, log_id: str | None, on_note: OnNote) -> Parts:
+    """Make of a run what goes into its bundle."""
+    schema = read_schema(layout.schema)
+    users = read_records(layout.users, schema.user, "user_id")
+    items = read_records(layout.items, schema.item, "item_id")
+    kept = _trained(items) if catalogue == "trained" else np.arange(len(items.ids))
+    embedded = _only(items, kept)
+    towers, largest_norm = _towers(layout, schema, embedded)
+    metrics = json.loads(layout.metrics.read_bytes())
+    tables = {"user": users, "item": items}
+    return Parts(
+        schema=schema,
+        towers=towers,
+        items=replace(embedded, extras=embedded.extras.drop_columns(["trained"])),
+        users=users.records,
+        lineage=_lineage(layout, metrics, log_id),
+        parity={
+            side: _proven(layout, schema, side, towers[side], tables[side], largest_norm, on_note)
+            for side in SIDES
+        },
+        metrics=metrics,
+        config=layout.config.read_text(encoding="utf-8"),
+        concepts=read_concepts(layout.concepts, schema),
+        largest_norm=largest_norm,
+        item_vectors={
+            name: np.load(layout.item_vectors(name))[kept] for name in schema.user.item_vectors
+        },
+    )
+
+
+def _lineage(layout: RunLayout, metrics: dict[str, Any], log_id: str | None) -> Lineage:
+    return Lineage(
+        run=layout.folder.resolve().name,
+        data=metrics["data"],
+        data_digest=metrics.get("data_digest"),
+        trained_at=metrics["finished_at"],
+        exported_at=datetime.now(UTC),
+        code=_code(),
+        log_id=log_id,
+    )
+
+
+def _proven(
+    layout: RunLayout,
+    schema: Schema,
+    side: SideName,
+    tower: TowerFile,
+    table: RecordTable,
+    largest_norm: float | None,
+    on_note: OnNote,
+) -> dict[str, Any]:
+    """Prove the parity of one side and tell how near it comes."""
+    parity = prove_parity(layout, schema, side, tower.open(), table.records, largest_norm)
+    rows, worst = sum(parity["rows"].values()), parity["max_abs_difference"]
+    on_note(f"{side} tower: torch and onnxruntime differ by {worst:.1e} over {rows} rows")
+    if tower.beside:
+        mib = tower.beside_bytes / 2**20
+        on_note(f"{side} tower: {mib:.0f} MiB of tables lie in a data file beside it")
+    return parity
 
 
 def _towers(

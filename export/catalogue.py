@@ -70,15 +70,7 @@ def write_bundle(target: Path, parts: Parts, *, target_recall: float = 0.99) -> 
     """
     with new_folder(target) as folder:
         layout = BundleLayout(folder)
-        parts.schema.write(layout.schema)
-        for side, tower in parts.towers.items():
-            tower.save(layout.tower(side))
-        _write_items(layout, parts)
-        if parts.concepts is not None:
-            parts.concepts.write(layout.concepts)
-        for name, given in parts.item_vectors.items():
-            layout.item_vectors(name).parent.mkdir(exist_ok=True)
-            np.save(layout.item_vectors(name), given)
+        _write_inputs(layout, parts)
         embedder = Embedder.open(layout, parts.schema)
         vectors = embedder.embed("item", parts.items.records)
         np.save(layout.vectors, vectors)
@@ -86,9 +78,6 @@ def write_bundle(target: Path, parts: Parts, *, target_recall: float = 0.99) -> 
         report = _write_index(layout, vectors, users, target_recall)
         golden = golden_queries(embedder, parts.items.ids, parts.items.records, vectors)
         _write_json(layout.golden, golden.model_dump())
-        _write_json(layout.parity, parts.parity)
-        _write_json(layout.metrics, parts.metrics)
-        layout.config.write_text(parts.config, encoding="utf-8")
         manifest = Manifest(
             version=target.name,
             schema_hash=parts.schema.hash,
@@ -105,7 +94,19 @@ def write_bundle(target: Path, parts: Parts, *, target_recall: float = 0.99) -> 
     return manifest
 
 
-def _write_items(layout: BundleLayout, parts: Parts) -> None:
+def _write_inputs(layout: BundleLayout, parts: Parts) -> None:
+    """Write what is given; all else of a bundle is made of it."""
+    parts.schema.write(layout.schema)
+    for side, tower in parts.towers.items():
+        tower.save(layout.tower(side))
+    if parts.concepts is not None:
+        parts.concepts.write(layout.concepts)
+    for name, given in parts.item_vectors.items():
+        layout.item_vectors(name).parent.mkdir(exist_ok=True)
+        np.save(layout.item_vectors(name), given)
+    _write_json(layout.parity, parts.parity)
+    _write_json(layout.metrics, parts.metrics)
+    layout.config.write_text(parts.config, encoding="utf-8")
     extras = {name: parts.items.extras.column(name) for name in parts.items.extras.column_names}
     write_records(
         layout.items, parts.schema.item, "id", parts.items.ids, parts.items.records, extras
