@@ -11,7 +11,7 @@ from torch import Tensor
 from export.contract.side import Arrays
 from training.candidates import Candidates
 from training.config import TrainConfig
-from training.dropout import Flags, States, draw_states, hide, hide_columns
+from training.dropout import Flags, States, draw_states, forget_words, hide, hide_columns
 from training.losses.base import Scored
 from training.metrics import UserItems
 from training.rows import SideRows
@@ -116,6 +116,8 @@ class Batches:
         dropout = self.config.dropout
         hide_columns(user, self.users.side, dropout.column, rng)
         hide_columns(item, self.items.side, dropout.column, rng)
+        forget_words(user, self.users.side, dropout.unknown, rng)
+        forget_words(item, self.items.side, dropout.unknown, rng)
         shown = States(self.users.present[rows].copy(), self.items.present[columns].copy())
         for label in (True, False):
             at = np.flatnonzero(self.is_positive[rows] == label)

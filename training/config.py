@@ -34,12 +34,14 @@ class DropoutConfig(Strict):
     """How often training hides what it knows.
 
     `user` and `item` are exact shares of each batch whose preference group is hidden, natural
-    absence counted in; `column` is the chance of hiding one preference column of a row.
+    absence counted in; `column` is the chance of hiding one preference or context column of a
+    row, `unknown` that of taking a word of content for one that training never saw.
     """
 
     user: float = Field(0.3, ge=0, le=1)
     item: float = Field(0.5, ge=0, le=1)
     column: float = Field(0.1, ge=0, le=1)
+    unknown: float = Field(0.0, ge=0, le=1)
 
 
 class SelectConfig(Strict):

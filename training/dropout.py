@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.contract.features import MISSING_ROW, PADDING_ROW
+from export.contract.features import FIRST_WORD_ROW, MISSING_ROW, PADDING_ROW, UNKNOWN_ROW
+from export.contract.features.vocabulary import Worded
 from export.contract.side import Arrays, Side
 
 Flags = NDArray[np.bool_]
@@ -78,6 +79,29 @@ def hide_columns(arrays: Arrays, side: Side, share: float, rng: np.random.Genera
             arrays[name][hidden] = np.nan
         else:
             _hide_bag(arrays, name, hidden)
+
+
+def forget_words(arrays: Arrays, side: Side, share: float, rng: np.random.Generator) -> None:
+    """Take some words of content for ones that training never saw, in place.
+
+    So the row of unknown words is trained on entities like those that will read it: else it
+    learns from rare words alone, and where every word is kept, from none. What is made of a
+    word that is taken so, as a cross is, is unknown too. A hashed word is never unknown.
+    """
+    worded = {
+        name: feature
+        for name, feature in side.content.items()
+        if isinstance(feature, Worded) and feature.vocabulary != "hashed"
+    }
+    drawn: dict[str, Flags] = {}
+    for name in sorted(worded, key=lambda one: len(worded[one].made_of)):  # pairs after parts
+        rows = arrays[name] if name in side.bags else arrays["ids"][:, side.ids.index(name)]
+        if made_of := worded[name].made_of:
+            parts = [drawn[one] for one in made_of if one in drawn]
+            drawn[name] = np.logical_or.reduce([np.zeros(len(rows), dtype=bool), *parts])
+        else:
+            drawn[name] = rng.random(rows.shape) < share
+        rows[drawn[name] & (rows >= FIRST_WORD_ROW)] = UNKNOWN_ROW
 
 
 def _hide_bag(arrays: dict[str, NDArray[Any]], name: str, hidden: Flags) -> None:

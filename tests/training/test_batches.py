@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from export.contract.errors import ConfigError
-from export.contract.features import FIRST_WORD_ROW, MISSING_ROW, UNKNOWN_ROW
+from export.contract.features import FIRST_WORD_ROW, MISSING_ROW, UNKNOWN_ROW, Category
 from tests.training.conftest import world_config
 from training.batches import Batches
 from training.config import parse_config
@@ -171,6 +171,17 @@ def test_dropout_has_its_exact_shares_among_clicked_rows_others_and_candidates(
             absent = (~batches.users.present[rows]).sum()
             assert (~batch.states.user[part]).sum() == max(round(0.25 * len(rows)), absent)
         assert cold[size:].sum() == round(0.5 * (len(cold) - size))
+
+
+@pytest.mark.parametrize(("share", "known"), [(0.0, True), (1.0, False)])
+def test_words_of_content_reach_the_towers_or_are_unknown(
+    world: Path, share: float, known: bool
+) -> None:
+    _, batches = batches_of(world, dropout={"unknown": share})
+    batch = next(batches.epoch(0))
+    for arrays, side in ((batch.user, batches.users.side), (batch.item, batches.items.side)):
+        words = [side.ids.index(name) for name in side.content if name in side.of_kind(Category)]
+        assert bool((arrays["ids"][:, words] >= FIRST_WORD_ROW).any()) == known
 
 
 def test_the_rows_of_a_user_share_a_batch_up_to_its_borders(

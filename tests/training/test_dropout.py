@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export.contract.features import MISSING_ROW, PADDING_ROW
+from export.contract.features import MISSING_ROW, PADDING_ROW, UNKNOWN_ROW
 from export.contract.side import Arrays, Side
-from training.dropout import draw_states, hide_columns
+from training.dropout import draw_states, forget_words, hide_columns
 
 shares = st.floats(0, 1)
 
@@ -122,3 +122,44 @@ def test_a_share_of_zero_changes_nothing() -> None:
     hide_columns(found, side(), 0.0, rng())
     for name, array in arrays(100).items():
         assert (found[name] == array).all()
+
+
+def worded() -> Side:
+    return Side.model_validate(
+        {
+            "content": {
+                "pair": {"kind": "cross", "of": ["maker", "topic"]},
+                "maker": {"kind": "category"},
+                "topic": {"kind": "category"},
+                "code": {"kind": "category", "vocabulary": "hashed", "buckets": 50},
+                "labels": {"kind": "tags"},
+                "size": {"kind": "number", "buckets": 4},
+            },
+            "preference": {"own": {"kind": "category", "aggregate": "identity"}},
+        }
+    )
+
+
+def test_words_of_content_are_forgotten_one_by_one() -> None:
+    side, rows = worded(), 20_000
+    found = {"ids": np.full((rows, len(side.ids)), 7), "labels": np.full((rows, 3), 8)}
+    forget_words(found, side, 0.2, rng())
+    unknown = {name: found["ids"][:, column] == UNKNOWN_ROW for column, name in enumerate(side.ids)}
+    for name in ("maker", "topic"):
+        assert unknown[name].mean() == pytest.approx(0.2, abs=0.01)
+    assert (unknown["maker"] & unknown["topic"]).mean() == pytest.approx(0.04, abs=0.005)
+    assert (unknown["pair"] == unknown["maker"] | unknown["topic"]).all()
+    assert (found["labels"] == UNKNOWN_ROW).mean(axis=0) == pytest.approx([0.2] * 3, abs=0.01)
+    for name in ("code", "size", "own"):
+        assert not unknown[name].any()
+
+
+def test_what_is_missing_is_not_forgotten() -> None:
+    side = worded()
+    found = {
+        "ids": np.full((9, len(side.ids)), MISSING_ROW),
+        "labels": np.array([[MISSING_ROW, PADDING_ROW]] * 9),
+    }
+    forget_words(found, side, 1.0, rng())
+    assert (found["ids"] == MISSING_ROW).all()
+    assert (found["labels"] == [MISSING_ROW, PADDING_ROW]).all()
