@@ -48,7 +48,7 @@ def test_a_baseline_reads_and_splits_as_ours_does(name: str, ours: TrainConfig) 
 
 
 def test_content_only_is_ours_without_preference(ours: TrainConfig) -> None:
-    nothing = {"preference": {}, "present_when": None}
+    nothing: dict[str, Any] = {"preference": {}, "present_when": None}
     user, item = (side.model_copy(update=nothing) for side in (ours.user, ours.item))
     assert baseline("content_only") == ours.model_copy(update={"user": user, "item": item})
 
