@@ -121,12 +121,14 @@ def retrain(
 ) -> list[float]:
     """Train a new model for as many epochs as were selected, and return each epoch's loss.
 
-    The learning rate runs as in the run that selected them: each epoch has the same place in
-    the schedule, though it may have more steps.
+    The learning rate runs its whole course over these epochs: what is kept has come to rest,
+    which a model taken from the middle of a schedule has not.
 
     Raises:
         NotFinite: The loss became NaN or infinite.
     """
+    options = config.training.model_copy(update={"epochs": epochs})
+    config = config.model_copy(update={"training": options})
     progress, optimizer = Progress(), optimiser(config, model)
     return [
         run_epoch(config, model, optimizer, batches, progress, on_step).loss for _ in range(epochs)
