@@ -29,6 +29,8 @@ HOST = "127.0.0.1"
 K = 100
 BATCH = 500
 ITEM_COLUMNS = ("tags", "author_id")
+COLD_ODDS = 3
+"""train.yaml is set for recall; whoever wants new videos seen among the known ones says so."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,15 @@ class Made:
     config: Path
     seed: int
 
+    @property
+    def overrides(self) -> list[str]:
+        """What differs from the configuration's file."""
+        return [f"training.seed={self.seed}", f"losses.in_batch_softmax.cold_odds={COLD_ODDS}"]
+
     @cached_property
     def name(self) -> str:
         """The name of the run, by what it is made of."""
-        config = read_config(self.config, [f"training.seed={self.seed}"])
+        config = read_config(self.config, self.overrides)
         return f"kuairand-{self.seed}-{run_digest(config)[:12]}"
 
     @property
@@ -184,8 +191,8 @@ def require_free(port: int) -> None:
 def make(made: Made) -> None:
     """Train and export what is not there yet; a training that was stopped goes on."""
     if not made.is_trained:
-        seed = f"training.seed={made.seed}"
-        firstsight("train", made.config, "--out", made.run, "--set", seed, "--resume")
+        options = [word for one in made.overrides for word in ("--set", one)]
+        firstsight("train", made.config, "--out", made.run, *options, "--resume")
     if not made.bundle.exists():
         made.bundle.parent.mkdir(parents=True, exist_ok=True)
         firstsight("export", made.run, "--out", made.bundle, "--users", "--catalogue", "trained")
