@@ -29,7 +29,7 @@ HOST = "127.0.0.1"
 K = 100
 BATCH = 500
 ITEM_COLUMNS = ("tags", "author_id")
-COLD_ODDS = 3
+COLD_ODDS = 2
 """train.yaml is set for recall; whoever wants new videos seen among the known ones says so."""
 
 
