@@ -1,7 +1,7 @@
 """The embed use case: records become vectors, and nothing is stored."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from export.contract.errors import Fault, RecordError, SchemaError
@@ -13,8 +13,9 @@ from service.known_user import UserReader
 from service.recall_request import RecallRequest
 from service.records import State, state_of
 
-SLICE = 64
-"""Records embedded at once, before others on the event loop have their turn."""
+SLICE = 32
+"""What is embedded at once, before others on the event loop have their turn: a record weighs 1, and
+1 more for each item id of its history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,8 @@ class Embed:
 
         """
         outcomes: list[Embedded | RecordError] = []
-        for start in range(0, len(posted), SLICE):
-            outcomes += self._embed(side, posted[start : start + SLICE])
+        for part in slices(posted):
+            outcomes += self._embed(side, part)
             await asyncio.sleep(0)
         return outcomes
 
@@ -130,6 +131,20 @@ class Embed:
         )
         known = self._users.read(request, {})
         return _Read(one, known.record, known.state, known.dropped)
+
+
+def slices(posted: Sequence[object]) -> Iterator[Sequence[object]]:
+    """Cut records where they weigh more than SLICE together; a heavier one stands alone."""
+    start, weight = 0, 0
+    for place, one in enumerate(posted):
+        history = one.get("history") if isinstance(one, Mapping) else None
+        own = 1 + (len(history) if isinstance(history, list) else 0)
+        if place > start and weight + own > SLICE:
+            yield posted[start:place]
+            start, weight = place, 0
+        weight += own
+    if start < len(posted):
+        yield posted[start:]
 
 
 def _embedded(read: _Read, vector: Vectors | RecordError) -> Embedded | RecordError:
