@@ -8,6 +8,7 @@ from export.contract.errors import Fault, RecordError, SchemaError
 from export.contract.side import Record, SideName
 from export.contract.tables import id_fault
 from export.embedder import Embedder, Vectors
+from service.bounds import list_of
 from service.generation import Generation
 from service.known_user import UserReader
 from service.recall_request import RecallRequest
@@ -101,10 +102,11 @@ class Embed:
     def _history_faults(self, history: object) -> list[Fault]:
         if history is None:
             return []
+        expected = list_of("ids", self._history_most)
         if not isinstance(history, list) or not all(isinstance(one, str) for one in history):
-            return [Fault.of("history", history, "a list of item ids")]
+            return [Fault.of("history", history, expected)]
         if len(history) > self._history_most:
-            return [Fault("history", f"{len(history)} ids", f"at most {self._history_most}")]
+            return [Fault("history", f"{len(history)} ids", expected)]
         return []
 
     def _user(

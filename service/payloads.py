@@ -16,6 +16,8 @@ State = Literal["warm", "cold", "fallback"]
 Features = dict[str, Any]
 """Flat: feature name to value; null means missing. The schema knows each feature's group."""
 
+HISTORY = "Item ids from oldest to newest; replaces `last`, `profile` and `item_vectors` features."
+
 
 class ProblemBody(Strict):
     """RFC 9457; a problem's own members come beside these."""
@@ -34,9 +36,7 @@ class RecallBody(Strict):
     user_id: StrictStr | None = None
     user: Features | None = None
     context: Features = {}
-    history: list[StrictStr] | None = Field(
-        None, description="Item ids from oldest to newest; replaces `last` and `profile` features."
-    )
+    history: list[StrictStr] | None = Field(None, description=HISTORY)
     k: StrictInt | None = Field(None, description="1 to 1000; 100 if left out.")
     exclude: list[StrictStr] = []
     cold: StrictBool = Field(False, description="Answer as if no preference were known.")
@@ -176,9 +176,7 @@ class EmbedRecord(Strict):
 class EmbedUser(EmbedRecord):
     """A user's features, those of the context among them."""
 
-    history: list[str] | None = Field(
-        None, description="Item ids from oldest to newest; replaces `last` and `profile` features."
-    )
+    history: list[str] | None = Field(None, description=HISTORY)
 
 
 class EmbedBody(Strict):

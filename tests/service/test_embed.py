@@ -124,7 +124,12 @@ def test_a_history_counts_as_it_does_in_a_recall(service: Service, user: dict[st
 def test_a_history_that_is_none_is_refused_by_name(service: Service, history: object) -> None:
     told = embed(service, users=[{"history": history}, {"age": 3}])["users"]
     assert [one["status"] for one in told] == [422, 200]
-    assert [one["feature"] for one in told[0]["errors"]] == ["history"]
+    [fault] = told[0]["errors"]
+    assert fault["feature"] == "history"
+    assert fault["expected"] == "a list of at most 1000 ids"
+    [recalled] = service.post("/recall", {"history": history}).json()["errors"]
+    if recalled["feature"] == "history":
+        assert recalled == fault
 
 
 def test_an_item_has_no_history(service: Service) -> None:
