@@ -10,8 +10,7 @@ from export.contract.tables import id_fault
 from export.embedder import Embedder, Vectors
 from service.bounds import list_of
 from service.generation import Generation
-from service.known_user import UserReader
-from service.recall_request import RecallRequest
+from service.known_user import AskedUser, UserReader
 from service.records import State, state_of
 
 SLICE = 32
@@ -120,18 +119,13 @@ class Embed:
     ) -> _Read:
         """Read a user as a recall does one of whom nothing is stored."""
         side = self._schema.user
-        request = RecallRequest(
-            user_id=None,
+        asked = AskedUser(
             user={name: value for name, value in record.items() if name not in side.context},
             settled=(named - side.context.keys()) | (side.preference.keys() if forgets else set()),
             context={name: value for name, value in record.items() if name in side.context},
             history=history,
-            k=1,
-            exclude=frozenset(),
-            cold=False,
-            after=None,
         )
-        known = self._users.read(request, {})
+        known = self._users.read(asked, {})
         return _Read(one, known.record, known.state, known.dropped)
 
 
