@@ -2,11 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from export.contract.errors import Fault, RecordError
 from export.contract.side import Record, Side
-from service.records import ItemRecord, merge_features, parse_patch, parse_posted, write_json
+from service.patched import Names, Patched
+from service.records import (
+    ItemRecord,
+    Unread,
+    merge_features,
+    parse_patch,
+    parse_posted,
+    write_json,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,35 +41,53 @@ class Change:
 
         A preference that is given has no `preference_as_of` yet: it will be this write's. One that
         stays keeps its own. What this version cannot read stays where the group stays or is merged
-        into, and goes where the group is replaced or emptied.
+        into, and goes where the group is replaced or emptied. A patch of a group that nobody gave
+        whole notes what it names.
 
         Args:
-            base: The item as it is served, less what its concepts tell, which a patch merges into;
-                None: it is not served.
+            base: What a patch merges into, see `Overlay.base`; None: the item is not served.
             written: The groups of it that were written before; None: none were.
 
         """
         before = written or ItemRecord(self.id, 0, "put")
-        below = base or before
-        content, unread = before.content, before.unread
+        content, preference = _groups(before)
+        found = _groups(base or before) if self.merges else (_NOTHING, _NOTHING)
+        as_of = before.preference_as_of
         if self.content is not None:
-            content = merge_features(below.content if self.merges else None, self.content)
-            kept = _besides(unread.content, self.content) if self.merges else {}
-            unread = unread._replace(content=kept)
-        if self.preference is None and not self.forgets:
-            stays = (before.preference, before.preference_as_of)
-            return ItemRecord(self.id, 0, "put", content, *stays, unread)
-        given, merges = self.preference or {}, self.merges and not self.forgets
-        preference = merge_features(below.preference if merges else None, given)
-        kept = _besides(unread.preference, given) if merges else {}
+            content = found[0].changed(self.content)
+        if self.preference is not None or self.forgets:
+            below_it = _NOTHING if self.forgets else found[1]
+            preference, as_of = below_it.changed(self.preference or {}), None
         return ItemRecord(
-            self.id, 0, "put", content, preference, unread=unread._replace(preference=kept)
+            *(self.id, 0, "put", content.record, preference.record, as_of),
+            Unread(content.unread, preference.unread),
+            Patched(content.named, preference.named),
         )
 
 
-def _besides(unread: Mapping[str, Any], given: Record) -> Mapping[str, Any]:
-    """Return what could not be read, less what is given anew or removed."""
-    return {name: value for name, value in unread.items() if name not in given}
+class _Group(NamedTuple):
+    """A group of an item: what is read of it, what is not, and what patches named, if only that."""
+
+    record: Record | None
+    unread: Mapping[str, Any]
+    named: Names | None
+
+    def changed(self, given: Record) -> "_Group":
+        """Return the group with features in place; None takes one away."""
+        unread = {name: value for name, value in self.unread.items() if name not in given}
+        named = None if self.named is None else self.named | given.keys()
+        return _Group(merge_features(self.record, given), unread, named)
+
+
+_NOTHING = _Group(None, {}, None)
+
+
+def _groups(item: ItemRecord) -> tuple[_Group, _Group]:
+    """Return the content and the preference of an item."""
+    return (
+        _Group(item.content, item.unread.content, item.patched.content),
+        _Group(item.preference, item.unread.preference, item.patched.preference),
+    )
 
 
 def read_post(side: Side, posted: object) -> Change:

@@ -1,20 +1,21 @@
 """The embed use case: records become vectors, and nothing is stored."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from export.contract.errors import Fault, RecordError, SchemaError
 from export.contract.side import Record, SideName
 from export.contract.tables import id_fault
 from export.embedder import Embedder, Vectors
+from service.bounds import list_of
 from service.generation import Generation
-from service.known_user import UserReader
-from service.recall_request import RecallRequest
+from service.known_user import AskedUser, UserReader
 from service.records import State, state_of
 
-SLICE = 64
-"""Records embedded at once, before others on the event loop have their turn."""
+SLICE = 32
+"""What is embedded at once, before others on the event loop have their turn: a record weighs 1, and
+1 more for each item id of its history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,8 @@ class Embed:
 
         """
         outcomes: list[Embedded | RecordError] = []
-        for start in range(0, len(posted), SLICE):
-            outcomes += self._embed(side, posted[start : start + SLICE])
+        for part in slices(posted):
+            outcomes += self._embed(side, part)
             await asyncio.sleep(0)
         return outcomes
 
@@ -100,10 +101,11 @@ class Embed:
     def _history_faults(self, history: object) -> list[Fault]:
         if history is None:
             return []
+        expected = list_of("ids", self._history_most)
         if not isinstance(history, list) or not all(isinstance(one, str) for one in history):
-            return [Fault.of("history", history, "a list of item ids")]
+            return [Fault.of("history", history, expected)]
         if len(history) > self._history_most:
-            return [Fault("history", f"{len(history)} ids", f"at most {self._history_most}")]
+            return [Fault("history", f"{len(history)} ids", expected)]
         return []
 
     def _user(
@@ -117,19 +119,28 @@ class Embed:
     ) -> _Read:
         """Read a user as a recall does one of whom nothing is stored."""
         side = self._schema.user
-        request = RecallRequest(
-            user_id=None,
+        asked = AskedUser(
             user={name: value for name, value in record.items() if name not in side.context},
             settled=(named - side.context.keys()) | (side.preference.keys() if forgets else set()),
             context={name: value for name, value in record.items() if name in side.context},
             history=history,
-            k=1,
-            exclude=frozenset(),
-            cold=False,
-            after=None,
         )
-        known = self._users.read(request, {})
+        known = self._users.read(asked, {})
         return _Read(one, known.record, known.state, known.dropped)
+
+
+def slices(posted: Sequence[object]) -> Iterator[Sequence[object]]:
+    """Cut records where they weigh more than SLICE together; a heavier one stands alone."""
+    start, weight = 0, 0
+    for place, one in enumerate(posted):
+        history = one.get("history") if isinstance(one, Mapping) else None
+        own = 1 + (len(history) if isinstance(history, list) else 0)
+        if place > start and weight + own > SLICE:
+            yield posted[start:place]
+            start, weight = place, 0
+        weight += own
+    if start < len(posted):
+        yield posted[start:]
 
 
 def _embedded(read: _Read, vector: Vectors | RecordError) -> Embedded | RecordError:

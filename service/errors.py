@@ -30,6 +30,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from export.contract.errors import Fault, RecordError
+from service.bounds import size
 from service.request_id import request_id
 from service.store import base as store
 
@@ -135,7 +136,7 @@ class TooLarge(Problem):
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(
-            f"expected at most {limit_bytes} bytes",
+            f"expected {size(limit_bytes)}",
             headers={"Connection": "close"},  # what is left of the body is not worth reading
             limit_bytes=limit_bytes,
         )

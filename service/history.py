@@ -7,7 +7,7 @@ from typing import Protocol
 
 from export.contract.features import Raw
 from export.contract.side import Side
-from export.contract.statistics import Events, Lookup
+from export.contract.statistics import Events, Lookup, Recent
 
 Words = Mapping[str, float] | Iterable[str]
 
@@ -45,7 +45,6 @@ def fold_history(
 
     """
     known = [one for one in ids if one in catalogue]
-    events = Events.history(known)
     folded: dict[str, Raw] = {}
     for name in replaced(side):
         statistic = side.preference[name].statistic
@@ -55,7 +54,9 @@ def fold_history(
             items = partial(catalogue.words, statistic.words_of)
         if statistic.vectors_of is not None:
             items = partial(catalogue.given_vector, name)
-        value = statistic.fold(events, math.inf, items=items)
+        # Every event matches, so no older one is asked for its words.
+        newest = known[-statistic.n :] if isinstance(statistic, Recent) else known
+        value = statistic.fold(Events.history(newest), math.inf, items=items)
         if value is not None:
             folded[name] = value
     return folded, len(ids) - len(known)

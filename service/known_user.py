@@ -8,8 +8,24 @@ from export.contract.features import Raw
 from export.contract.side import Record, Side
 from service.history import Catalogue, fold_history, replaced
 from service.observe import HISTORY_UNKNOWN
-from service.recall_request import RecallRequest
 from service.records import State, UserRecord, state_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedUser:
+    """What a request says of its user; every value can be used.
+
+    user: inline features that are known. settled: the features that inline values settle, known
+    or null; what is stored of them does not count. history: None if not given. cold: answer as if
+    no preference were known.
+    """
+
+    user_id: str | None = None
+    user: Record
+    settled: frozenset[str]
+    context: Record
+    history: list[str] | None
+    cold: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +49,7 @@ class UserReader:
         self._catalogue = catalogue
         self._by_history = replaced(side)
 
-    def read(
-        self, request: RecallRequest, stored: Mapping[str, UserRecord | None] | None
-    ) -> KnownUser:
+    def read(self, request: AskedUser, stored: Mapping[str, UserRecord | None] | None) -> KnownUser:
         """Return the user of a request; a mapping that is None is a store that did not answer.
 
         Inline features win over folded ones, and these over stored ones.

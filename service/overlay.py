@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from export.contract.concepts import ConceptTable
-from export.contract.side import Side
+from export.contract.side import Record, Side
 from service.catalogue import Catalogue
+from service.patched import Patched, laid_over
 from service.popular import Scored
 from service.records import ItemRecord
 from service.store import LogId
@@ -68,37 +69,56 @@ class Overlay:
 
         Content that was written wins, and is joined by what the bundle knows of its concepts.
         Preference that was written wins over a bundle that does not tell of as late a place in the
-        log; what has no place yet is about to be written.
+        log; what has no place yet is about to be written. Of a group that was only patched, what
+        the patches named wins.
         """
         row = self._catalogue.ids.row(item.id)
-        if item.op == "delete" or (row is None and self._concepts is None):
-            return item
-        keeps_preference = item.preference is not None and not self._is_older(item)
-        if item.content is not None and keeps_preference and self._concepts is None:
+        if item.op == "delete" or (self._concepts is None and (row is None or self._wins(item))):
             return item
         own, was = (None, None) if row is None else self._catalogue.groups(row)
-        content = item.content
-        if content is not None and self._concepts is not None:
+        content = own if item.content is None else self._content(item, own)
+        if item.content is not None and content is not None and self._concepts is not None:
             content = self._concepts.join("item", content, own)
-        return replace(
-            item,
-            content=own if content is None else content,
-            preference=item.preference if keeps_preference else was,
-        )
+        return replace(item, content=content, preference=self._preference(item, was))
 
     def base(self, one: str) -> ItemRecord | None:
-        """Return an item as it is served less what its concepts tell: what a patch merges into."""
-        served = self.get(one)
-        if served is None or self._concepts is None:
-            return served
-        written = self.written(one)
-        if written is not None and written.content is not None:
-            return replace(served, content=written.content)
-        told = self._side.concepts
-        content = {
-            name: value for name, value in (served.content or {}).items() if name not in told
-        }
-        return replace(served, content=content)
+        """Return what a patch merges into: the item as it is served less what its concepts tell.
+
+        Of a group that the bundle gives nothing is unread, and patches have named nothing yet.
+        """
+        if one not in self:
+            return None
+        item = self.written(one) or ItemRecord(one, 0, "put")
+        row = self._catalogue.ids.row(one)
+        own, was = (None, None) if row is None else self._catalogue.groups(row)
+        if was is not None and self._is_older(item):
+            unread = item.unread._replace(preference={})
+            item = replace(item, preference=None, unread=unread)
+        patched = Patched(
+            frozenset() if item.content is None else item.patched.content,
+            frozenset() if item.preference is None else item.patched.preference,
+        )
+        content, preference = self._content(item, own), self._preference(item, was)
+        return replace(item, content=content, preference=preference, patched=patched)
+
+    def _wins(self, item: ItemRecord) -> bool:
+        """Say whether nothing of the bundle's shows through an item."""
+        is_whole = item.content is not None and item.preference is not None
+        return is_whole and item.patched == Patched() and not self._is_older(item)
+
+    def _content(self, item: ItemRecord, own: Record | None) -> Record | None:
+        """Return the content of an item, less what its concepts tell."""
+        if own is not None and self._concepts is not None:
+            told = self._side.concepts
+            own = {name: value for name, value in own.items() if name not in told}
+        if item.content is None:
+            return own
+        return laid_over(own, item.content, item.patched.content)
+
+    def _preference(self, item: ItemRecord, was: Record | None) -> Record | None:
+        if item.preference is None or (was is not None and self._is_older(item)):
+            return was
+        return laid_over(was, item.preference, item.patched.preference)
 
     def _is_older(self, item: ItemRecord) -> bool:
         """Say whether the bundle tells of a later place in the log than an item's preference."""

@@ -2,19 +2,15 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
+from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
-from export.contract.errors import Fault
-from export.contract.side import SideName
 from export.contract.strict import Strict
-from export.contract.tables import AN_ID
-from service.bounds import list_of, whole_number
-from service.errors import InvalidRecord
-from service.settings import Limits
 
 State = Literal["warm", "cold", "fallback"]
 Features = dict[str, Any]
 """Flat: feature name to value; null means missing. The schema knows each feature's group."""
+
+HISTORY = "Item ids from oldest to newest; replaces `last`, `profile` and `item_vectors` features."
 
 
 class ProblemBody(Strict):
@@ -34,9 +30,7 @@ class RecallBody(Strict):
     user_id: StrictStr | None = None
     user: Features | None = None
     context: Features = {}
-    history: list[StrictStr] | None = Field(
-        None, description="Item ids from oldest to newest; replaces `last` and `profile` features."
-    )
+    history: list[StrictStr] | None = Field(None, description=HISTORY)
     k: StrictInt | None = Field(None, description="1 to 1000; 100 if left out.")
     exclude: list[StrictStr] = []
     cold: StrictBool = Field(False, description="Answer as if no preference were known.")
@@ -176,9 +170,7 @@ class EmbedRecord(Strict):
 class EmbedUser(EmbedRecord):
     """A user's features, those of the context among them."""
 
-    history: list[str] | None = Field(
-        None, description="Item ids from oldest to newest; replaces `last` and `profile` features."
-    )
+    history: list[str] | None = Field(None, description=HISTORY)
 
 
 class EmbedBody(Strict):
@@ -232,79 +224,3 @@ class ReadyAnswer(Strict):
     log_id: str | None
     lag: Annotated[int | None, Field(description="Entries of the item log not yet applied.")]
     waiting_for: Literal["bundle", "store", "index"] | None
-
-
-EXPECTED = {
-    "string_type": "text",
-    "bool_type": "true or false",
-    "dict_type": "an object",
-    "model_type": "an object",
-}
-
-
-SIDES: tuple[tuple[str, SideName], ...] = (("users", "user"), ("items", "item"))
-
-
-def read_embed_body(body: Features, most: int) -> dict[SideName, list[object]]:
-    """Return the records to embed by side, none of them looked at yet.
-
-    Raises:
-        InvalidRecord: There are none, too many, no lists, or something stands beside them.
-
-    """
-    lists: dict[SideName, list[object]] = {
-        side: read_batch({name: body[name]}, name, most) for name, side in SIDES if name in body
-    }
-    if beside := sorted(body.keys() - {name for name, _ in SIDES}):
-        raise InvalidRecord.of(beside[0], body[beside[0]], "'users', 'items' and nothing beside")
-    if not lists:
-        raise InvalidRecord.of("body", body, "lists of records, 'users' or 'items' or both")
-    return lists
-
-
-def read_recall_body(value: object, limits: Limits) -> RecallBody:
-    """Read the body of `POST /recall`; `limits` are named where a value is of another type.
-
-    Raises:
-        InvalidRecord: Names every member at fault.
-
-    """
-    try:
-        return RecallBody.model_validate(value)
-    except ValidationError as error:
-        raise InvalidRecord(_faults(error, limits)) from None
-
-
-def read_batch(body: Features, name: str, most: int) -> list[object]:
-    """Return the members of a batch, `{name: [...]}`, none of them looked at yet.
-
-    Raises:
-        InvalidRecord: It is no list, too long, or something stands beside it.
-
-    """
-    members = body.get(name)
-    if not isinstance(members, list):
-        raise InvalidRecord.of(name, members, list_of(name, most))
-    if len(members) > most:
-        raise InvalidRecord([Fault(name, f"{len(members)} {name}", list_of(name, most))])
-    if beside := sorted(body.keys() - {name}):
-        raise InvalidRecord.of(beside[0], body[beside[0]], f"nothing beside {name!r}")
-    return members
-
-
-def _faults(error: ValidationError, limits: Limits) -> list[Fault]:
-    bounded = {
-        "user_id": AN_ID,
-        "k": whole_number(limits.k),
-        "exclude": list_of("ids", limits.exclude),
-        "history": list_of("ids", limits.history),
-    }
-    known = f"one of {', '.join(RecallBody.model_fields)}"
-    faults = []
-    for fault in error.errors(include_url=False):
-        name = ".".join(str(part) for part in fault["loc"]) or "body"
-        expected = bounded.get(name) or EXPECTED.get(fault["type"], "another")
-        if fault["type"] == "extra_forbidden":
-            expected = known
-        faults.append(Fault.of(name, fault["input"], expected))
-    return faults

@@ -6,7 +6,7 @@ from urllib.parse import unquote_to_bytes
 
 from export.contract.errors import Fault
 from export.contract.tables import id_fault
-from service.bounds import whole_number
+from service.bounds import size, whole_number
 from service.errors import InvalidRecord
 from service.payloads import RecallBody
 from service.settings import Limits
@@ -118,7 +118,7 @@ class _Given:
 def _read(query: bytes, limits: Limits, known: Sequence[str]) -> tuple[_Given, list[Fault]]:
     """Split a query string into the known parameters; the rest are faults."""
     if len(query) > limits.query_bytes:
-        expected = f"at most {limits.query_bytes} bytes; send long lists by POST /recall"
+        expected = f"{size(limits.query_bytes)}; send long lists by POST /recall"
         raise InvalidRecord.of("query string", f"{len(query)} bytes", expected)
     given = _Given()
     faults: list[Fault] = []

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from export.contract.errors import Fault, RecordError
 from export.contract.features import Mismatch, Raw
 from export.contract.side import Record, Side
+from service.bodies import read_recall_body
 from service.bounds import list_of, whole_number
 from service.errors import InvalidRecord
-from service.payloads import RecallBody, read_recall_body
+from service.known_user import AskedUser
+from service.payloads import RecallBody
 from service.query import checked_id
 from service.settings import Limits, Settings
 from service.store import LogId
@@ -18,22 +20,12 @@ SLICE = 16
 """Requests checked at once, before others on the event loop have their turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecallRequest:
-    """What is asked; every value can be used.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecallRequest(AskedUser):
+    """What is asked, for whom; every value can be used."""
 
-    user: inline features that are known. settled: the features that inline values settle, known
-    or null; what is stored of them does not count. history: None if not given.
-    """
-
-    user_id: str | None
-    user: Record
-    settled: frozenset[str]
-    context: Record
-    history: list[str] | None
     k: int
     exclude: frozenset[str]
-    cold: bool
     after: str | None
 
 

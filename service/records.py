@@ -10,6 +10,7 @@ from export.contract.errors import Fault, RecordError
 from export.contract.features import Mismatch, Raw
 from export.contract.side import Record, Side
 from export.contract.tables import id_fault
+from service.patched import Patched, read_patched
 from service.wire import json_bytes
 
 Op = Literal["put", "delete"]
@@ -49,6 +50,7 @@ class ItemRecord:
 
     A group is None where it was not written; `preference_as_of` is the log id of the write that
     gave the preference. `rev` is 0 for what only the bundle knows and for what is not written yet.
+    `patched` says of which groups only some features were given.
     """
 
     id: str
@@ -58,6 +60,7 @@ class ItemRecord:
     preference: Record | None = None
     preference_as_of: str | None = None
     unread: Unread = Unread()
+    patched: Patched = Patched()
     ignored: int = field(default=0, compare=False)
 
     @property
@@ -185,8 +188,8 @@ def read_item(side: Side, one: str, value: bytes) -> ItemRecord:
     if type(rev) is not int or not 1 <= rev < HIGHEST_REV:
         raise Unreadable(f"rev is {rev!r:.40}")
     groups = read_groups(side, stored) if op == "put" else Groups(None, None)
-    as_of = stored.get("preference_as_of")
-    return ItemRecord(one, rev, op, *groups[:2], _text(as_of), groups.unread, groups.ignored)
+    as_of, patched = _text(stored.get("preference_as_of")), read_patched(stored.get("patched"))
+    return ItemRecord(one, rev, op, *groups[:2], as_of, groups.unread, patched, groups.ignored)
 
 
 def read_user(side: Side, one: str, value: bytes) -> UserRecord:
@@ -269,6 +272,8 @@ def write_json(record: ItemRecord | UserRecord) -> bytes:
     else:
         content = None if content is None else {**record.unread.content, **content}
         preference = None if preference is None else {**record.unread.preference, **preference}
+        if patched := record.patched.as_json():
+            members["patched"] = patched
     members |= {"content": content, "preference": preference}
     try:
         return json_bytes(members)

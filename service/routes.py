@@ -18,7 +18,7 @@ from service.answers import (
     user_answer,
     version_answer,
 )
-from service.bodies import read_object
+from service.bodies import read_batch, read_embed_body, read_object, read_recall_body
 from service.docs_page import docs_page
 from service.errors import (
     InvalidRecord,
@@ -35,7 +35,6 @@ from service.observe import CONTENT_TYPE_LATEST, exposition
 from service.openapi import document
 from service.operations import OPERATIONS
 from service.parts import Parts
-from service.payloads import read_batch, read_embed_body, read_recall_body
 from service.query import path_id, read_recall_query, read_similar_query, read_switch
 from service.recall_request import check_recall, check_recalls
 from service.request_id import request_id

@@ -1,5 +1,6 @@
 """A tiny bundle without torch: hand-made towers over a real schema, for tests of what serves."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -164,12 +165,17 @@ def tiny_file(schema: Schema, side: SideName, large_bytes: int | None = None) ->
     return TowerFile.join(schema, side, build_encoder(schema, side), program, large)
 
 
-def tiny_items(schema: Schema, count: int) -> RecordTable:
-    """Item i has topics i mod 6 and, for odd i, (i + 1) mod 6; even items have clicks."""
+def tiny_items(
+    schema: Schema, count: int, beside: Mapping[str, object] | None = None
+) -> RecordTable:
+    """Item i has topics i mod 6 and, for odd i, (i + 1) mod 6; even items have clicks.
+
+    What is given `beside` every item has.
+    """
     records = []
     for number in range(count):
         topics = [TOPICS[number % 6]] + ([TOPICS[(number + 1) % 6]] if number % 2 else [])
-        record: dict[str, object] = {"topics": topics, "length": 10.0 + number}
+        record: dict[str, object] = {"topics": topics, "length": 10.0 + number} | dict(beside or {})
         if number % 2 == 0:
             record["clicks"] = float(number)
         records.append(schema.item.parse(record))
@@ -192,12 +198,13 @@ def tiny_bundle(
     log_id: str | None = None,
     large_bytes: int | None = None,
     schema: Schema | None = None,
+    beside: Mapping[str, object] | None = None,
 ) -> Path:
     """Write the tiny bundle as `folder/version` and return its path.
 
     With a `largest_norm` it is one of an inner product, though its raw vectors have length 1.
     With `large_bytes`, tables from this size on lie in a data file. A `schema` may know more
-    features than the tiny one.
+    features than the tiny one, and `beside` gives them to every item.
     """
     schema = schema or tiny_schema(items, "cosine" if largest_norm is None else "inner_product")
     sides: tuple[SideName, ...] = ("user", "item")
@@ -214,7 +221,7 @@ def tiny_bundle(
     parts = Parts(
         schema=schema,
         towers=towers,
-        items=tiny_items(schema, items),
+        items=tiny_items(schema, items, beside),
         users=users,
         lineage=Lineage(
             run="tiny",

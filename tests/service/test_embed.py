@@ -1,5 +1,6 @@
 """Records to vectors, over the real application and a real Redis."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import redis
 
 from export.embedder import Embedder
+from service.embed import SLICE, Embed, slices
 from service.generation import Generation
 from service.payloads import EmbedAnswer
 from tests.service.running import Service, patient
@@ -122,9 +124,54 @@ def test_a_history_counts_as_it_does_in_a_recall(service: Service, user: dict[st
 def test_a_history_that_is_none_is_refused_by_name(service: Service, history: object) -> None:
     told = embed(service, users=[{"history": history}, {"age": 3}])["users"]
     assert [one["status"] for one in told] == [422, 200]
-    assert [one["feature"] for one in told[0]["errors"]] == ["history"]
+    [fault] = told[0]["errors"]
+    assert fault["feature"] == "history"
+    assert fault["expected"] == "a list of at most 1000 ids"
+    [recalled] = service.post("/recall", {"history": history}).json()["errors"]
+    if recalled["feature"] == "history":
+        assert recalled == fault
 
 
 def test_an_item_has_no_history(service: Service) -> None:
     [told] = embed(service, items=[{"history": ["i1"]}])["items"]
     assert (told["status"], told["errors"][0]["feature"]) == (422, "history")
+
+
+def heavy(ids: int) -> dict[str, Any]:
+    return {"age": 3, "history": ["i1"] * ids}
+
+
+@pytest.mark.parametrize(
+    ("posted", "sizes"),
+    [
+        ([], []),
+        ([{}] * (2 * SLICE + 1), [SLICE, SLICE, 1]),
+        ([heavy(SLICE - 1)] * 3, [1, 1, 1]),
+        ([heavy(1000), {}, {}, heavy(1000), {}], [1, 2, 1, 1]),
+        ([{}, heavy(SLICE - 3), {}, {}], [3, 1]),
+        ([{"history": "i1" * SLICE}, 17, {"history": None}], [3]),
+    ],
+)
+def test_a_slice_is_cut_by_the_weight_of_its_histories(posted: list[Any], sizes: list[int]) -> None:
+    parts = list(slices(posted))
+    assert [len(part) for part in parts] == sizes
+    assert [one for part in parts for one in part] == posted
+
+
+def test_others_have_their_turn_between_slices(generation: Generation, embedder: Embedder) -> None:
+    async def turns(posted: list[Any]) -> int:
+        taken = 0
+
+        async def other() -> None:
+            nonlocal taken
+            while True:
+                await asyncio.sleep(0)
+                taken += 1
+
+        running = asyncio.create_task(other())
+        await Embed(generation, embedder, 1000).embed("user", posted)
+        running.cancel()
+        return taken
+
+    assert asyncio.run(turns([heavy(50)] * 9)) >= 8
+    assert asyncio.run(turns([{"age": 3}] * 9)) <= 1

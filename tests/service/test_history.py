@@ -72,6 +72,24 @@ def test_an_item_without_a_vector_counts_among_the_newest_only() -> None:
     assert "looks" not in fold_history(["a", "c", "c"], SIDE, Shop())[0]
 
 
+class Counter(Shop):
+    """A shop that counts how often it is asked for an author."""
+
+    asked = 0
+
+    def words(self, feature: str, one: str) -> Mapping[str, float] | list[str] | None:
+        self.asked += feature == "author"
+        return super().words(feature, one)
+
+
+def test_no_more_items_are_asked_for_their_words_than_count() -> None:
+    short, long = Counter(), Counter()
+    newest = ["b"] * 50
+    expected = fold_history(newest, SIDE, short)[0]
+    assert fold_history(["a", "c"] * 475 + newest, SIDE, long)[0] == expected
+    assert long.asked == short.asked
+
+
 def test_a_history_without_known_items_gives_nothing() -> None:
     assert fold_history([], SIDE, Shop()) == ({}, 0)
     assert fold_history(["?", "!"], SIDE, Shop()) == ({}, 2)

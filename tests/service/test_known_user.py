@@ -6,8 +6,7 @@ import pytest
 
 from export.contract.concepts import ConceptTable
 from export.contract.side import Side
-from service.known_user import UserReader
-from service.recall_request import RecallRequest
+from service.known_user import AskedUser, UserReader
 from service.records import UserRecord
 from tests.service.made import made_generation, unit_vectors
 
@@ -35,15 +34,12 @@ def reader(**preference: Any) -> UserReader:
     return UserReader(side, GENERATION, concepts)
 
 
-def asked(**given: Any) -> RecallRequest:
-    """Return a request for user u."""
+def asked(**given: Any) -> AskedUser:
+    """Return what a request says of user u."""
     user = given.pop("user", {})
-    fields: dict[str, Any] = {"context": {}, "history": None, "k": 5, "cold": False, "after": None}
     settled = frozenset(given.pop("settled", user))
-    exclude: frozenset[str] = frozenset()
-    return RecallRequest(
-        **{"user_id": "u", "user": user, "settled": settled, "exclude": exclude, **fields, **given}
-    )
+    fields: dict[str, Any] = {"user_id": "u", "context": {}, "history": None}
+    return AskedUser(**{**fields, "user": user, "settled": settled, **given})
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
 
+from export.contract.statistics import Aggregate, Statistic
 from service.docs_page import docs_page
 from service.errors import LEAVES
 from service.openapi import document, main, text
@@ -40,6 +42,15 @@ def test_every_reference_leads_somewhere() -> None:
 
     for reference in set(references(described)):
         assert reference.removeprefix("#/components/schemas/") in described["components"]["schemas"]
+
+
+def test_a_history_is_said_to_replace_what_it_replaces() -> None:
+    union, _ = get_args(Statistic)
+    kinds = [kind for kind in get_args(union) if kind.takes_history is not Aggregate.takes_history]
+    expected = {kind.model_fields["aggregate"].default for kind in kinds}
+    for model in ("RecallBody", "EmbedUser"):
+        said = document()["components"]["schemas"][model]["properties"]["history"]["description"]
+        assert set(re.findall("`([a-z_]+)`", said)) == expected
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)

@@ -165,6 +165,14 @@ def test_a_patch_merges_into_what_was_written_and_not_into_what_concepts_tell() 
         assert (kept.content or {})["kind_rate"] == 0.5
 
 
+def test_preference_of_an_item_that_no_bundle_knows_stays_beside_concepts() -> None:
+    generation = by_topic()
+    bundle = generation.bundle
+    later = Overlay(generation.catalogue, bundle.schema.item, LogId.parse("6-0"), bundle.concepts)
+    item = ItemRecord("x", 1, "put", {"kind": "k1"}, {"clicks": 7.0}, "5-0")
+    assert served(later, item) == {"kind": "k1", "kind_rate": 0.125, "clicks": 7.0}
+
+
 def test_an_embedded_record_is_told_what_its_concept_knows() -> None:
     generation = by_topic()
     embed = Embed(generation, Records(), 9)  # type: ignore[arg-type]

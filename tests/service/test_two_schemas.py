@@ -132,3 +132,91 @@ def test_a_patch_of_a_user_keeps_it_too(pair: Pair, redis_client: redis.Redis) -
     assert old.ask("PATCH", "/users/u", json={"age": 3}).status_code == 200
     stored = orjson.loads(redis_client.get("fs:user:u"))
     assert (stored["content"], stored["preference"]) == ({"mood": 1, "age": 3.0}, {"loves": [2]})
+
+
+@pytest.fixture(scope="module")
+def known_to_both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """Bundles in which every item has all features of their schemas, and one without any item."""
+    root, beside = tmp_path_factory.mktemp("known"), {"maker": "acme", "likes": 1.0}
+    old, new = (
+        tiny_bundle(root, "old-1"),
+        tiny_bundle(root, "new-1", schema=richer(), beside=beside),
+    )
+    return old, new, tiny_bundle(root, "few-1", items=2)
+
+
+TRAINED = {"id": "i2", "topics": ["food"], "length": 12.0, "maker": "acme", "clicks": 2.0}
+TRAINED |= {"likes": 1.0}
+EMPTIED = {name: TRAINED[name] for name in TRAINED if name != "likes"} | {"clicks": 5.0}
+
+
+@pytest.mark.parametrize(
+    ("patches", "left"),
+    [
+        ([{"length": 5}], TRAINED | {"length": 5.0}),
+        ([{"clicks": 5}], TRAINED | {"clicks": 5.0}),
+        ([{"length": None}], {n: TRAINED[n] for n in TRAINED if n != "length"}),
+        (
+            [{"length": 5}, {"topics": None}, {"length": 6}, {"clicks": None}],
+            {"id": "i2", "length": 6.0, "maker": "acme", "likes": 1.0},
+        ),
+        ([{"preference": None, "clicks": 5}], EMPTIED),
+    ],
+)
+def test_what_only_the_new_bundle_says_of_an_item_outlives_patches_by_the_old_version(
+    redis_url: str,
+    known_to_both: tuple[Path, Path, Path],
+    patches: list[dict[str, Any]],
+    left: dict[str, Any],
+) -> None:
+    with ExitStack() as stack:
+        old, new = (
+            stack.enter_context(Service(patient(redis_url), Generation.load(folder)))
+            for folder in known_to_both[:2]
+        )
+        for patch in patches:
+            written = patched(old, "i2", patch)
+        assert seen(new, "i2", written) == left
+        vector = new.get("/items/i2").json()["vector"]
+        expected = new.post("/embed", {"items": [left]}).json()["items"][0]["vector"]
+        assert vector == pytest.approx(expected, abs=1e-6)
+        again = seen(old, "i2", patched(new, "i2", {"maker": "other", "likes": 8}))
+        assert again == {n: left[n] for n in left if n not in ("maker", "likes")}
+        assert seen(new, "i2", patched(old, "i2", {"length": 7})) == left | {
+            "maker": "other",
+            "length": 7.0,
+            "likes": 8.0,
+        }
+        posted = old.post("/items", {"id": "i2", "clicks": 3}).json()
+        assert seen(new, "i2", posted) == {"id": "i2", "clicks": 3.0}
+
+
+def test_what_was_patched_is_whole_where_a_bundle_does_not_know_the_item(
+    redis_url: str, known_to_both: tuple[Path, Path, Path]
+) -> None:
+    old, _, few = known_to_both
+    with Service(patient(redis_url), Generation.load(old)) as service:
+        patched(service, "i2", {"length": 5})
+        patched(service, "i2", {"clicks": 7, "topics": None})
+    with Service(patient(redis_url), Generation.load(few)) as service:
+        record = service.get("/items/i2").json()["record"]
+        assert record == {"id": "i2", "length": 5.0, "clicks": 7.0}
+        assert seen(service, "i2", patched(service, "i2", {"length": 6})) == record | {"length": 6}
+
+
+def test_a_superseded_write_does_not_come_back_by_a_patch(
+    redis_url: str, tmp_path: Path, known_to_both: tuple[Path, Path, Path]
+) -> None:
+    later = tiny_bundle(tmp_path, "later-1", log_id="99999999999999-0")
+    with ExitStack() as stack:
+        old, new = (
+            stack.enter_context(Service(patient(redis_url), Generation.load(folder)))
+            for folder in (later, known_to_both[1])
+        )
+        posted = new.post("/items", {"id": "i2", "clicks": 9, "likes": 77}).json()
+        assert seen(old, "i2", posted)["clicks"] == 2.0
+        assert seen(new, "i2", patched(old, "i2", {"clicks": 1})) == {
+            "id": "i2",
+            "clicks": 1.0,
+            "likes": 1.0,
+        }
