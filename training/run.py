@@ -34,7 +34,7 @@ from training.prepare import (
     validator,
     with_validation,
 )
-from training.presence import Step, enough, in_json, measure_presence
+from training.presence import Step, helps, in_json, measure_presence
 from training.program import export_tower
 from training.rows import RowEncoder
 from training.split import TRAIN, VALIDATION
@@ -164,9 +164,7 @@ def _tell(prepared: Prepared, told: Reporter) -> None:
 
 def _tell_presence(curves: Mapping[SideName, Sequence[Step]], told: Reporter) -> None:
     for side, curve in curves.items():
-        least = enough(curve)
-        when = "no number of interactions" if least is None else f"{least} interactions on"
-        told.note(f"{side} preference helps from {when} (validation, see presence in metrics.json)")
+        told.note(f"{helps(side, curve)} (validation; see presence in metrics.json)")
 
 
 def write_run(layout: RunLayout, prepared: Prepared, model: TwoTower) -> None:
