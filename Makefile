@@ -8,7 +8,7 @@ TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 ONCE ?=
 PORT ?= 8000
 
-.PHONY: help demo test check format openapi clean
+.PHONY: help demo test test-long check format openapi clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -19,6 +19,9 @@ demo: $(VENV)/.demo ## Train on the shipped sample, serve it, print three recall
 
 test: $(VENV)/.dev ## Run the whole test suite (ARGS="...": arguments of pytest)
 	@$(BIN)/pytest $(ARGS)
+
+test-long: $(VENV)/.dev ## What a replica answers, over 10,000 random operations (minutes)
+	@OPERATIONS=10000 $(BIN)/pytest tests/service/test_replica.py $(ARGS)
 
 check: $(VENV)/.dev ## Formatting, lint, types, import rules, generated docs
 	$(BIN)/ruff format --check .

@@ -1,6 +1,7 @@
 """From a run to a bundle: both towers as ONNX, proven, and the catalogue embedded."""
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import yaml
 from numpy.typing import NDArray
 
 from export.catalogue import Parts, write_bundle
@@ -59,6 +61,7 @@ def export_run(
     if not layout.metrics.is_file():
         raise BundleError(f"{run}: no finished run here (metrics.json is missing)")
     parts = _parts(layout, catalogue, log_id, on_note)
+    parts = replace(parts, config=_config(layout, target))
     manifest = write_bundle(target, parts, target_recall=target_recall)
     found = manifest.index
     on_note(
@@ -101,13 +104,20 @@ def _parts(layout: RunLayout, catalogue: Catalogue, log_id: str | None, on_note:
             for side in SIDES
         },
         metrics=metrics,
-        config=layout.config.read_text(encoding="utf-8"),
         concepts=read_concepts(layout.concepts, schema),
         largest_norm=largest_norm,
         item_vectors={
             name: np.load(layout.item_vectors(name))[kept] for name in schema.user.item_vectors
         },
     )
+
+
+def _config(layout: RunLayout, target: Path) -> str:
+    """Return the run's configuration; its data folder is relative to the bundle now."""
+    raw = yaml.safe_load(layout.config.read_text(encoding="utf-8"))
+    folder = (layout.folder / raw["data"]["folder"]).resolve()
+    raw["data"]["folder"] = os.path.relpath(folder, target.resolve())
+    return yaml.safe_dump(raw, sort_keys=False)
 
 
 def _lineage(layout: RunLayout, metrics: dict[str, Any], log_id: str | None) -> Lineage:

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -116,8 +117,7 @@ def prove_parity(
     encoder = open_session(layout.encoder(side))
     program = _module(load(layout.tower(side)))
     records = [*_in_context(records[: MOST_ROWS // 2 - 1], schema, side), {}]
-    counts: dict[str, int] = {}
-    worst = 0.0
+    counts, worst = Counter[str](), 0.0
     for is_warm in (True, False):
         for size, part in _batches(records):
             present = [is_warm and features.has_preference(record) for record in part]
@@ -128,9 +128,8 @@ def prove_parity(
                 expected = _lifted(side, expected, largest_norm)
                 got, expected = _comparable(got), _comparable(expected)
             worst = max(_difference(got, expected, f"{side} tower, batch {size}"), worst)
-            key = f"{'warm' if is_warm else 'cold'}, batch {size}"
-            counts[key] = counts.get(key, 0) + len(part)
-    return {"rows": counts, "max_abs_difference": worst, "tolerance": TOLERANCE}
+            counts[f"{'warm' if is_warm else 'cold'}, batch {size}"] += len(part)
+    return {"rows": dict(counts), "max_abs_difference": worst, "tolerance": TOLERANCE}
 
 
 def longest(tower: ort.InferenceSession, side: Side, records: Sequence[Record]) -> float:

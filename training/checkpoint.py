@@ -25,12 +25,17 @@ def resolved(config: TrainConfig, folder: Path) -> str:
 
 
 def save_checkpoint(
-    layout: RunLayout, model: TwoTower, optimizer: torch.optim.Optimizer, progress: Progress
+    layout: RunLayout,
+    digest: str,
+    model: TwoTower,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
 ) -> None:
     """Write what a resumption needs; a crash leaves the old file or the new one."""
     part = layout.checkpoint.with_suffix(".part")
     torch.save(
         {
+            "data_digest": digest,
             "model": model.state_dict(),
             "optimizer": optimizer.state_dict(),
             "progress": vars(progress),
@@ -41,12 +46,12 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    layout: RunLayout, config: TrainConfig, model: TwoTower
+    layout: RunLayout, digest: str, config: TrainConfig, model: TwoTower
 ) -> tuple[Progress, torch.optim.Optimizer]:
     """Continue where a run stopped; without a checkpoint, at the beginning.
 
     Raises:
-        ConfigError: The run was made with another configuration.
+        ConfigError: The run was made with another configuration, or on other data.
     """
     if layout.config.read_text(encoding="utf-8") != resolved(config, layout.folder):
         raise ConfigError(f"{layout.config}: --resume needs the configuration the run began with")
@@ -54,6 +59,11 @@ def load_checkpoint(
     if not layout.checkpoint.exists():
         return Progress(), optimizer
     state = torch.load(layout.checkpoint, weights_only=False)
+    if state.get("data_digest") != digest:
+        raise ConfigError(
+            f"{layout.folder}: --resume needs the data the run began with; that at "
+            f"{config.data.folder} is other data (another digest); use another --out"
+        )
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return Progress(**state["progress"]), optimizer

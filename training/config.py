@@ -29,6 +29,11 @@ class DataConfig(Strict):
     users: str = "users.parquet"
     items: str = "items.parquet"
 
+    @property
+    def data_files(self) -> tuple[str, ...]:
+        """The three tables."""
+        return self.interactions, self.users, self.items
+
 
 class DropoutConfig(Strict):
     """How often training hides what it knows.

@@ -2,21 +2,21 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from export.contract.manifest import checksum
+from export.contract.strict import Strict
 from training.config import TrainConfig
 
 
 def data_digest(config: TrainConfig) -> str:
-    """Return the SHA-256 of names and contents of the data folder's files that `config` names.
+    """Return the SHA-256 of names and contents of the data folder's files that `config` reads.
 
-    A file is known by its name in the configuration, so where the folder lies does not count.
+    Each member names its own, as `data_files`. A file is known by its name in the configuration,
+    so where the folder lies does not count; nor does one that is not there.
     """
-    folder = config.data.folder
-    names = {leaf for leaf in _leaves(config.model_dump(mode="json")) if isinstance(leaf, str)}
-    files = {name: folder / name for name in names - {str(folder)}}
+    files = {name: config.data.folder / name for name in _data_files(config)}
     return _digest({name: checksum(path) for name, path in files.items() if path.is_file()})
 
 
@@ -27,12 +27,16 @@ def run_digest(config: TrainConfig) -> str:
     return _digest({"config": raw, "data": data_digest(config)})
 
 
-def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict | list):
-        for member in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(member)
-    else:
-        yield value
+def _data_files(value: object) -> Iterator[str]:
+    """Give the files that a configuration, or what it holds, reads."""
+    if isinstance(value, Strict):
+        yield from value.data_files
+        value = [member for _, member in value]
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for member in value:
+            yield from _data_files(member)
 
 
 def _digest(content: dict[str, Any]) -> str:

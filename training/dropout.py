@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.contract.features import FIRST_WORD_ROW, MISSING_ROW, PADDING_ROW, UNKNOWN_ROW
+from export.contract.features.base import Made
 from export.contract.features.vocabulary import Worded
 from export.contract.side import Arrays, Side
 
@@ -85,23 +86,23 @@ def forget_words(arrays: Arrays, side: Side, share: float, rng: np.random.Genera
     """Take some words of content for ones that training never saw, in place.
 
     So the row of unknown words is trained on entities like those that will read it: else it
-    learns from rare words alone, and where every word is kept, from none. What is made of a
-    word that is taken so, as a cross is, is unknown too. A hashed word is never unknown.
+    learns from rare words alone, and where every word is kept, from none. A hashed word is never
+    unknown. What is made of a word that is taken so, whatever group it stands in, has the row
+    that the graph would give it: a cross is unknown too, a hashed one has another bucket.
     """
-    worded = {
-        name: feature
-        for name, feature in side.content.items()
-        if isinstance(feature, Worded) and feature.vocabulary != "hashed"
-    }
     drawn: dict[str, Flags] = {}
-    for name in sorted(worded, key=lambda one: len(worded[one].made_of)):  # pairs after parts
+    for name, feature in side.content.items():
+        if not isinstance(feature, Worded) or feature.vocabulary == "hashed" or feature.made_of:
+            continue
         rows = arrays[name] if name in side.bags else arrays["ids"][:, side.ids.index(name)]
-        if made_of := worded[name].made_of:
-            parts = [drawn[one] for one in made_of if one in drawn]
-            drawn[name] = np.logical_or.reduce([np.zeros(len(rows), dtype=bool), *parts])
-        else:
-            drawn[name] = rng.random(rows.shape) < share
+        drawn[name] = rng.random(rows.shape) < share
         rows[drawn[name] & (rows >= FIRST_WORD_ROW)] = UNKNOWN_ROW
+    for name, feature in side.features.items():
+        parts = [drawn[one] for one in feature.made_of if one in drawn]
+        if isinstance(feature, Made) and parts:
+            forgotten, ids = np.logical_or.reduce(parts), arrays["ids"]
+            sources = [ids[forgotten, side.ids.index(one)] for one in feature.made_of]
+            ids[forgotten, side.ids.index(name)] = feature.rows_of_unknown(sources)
 
 
 def _hide_bag(arrays: dict[str, NDArray[Any]], name: str, hidden: Flags) -> None:

@@ -37,6 +37,11 @@ class PairFiles(Strict):
     validation: Files = ()
     test: Files = Field(min_length=1)
 
+    @property
+    def data_files(self) -> tuple[str, ...]:
+        """The files of all parts."""
+        return *self.train, *self.validation, *self.test
+
 
 class GivenSplit(Strict):
     """A column of interactions, or files of pairs, say train, validation, test or unused.
@@ -54,6 +59,12 @@ class GivenSplit(Strict):
     candidates: dict[SliceName, str] = {}
     mask: dict[SliceName, str] = {}
     validation: ValidationConfig = ValidationConfig()
+
+    @property
+    def data_files(self) -> tuple[str, ...]:
+        """The list of cold ids, candidates and masks; files of pairs are told by `files`."""
+        cold = () if self.cold is None else (self.cold,)
+        return *cold, *self.candidates.values(), *self.mask.values()
 
     @model_validator(mode="after")
     def _given_once(self) -> Self:

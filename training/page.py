@@ -189,7 +189,7 @@ def _difference(one: dict[str, float] | None) -> str:
     if one is None:
         return "<td></td>"
     sure = "better" if one["low"] > 0 else "worse" if one["high"] < 0 else ""
-    value, interval = difference(one).split("\n")
+    value, _, interval = difference(one).partition("\n")
     return f'<td class="{sure}">{value}<small>{interval}</small></td>'
 
 

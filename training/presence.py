@@ -85,6 +85,15 @@ def enough(curve: Sequence[Step]) -> int | None:
     return next((step.least for step in curve if step.shown > step.hidden), None)
 
 
+def helps(side: SideName, curve: Sequence[Step]) -> str:
+    """Say in words from how many interactions on the preference of a side helps."""
+    least = enough(curve)
+    if least is None:
+        return f"{side} preference helps nobody, however many interactions there are"
+    start = "the first interaction" if least == 1 else f"{least} interactions"
+    return f"{side} preference helps from {start} on"
+
+
 def measure_presence(
     prepared: Prepared, model: TwoTower, k: int = SELECT_K
 ) -> dict[SideName, list[Step]]:

@@ -100,7 +100,12 @@ def _paired(found: dict[str, Any]) -> Table:
 
 
 def difference(one: dict[str, float]) -> str:
-    """Write a paired difference in two lines: the value and who won, then the interval."""
+    """Write a paired difference in two lines: the value and who won, then the interval.
+
+    A dash where no user's recall differs, as where every list holds all candidates: nobody won.
+    """
+    if not (one["difference"] or one["low"] or one["high"]):
+        return "—"
     low, high = (f"{one[key]:+.3f}" for key in ("low", "high"))
     return f"{one['difference']:+.3f}, won {one['won']:.0%}\n{low} to {high}"
 

@@ -34,7 +34,7 @@ from training.prepare import (
     validator,
     with_validation,
 )
-from training.presence import Step, enough, in_json, measure_presence
+from training.presence import Step, helps, in_json, measure_presence
 from training.program import export_tower
 from training.rows import RowEncoder
 from training.split import TRAIN, VALIDATION
@@ -63,7 +63,7 @@ def run_training(
         reporter: Whom to tell.
 
     Raises:
-        ConfigError: `out` holds a run already, or resuming with another configuration.
+        ConfigError: `out` holds a run already, or resuming with another configuration or data.
         NotFinite: The loss became NaN or infinite.
     """
     layout, told, began = RunLayout(out), reporter or Reporter(), time.monotonic()
@@ -72,7 +72,7 @@ def run_training(
     prepared, digest = prepare(config), data_digest(config)
     _tell(prepared, told)
     with SummaryWriter(str(layout.log)) as scalars:
-        model, progress = _select(layout, prepared, told, scalars, resume=resume)
+        model, progress = _select(layout, prepared, digest, told, scalars, resume=resume)
         presence = measure_presence(prepared, model)
         _tell_presence(presence, told)
         if config.training.refit:
@@ -93,7 +93,13 @@ def run_training(
 
 
 def _select(
-    layout: RunLayout, prepared: Prepared, told: Reporter, scalars: SummaryWriter, *, resume: bool
+    layout: RunLayout,
+    prepared: Prepared,
+    digest: str,
+    told: Reporter,
+    scalars: SummaryWriter,
+    *,
+    resume: bool,
 ) -> tuple[TwoTower, Progress]:
     """Train on the train rows and return the model of the epoch that validated best."""
     config, encoders = prepared.config, make_encoders(prepared)
@@ -101,11 +107,11 @@ def _select(
     model = new_model(prepared, told)
     progress, optimizer = Progress(), optimiser(config, model)
     if resume and layout.config.exists():
-        progress, optimizer = load_checkpoint(layout, config, model)
+        progress, optimizer = load_checkpoint(layout, digest, config, model)
     layout.config.write_text(resolved(config, layout.folder), encoding="utf-8")
 
     def on_epoch(progress: Progress, optimizer: torch.optim.Optimizer) -> None:
-        save_checkpoint(layout, model, optimizer, progress)
+        save_checkpoint(layout, digest, model, optimizer, progress)
         figures = progress.history[-1]
         for name, value in figures.items():
             if isinstance(value, float):
@@ -164,9 +170,7 @@ def _tell(prepared: Prepared, told: Reporter) -> None:
 
 def _tell_presence(curves: Mapping[SideName, Sequence[Step]], told: Reporter) -> None:
     for side, curve in curves.items():
-        least = enough(curve)
-        when = "no number of interactions" if least is None else f"{least} interactions on"
-        told.note(f"{side} preference helps from {when} (validation, see presence in metrics.json)")
+        told.note(f"{helps(side, curve)} (validation; see presence in metrics.json)")
 
 
 def write_run(layout: RunLayout, prepared: Prepared, model: TwoTower) -> None:

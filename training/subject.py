@@ -19,6 +19,7 @@ from export.contract.session import open_session
 from export.contract.side import Record, SideName
 from training.batches import tensors
 from training.config import TrainConfig, parse_config
+from training.digest import data_digest
 from training.document import parse_yaml
 from training.encoder import Encoder
 
@@ -96,7 +97,8 @@ def open_subject(folder: Path, data: Path | None) -> Subject:
     """Open a run or a bundle; `data` replaces the data folder that training read.
 
     Raises:
-        ConfigError: The folder is neither, or its data is not where it lay, seen from the folder.
+        ConfigError: The folder is neither, or the data of its training is not where it lay, seen
+            from the folder; other data has to be asked for.
         BundleError: It is a run that has not finished.
     """
     run, bundle = RunLayout(folder), BundleLayout(folder)
@@ -108,12 +110,24 @@ def open_subject(folder: Path, data: Path | None) -> Subject:
     if data is not None:
         raw["data"]["folder"] = str(data.resolve())
     config = parse_config(raw, run.config)
-    if data is None and not config.data.folder.is_dir():
-        raise ConfigError(f"{folder}: its data is not at {config.data.folder}; give --data DIR")
+    metrics = json.loads(run.metrics.read_text(encoding="utf-8"))
+    if data is None:
+        _require_its_data(folder, config, metrics.get("data_digest"))
     is_bundle = bundle.manifest.is_file()
     towers = BundleTowers(bundle) if is_bundle else RunTowers(run)
-    epochs = json.loads(run.metrics.read_text(encoding="utf-8")).get("epochs", [])
-    return Subject(str(folder), towers, config, epochs)
+    return Subject(str(folder), towers, config, metrics.get("epochs", []))
+
+
+def _require_its_data(folder: Path, config: TrainConfig, digest: str | None) -> None:
+    """Refuse data that is not what training read, as far as its digest was noted."""
+    where = config.data.folder
+    if not where.is_dir():
+        raise ConfigError(f"{folder}: its data is not at {where}; give --data DIR")
+    if digest is not None and digest != data_digest(config):
+        raise ConfigError(
+            f"{folder}: the data at {where} is not what it was trained on (another digest); give "
+            "--data DIR, a copy of that data or, to be measured on other data, this folder"
+        )
 
 
 def embed_all(towers: Towers, side: SideName, records: Sequence[Record]) -> Vectors:

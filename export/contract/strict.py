@@ -11,6 +11,11 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @property
+    def data_files(self) -> tuple[str, ...]:
+        """The files of the data folder that this has read; those of its members are theirs."""
+        return ()
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Copy, with some fields replaced unchecked, and without what cached properties held.
 

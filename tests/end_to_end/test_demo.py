@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.kuairand.demo import Made
+from examples.kuairand.made import Made
 from tests.end_to_end.processes import free_port
 
 ROOT = Path(__file__).parents[2]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 import pytest
+import yaml
 
 from export.bundling import export_run
 from export.contract.bundle import read_bundle
@@ -66,8 +67,10 @@ def test_bundle_whose_given_vectors_are_of_other_items_is_refused(
 
 
 def test_schema_config_and_metrics_are_those_of_the_run(exported: Path, run: RunLayout) -> None:
-    for name in ("schema.json", "config.yaml"):
-        assert (exported / name).read_bytes() == (run.folder / name).read_bytes()
+    assert (exported / "schema.json").read_bytes() == run.schema.read_bytes()
+    ours, theirs = (yaml.safe_load((f / "config.yaml").read_text()) for f in (exported, run.folder))
+    ours["data"].pop("folder"), theirs["data"].pop("folder")
+    assert ours == theirs
     metrics = json.loads(run.metrics.read_bytes())
     assert json.loads((exported / "metrics.json").read_bytes()) == metrics
     lineage, digest = read_bundle(exported).manifest.lineage, metrics["data_digest"]
@@ -75,6 +78,18 @@ def test_schema_config_and_metrics_are_those_of_the_run(exported: Path, run: Run
     assert (lineage.run, lineage.data, lineage.data_digest) == ("run", "data", digest)
     assert lineage.trained_at is not None
     assert lineage.trained_at < lineage.exported_at
+
+
+def test_a_bundle_knows_where_the_data_lies_from_where_it_lies(
+    exported: Path, run: RunLayout, tmp_path: Path
+) -> None:
+    deep = tmp_path / "a" / "b" / "c" / "v1"
+    deep.parent.mkdir(parents=True)
+    export_run(run.folder, deep, catalogue="trained")
+    for bundle in (exported, deep):
+        folder = Path(yaml.safe_load((bundle / "config.yaml").read_text())["data"]["folder"])
+        assert not folder.is_absolute()
+        assert (bundle / folder).resolve() == run.folder.parent / "data"
 
 
 def test_a_bundle_tells_nothing_of_the_machine_it_was_made_on(

@@ -1,11 +1,23 @@
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export.contract.features import MISSING_ROW, PADDING_ROW, UNKNOWN_ROW
+from export.contract.features import FIRST_WORD_ROW, MISSING_ROW, PADDING_ROW, UNKNOWN_ROW
+from export.contract.features.vocabulary import bucket
+from export.contract.schema import Schema
 from export.contract.side import Arrays, Side
+from tests.export.contract.encoded import OTHER, encode
+from tests.training.conftest import world_config
+from training.config import parse_config
 from training.dropout import draw_states, forget_words, hide_columns
+from training.model import TwoTower
+from training.prepare import prepare
+from training.run import Reporter, new_model, run_training
 
 shares = st.floats(0, 1)
 
@@ -163,3 +175,82 @@ def test_what_is_missing_is_not_forgotten() -> None:
     forget_words(found, side, 1.0, rng())
     assert (found["ids"] == MISSING_ROW).all()
     assert (found["labels"] == [MISSING_ROW, PADDING_ROW]).all()
+
+
+SOURCES: dict[str, dict[str, Any]] = {
+    "content": {
+        "maker": {"kind": "category"},
+        "topic": {"kind": "category"},
+        "code": {"kind": "category", "vocabulary": "hashed", "buckets": 50},
+    },
+    "context": {"tab": {"kind": "category"}},
+    "preference": {"taste": {"kind": "category"}},
+}
+CROSSES = {
+    "content": {
+        "pair": ["maker", "topic"],
+        "coded": ["code", "maker"],
+    },
+    "context": {"shown": ["tab", "maker"]},
+    "preference": {"liked": ["topic", "taste"]},
+}
+WORDS: tuple[str, ...] = ("x", "y", "z")
+
+
+def crossed() -> Schema:
+    """Return a schema with crosses of content in all groups, each learned and hashed."""
+    groups = {
+        group: {
+            **{f"{n}_learned": {"kind": "cross", "of": of} for n, of in CROSSES[group].items()},
+            **{
+                f"{n}_hashed": {"kind": "cross", "of": of, "vocabulary": "hashed", "buckets": 997}
+                for n, of in CROSSES[group].items()
+            },
+            **features,
+        }
+        for group, features in SOURCES.items()
+    }
+    tables = {f"user.{name}": WORDS for name in ("maker", "topic", "tab", "taste")}
+    codes = [str(bucket(word, 50)) for word in WORDS]
+    for name in ("pair", "coded", "shown", "liked"):
+        firsts = codes if name == "coded" else WORDS
+        pairs = tuple(f"{one}\x1f{other}" for one in firsts for other in WORDS)
+        tables[f"user.{name}_learned"] = pairs
+    return Schema(user=Side.model_validate(groups), item=OTHER, dim=4, tables=tables)
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_a_forgotten_word_is_what_the_graph_makes_of_an_unknown_one(share: float) -> None:
+    schema, draw = crossed(), rng()
+    side = schema.user
+    records = [
+        {name: str(draw.choice(WORDS)) for name in side.given if draw.random() < 0.8}
+        for _ in range(500)
+    ]
+    found = encode(schema, records, side="user")
+    forget_words(found, side, share, rng(1))
+    unknown = {n: found["ids"][:, side.ids.index(n)] == UNKNOWN_ROW for n in ("maker", "topic")}
+    assert all(one.any() for one in unknown.values())
+    as_served = [
+        record | {name: "never seen" for name, rows in unknown.items() if rows[at]}
+        for at, record in enumerate(records)
+    ]
+    assert (found["ids"] == encode(schema, as_served, side="user")["ids"]).all()
+
+
+@pytest.mark.parametrize("unknown", [0.0, 0.3])
+def test_the_row_of_unknown_words_is_trained_by_forgetting_alone(
+    world: Path, tmp_path: Path, unknown: float
+) -> None:
+    raw = world_config(world)
+    raw["user"]["content"]["region"]["min_count"] = 1  # so training knows every word
+    raw["dropout"] = {"unknown": unknown}
+    raw["training"] |= {"epochs": 1, "refit": False}
+    config = parse_config(raw, world / "train.yaml")
+    prepared = prepare(config)
+    table = new_model(prepared, Reporter()).table("user.region")
+    before = table[[UNKNOWN_ROW, FIRST_WORD_ROW]].detach().clone()
+    model = TwoTower(config, prepared.schema)
+    model.load_state_dict(torch.load(run_training(config, tmp_path / "run").weights))
+    moved = (model.table("user.region")[[UNKNOWN_ROW, FIRST_WORD_ROW]] != before).any(dim=1)
+    assert moved.tolist() == [unknown > 0, True]

@@ -11,6 +11,7 @@ from export.contract.run import RunLayout
 from training.evaluate import evaluate
 from training.page import page
 from training.plots import place_of
+from training.slices import SLICES
 from training.subject import open_subject
 
 HOSTILE = "<script>alert(\"x\")</script> $x_1$ & '名'"
@@ -145,3 +146,11 @@ def test_present_when_is_marked_where_the_schema_has_it(found: dict[str, Any]) -
 def test_a_number_of_rows_has_its_place_on_the_axis(rows: int, place: float) -> None:
     labels = ["0", "1-2", "3-5", ">200"]  # no item of 6 to 200 rows has a positive
     assert place_of(rows, labels) == pytest.approx(place)
+
+
+def test_a_difference_that_nobody_won_is_a_dash(found: dict[str, Any]) -> None:
+    text = page(found)  # the rival is the very same run
+    paired = text[text.index("Against the others") :]
+    row = paired[paired.index("runs/rival</th>") :].partition("</tr>")[0]
+    slices = [name for name in found["paired"]["runs/rival"] if name in SLICES]
+    assert row.count("—") == row.count("<td") == len(slices) > 0

@@ -14,7 +14,7 @@ from tests.training.tables import make_data
 from training.config import parse_config
 from training.model import TwoTower
 from training.prepare import prepare
-from training.presence import STEPS, Step, enough, measure_presence, presence_curve
+from training.presence import STEPS, Step, enough, helps, measure_presence, presence_curve
 from training.slices import Slices
 from training.split import TRAIN, VALIDATION, Split
 
@@ -58,6 +58,13 @@ def test_only_the_entities_of_a_step_are_hidden(side: SideName) -> None:
     for step in presence_curve(slices(), side, counts, shown, nothing, k=1):
         assert step.shown == 1.0
         assert step.hidden < 0.5
+
+
+def test_where_preference_helps_is_said_in_words() -> None:
+    never, first, third = Step(1, 0.2, 0.3, 9), Step(1, 0.4, 0.3, 9), Step(3, 0.4, 0.3, 9)
+    assert helps("item", [never]).startswith("item preference helps nobody, however many")
+    assert helps("user", [first]) == "user preference helps from the first interaction on"
+    assert helps("item", [never, third]) == "item preference helps from 3 interactions on"
 
 
 def test_preference_that_never_helps_has_no_enough() -> None:

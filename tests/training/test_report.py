@@ -3,7 +3,7 @@ from typing import Any
 
 from rich.console import Console
 
-from training.report import reporting, tables
+from training.report import difference, reporting, tables
 
 EPOCH = {"epoch": 2, "loss": 1.5, "warm": 0.25, "cold_item": 0.5, "selected": 0.375, "states": {}}
 
@@ -72,3 +72,14 @@ def test_tables_hold_buckets_lists_and_paired_differences() -> None:
         assert part in text
     assert "+0.400, won 100%" in text
     assert "+0.300 to +0.500" in text
+
+
+def test_where_no_recall_differs_nobody_won() -> None:
+    level = {"difference": 0.0, "low": 0.0, "high": 0.0, "won": 0.5}
+    assert difference(level) == "—"
+    assert difference(level | {"low": -0.1, "high": 0.1}) == "+0.000, won 50%\n-0.100 to +0.100"
+    found = document(["runs/[a]"])
+    found["paired"]["runs/[b]"]["warm"] = level
+    text = printed(found)
+    assert "—" in text
+    assert "won 50%" not in text

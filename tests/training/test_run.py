@@ -133,6 +133,18 @@ def test_resuming_with_another_configuration_is_refused(trained: RunLayout, worl
     assert trained.config.read_bytes() == before
 
 
+def test_resuming_on_other_data_is_refused(world: Path, tmp_path: Path) -> None:
+    data, out = shutil.copytree(world, tmp_path / "world"), tmp_path / "run"
+    with pytest.raises(Crash):
+        run_training(configured(data), out, reporter=crash_after(1))
+    items = pq.read_table(data / "items.parquet")
+    pq.write_table(items.take(list(reversed(range(len(items))))), data / "items.parquet")
+    before = RunLayout(out).checkpoint.read_bytes()
+    with pytest.raises(ConfigError, match="the data the run began with"):
+        run_training(configured(data), out, resume=True)
+    assert RunLayout(out).checkpoint.read_bytes() == before
+
+
 def test_a_refit_learns_from_the_validation_rows_too(world: Path, tmp_path: Path) -> None:
     notes: list[str] = []
     runs = {

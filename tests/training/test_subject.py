@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
+from export.bundling import export_run
 from export.contract.errors import BundleError, ConfigError
 from export.contract.run import RunLayout
 from export.contract.side import SideName
@@ -40,6 +42,27 @@ def test_other_towers_can_be_measured_on_the_rows_of_the_first(trained: RunLayou
 
 def test_data_may_lie_elsewhere(trained: RunLayout, tmp_path: Path) -> None:
     assert open_subject(trained.folder, tmp_path).config.data.folder == tmp_path
+
+
+def test_data_that_changed_since_training_is_refused_unless_asked_for(
+    trained: RunLayout, world: Path, tmp_path: Path
+) -> None:
+    data = shutil.copytree(world, tmp_path / world.name)
+    run = RunLayout(shutil.copytree(trained.folder, tmp_path / "run"))
+    raw = yaml.safe_load(run.config.read_text())
+    run.config.write_text(
+        yaml.safe_dump(raw | {"data": raw["data"] | {"folder": f"../{data.name}"}})
+    )
+    bundle = tmp_path / "far" / "away" / "shop-1"
+    bundle.parent.mkdir(parents=True)
+    export_run(run.folder, bundle)
+    for folder in (run.folder, bundle):
+        assert open_subject(folder, None).config.data.folder == data
+    shutil.copy(data / "truth.parquet", data / "cold.parquet")
+    for folder in (run.folder, bundle):
+        with pytest.raises(ConfigError, match="is not what it was trained on .* give --data DIR"):
+            open_subject(folder, None)
+        assert open_subject(folder, data).config.data.folder == data
 
 
 def test_a_folder_that_is_neither_run_nor_bundle_is_refused(tmp_path: Path) -> None:

@@ -25,6 +25,11 @@ class Given(NegativeKind):
     file: str
     n: int = Field(2, ge=1)
 
+    @property
+    def data_files(self) -> tuple[str, ...]:
+        """The file of pairs."""
+        return (self.file,)
+
     def source(self, shown: Shown) -> Source:
         """Return what draws from each user's pairs.
 

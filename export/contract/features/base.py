@@ -195,6 +195,14 @@ class Made(FeatureKind):
     def make(self, sources: Sequence[FeatureKind], values: Sequence[Raw]) -> Raw:
         """Return what `words` takes, from parsed values of the features it is made of."""
 
+    @abstractmethod
+    def rows_of_unknown(self, sources: Sequence[Array]) -> Array:
+        """Return the rows that the graph gives where a word among the sources is unknown.
+
+        `sources` are the rows of the features it is made of, each [n], the unknown ones already
+        `UNKNOWN_ROW`; at least one of each place is, as no training has seen it.
+        """
+
 
 def check_word(value: object, expected: str) -> str:
     """Return a word as text; whole numbers and booleans are written out.

@@ -71,6 +71,12 @@ class Cross(Worded, Made):
         pairs = zip(sources, values, strict=True)
         return MISSING_TOKEN.join(s.token(v) for s, v in pairs if isinstance(s, Category))
 
+    def rows_of_unknown(self, sources: Sequence[Array]) -> Array:
+        """Return the unknown row, a hashed cross that of the mixed rows; missing stays missing."""
+        first, second = sources
+        row = UNKNOWN_ROW if self.buckets is None else mixed_rows(first, second, self.buckets)
+        return np.where((first == MISSING_ROW) | (second == MISSING_ROW), MISSING_ROW, row)
+
     def parse(self, value: object) -> Raw:
         """Refuse any value."""
         raise Mismatch(f"no value, since it is made of {self.of[0]!r} and {self.of[1]!r}")
@@ -123,6 +129,13 @@ class Cross(Worded, Made):
             else:
                 row = _mixed_row(rows, feature.buckets, graph)
             graph.emit_ids(graph.node("Where", [graph.node("Or", absent), missing, row]))
+
+
+def mixed_rows(first: Array, second: Array, buckets: int) -> Array:
+    """Return the rows of hashed pairs, int64[n], as `_mixed_row` has the graph work them out."""
+    number = first.astype(np.uint64) * np.uint64(PLACE) + second.astype(np.uint64)
+    high = (number * np.uint64(GOLDEN % 2**64)) >> np.uint64(33)
+    return FIRST_WORD_ROW + (high % np.uint64(buckets)).astype(np.int64)
 
 
 def _joined_row(words: Sequence[str], pairs: Sequence[str], graph: "Graph") -> str:

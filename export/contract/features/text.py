@@ -91,6 +91,11 @@ class Text(Bag):
             raise ValueError("vectors: a hashed vocabulary has no words to find them by")
         return self
 
+    @property
+    def data_files(self) -> tuple[str, ...]:
+        """The files of given words and of word vectors."""
+        return (*super().data_files, *(() if self.vectors is None else (self.vectors,)))
+
     def parse(self, value: object) -> Raw:
         """Read a text."""
         if value is None:

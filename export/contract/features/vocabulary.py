@@ -78,6 +78,11 @@ class Worded(FeatureKind):
             raise ValueError("vocabulary: hashed needs buckets, the number of rows")
         return self
 
+    @property
+    def data_files(self) -> tuple[str, ...]:
+        """The file of given words."""
+        return (self.words_from,) if isinstance(self.words_from, str) else ()
+
     def own_rows(self) -> int | None:
         """Return the reserved rows and the buckets; None where a list of words decides."""
         return None if self.buckets is None else FIRST_WORD_ROW + self.buckets

@@ -25,6 +25,11 @@ class ItemVectors(Recent):
     gives: ClassVar[Gives] = "vector"
 
     @property
+    def data_files(self) -> tuple[str, ...]:
+        """The file of vectors."""
+        return (self.vectors,)
+
+    @property
     def vectors_of(self) -> str | None:
         """The file."""
         return self.vectors

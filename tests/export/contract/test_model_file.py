@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
+from export.contract import model_file
 from export.contract.encoder import build_encoder
 from export.contract.errors import BundleError
 from export.contract.model_file import INSIDE, check_reads, references
@@ -96,6 +97,48 @@ def test_names_and_words_that_say_location_are_no_references() -> None:
     model.metadata_props.add(key="location", value="/etc/passwd")
     model.graph.initializer.append(numpy_helper.from_array(np.ones(3), "location"))
     assert references(model.SerializeToString()) == set()
+
+
+@pytest.mark.parametrize("tag", [b"\x0a", b"\x8a\x00", b"\x8a\x80\x80\x80\x00"])
+@pytest.mark.parametrize("length", [b"\x08", b"\x88\x00", b"\x88\x80\x80\x80\x00"])
+def test_a_key_that_is_written_with_more_bytes_than_it_needs_is_found(
+    tag: bytes, length: bytes
+) -> None:
+    model = with_key(tag + length + b"location")
+    told = onnx.ModelProto.FromString(model).graph.initializer[0].external_data[0]
+    assert (told.key, told.value) == ("location", "x")
+    assert references(model) == {"x"}
+
+
+def test_what_a_tag_has_beyond_32_bits_does_not_count() -> None:
+    assert references(with_key(b"\x8a\x80\x80\x80\x40\x08location")) == {"x"}
+
+
+def with_key(key: bytes) -> bytes:
+    """Return a model with a tensor whose data is external: the key as given, the value x."""
+    return inside(7, inside(5, inside(13, b"\x12\x01x" + key)))
+
+
+def inside(field: int, message: bytes) -> bytes:
+    return bytes([field << 3 | 2, len(message)]) + message
+
+
+@pytest.mark.parametrize("kind", ["tags", "category"])
+def test_words_are_passed_over_and_not_walked(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    words = ["location", *(f"location {number}" for number in range(5000))]
+    schema = schema_of({"location": {"kind": kind}}, {"item.location": words})
+    model = build_encoder(schema, "item").SerializeToString()
+    assert b"location" in model
+    walked: list[int] = []
+    varint = model_file._varint
+
+    def counted(message: memoryview, at: int) -> tuple[int, int]:
+        walked.append(at)
+        return varint(message, at)
+
+    monkeypatch.setattr(model_file, "_varint", counted)
+    assert references(model) == set()
+    assert len(walked) < 500
 
 
 @given(st.binary(max_size=60), st.binary(max_size=60))
