@@ -54,7 +54,7 @@ def test_the_demo_recalls_for_a_warm_and_for_a_cold_user(told: str) -> None:
 
 
 def test_videos_training_never_saw_are_recalled_for_those_who_watched_them(told: str) -> None:
-    # 2.1 on the mean of three seeds; another processor rounds otherwise, which is as another seed.
+    # 2.4 on the mean of three seeds; another processor rounds otherwise, which is as another seed.
     (ratio,) = re.findall(r"That is ([0-9.]+) x random", told)
     assert float(ratio) >= 1.3
 
