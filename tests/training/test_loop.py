@@ -253,13 +253,13 @@ def test_a_checkpoint_holds_what_a_loss_learned(
         pass
 
     def stop(progress: Progress, optimizer: torch.optim.Optimizer) -> None:
-        save_checkpoint(layout, first, optimizer, progress)
+        save_checkpoint(layout, "its data", first, optimizer, progress)
         raise Stopped
 
     with pytest.raises(Stopped):
         train(config, first, batches, told([1]), on_epoch=stop)
     again = new_model(prepared)
-    progress, optimizer = load_checkpoint(layout, config, again)
+    progress, optimizer = load_checkpoint(layout, "its data", config, again)
     train(config, again, batches, told([2]), progress=progress, optimizer=optimizer)
     assert progress.history == expected.history
     assert same(states(again), states(whole))
