@@ -1,6 +1,7 @@
 """A real Redis for each test process, and a tiny bundle that it is used with."""
 
 import importlib.util
+import logging
 import subprocess
 import time
 from collections.abc import Iterator
@@ -83,3 +84,13 @@ def generation(bundle_folder: Path) -> Generation:
 @pytest.fixture(scope="session")
 def embedder(bundle_folder: Path) -> Embedder:
     return Embedder.open(BundleLayout(bundle_folder), tiny_schema())
+
+
+@pytest.fixture
+def logging_as_it_was() -> Iterator[None]:
+    """Give back the handlers that the service's own logging replaces."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)

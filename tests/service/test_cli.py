@@ -1,6 +1,5 @@
 """The commands of the service, against a real one."""
 
-import logging
 import os
 import socket
 import threading
@@ -29,15 +28,7 @@ from tests.floats import floats
 from tests.service.running import patient
 from tests.tiny import tiny_bundle
 
-
-@pytest.fixture(autouse=True)
-def _logging_as_it_was() -> Iterator[None]:
-    """Give back the handlers that the command's own logging replaces."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
 
 @pytest.fixture

@@ -2,11 +2,9 @@
 
 import asyncio
 import contextlib
-import logging
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +40,7 @@ LIMITED: dict[str, tuple[int, tuple[str, str, dict[str, Any]], int]] = {
 OF_SITUATIONS = {"body_timeout_s", "in_flight"}  # tests/service/test_contract.py
 
 
-@pytest.fixture(autouse=True)
-def _logging_as_it_was() -> Iterator[None]:
-    """Give back the handlers that the service's own logging replaces."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
 
 def with_limits(url: str, **limits: int) -> Settings:

@@ -1,10 +1,8 @@
 """A worker, and what it looks after beside its requests."""
 
 import asyncio
-import logging
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +20,7 @@ from service.watch import follow_pointer
 from tests.service.running import Service, patient
 from tests.tiny import tiny_bundle
 
-
-@pytest.fixture(autouse=True)
-def _logging_as_it_was() -> Iterator[None]:
-    """Give back the handlers that the command's own logging replaces."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
 
 class Listening(WorkerControl):
