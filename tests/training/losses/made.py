@@ -1,6 +1,7 @@
 """Batches made by hand, for tests of losses."""
 
 from dataclasses import fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ SCORES = [[0.9, 0.5, -0.2], [0.1, 0.6, 0.3], [0.4, 0.2, 0.7]]
 LOG_Q = [-1.0, -2.0, -3.0]
 
 
-def batch(scores: list[list[float]] | Tensor | None = None, **changes: Tensor) -> Scored:
+def batch(scores: list[list[float]] | Tensor | None = None, **changes: Any) -> Scored:
     """Return a batch of clicked rows of equal weight, each held against all; or as changed.
 
     Their items all differ, none is known or cold, and all rows are of one session.
