@@ -53,10 +53,12 @@ def test_content_only_is_ours_without_preference(ours: TrainConfig) -> None:
     assert baseline("content_only") == ours.model_copy(update={"user": user, "item": item})
 
 
-def test_easyrec_is_its_literal_preset_on_our_features(ours: TrainConfig) -> None:
+def test_easyrec_is_its_literal_preset_on_our_features_and_counts(ours: TrainConfig) -> None:
     found = baseline("easyrec")
-    for one, other in ((found.user, ours.user), (found.item, ours.item)):
-        assert read(one.preference) == read(other.preference)
+    assert read(found.user.preference) == read(ours.user.preference)
+    theirs, own = read(found.item.preference), read(ours.item.preference)
+    assert {name: theirs[name] for name in own} == own
+    assert sorted(theirs.keys() - own.keys()) == ["long_views", "shown"]
     (loss,), (negatives,) = found.losses, found.negatives
     literal = {"gamma": 1, "t": 1, "margin": 0, "mask_accidental_hits": False}
     assert loss.kind == "sv_softmax"
