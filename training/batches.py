@@ -26,6 +26,8 @@ class Batch:
     rows: Indices  # [B] positions among the rows learned from
     user: dict[str, Tensor]  # [B, ...]
     item: dict[str, Tensor]  # [C, ...]
+    users: Tensor  # int64[B] positions in the table of users
+    items: Tensor  # int64[C] positions in the table of items
     is_positive: Tensor  # bool[B]
     weight: Tensor  # float[B]
     candidate: Tensor  # bool[B, C]
@@ -36,10 +38,14 @@ class Batch:
     sessions: dict[str, Tensor]  # int64[B]
     states: States  # of the B rows
 
-    def scored(self, scores: Tensor) -> Scored:
-        """Return what losses are given, from float[B, C]."""
+    def scored(self, user_vectors: Tensor, item_vectors: Tensor) -> Scored:
+        """Return what losses are given, from float[B, D] and float[C, D]."""
         return Scored(
-            scores=scores,
+            user_vectors=user_vectors,
+            item_vectors=item_vectors,
+            scores=user_vectors @ item_vectors.T,
+            users=self.users,
+            items=self.items,
             own=torch.arange(len(self.rows)),
             is_positive=self.is_positive,
             weight=self.weight,
@@ -95,6 +101,8 @@ class Batches:
             rows=rows,
             user=tensors(user),
             item=tensors(item),
+            users=torch.from_numpy(self.users.entity[rows].astype(np.int64)),
+            items=torch.from_numpy(items),
             is_positive=torch.from_numpy(self.is_positive[rows]),
             weight=torch.from_numpy(self.weight[rows]),
             candidate=torch.from_numpy(columns.candidate),

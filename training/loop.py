@@ -170,8 +170,7 @@ def step(
     progress: Progress,
 ) -> float:
     """Take one step and return the loss."""
-    scores = model.user(batch.user) @ model.item(batch.item).T  # [B, C]
-    scored = batch.scored(scores)
+    scored = batch.scored(model.user(batch.user), model.item(batch.item))
     pairs = zip(config.losses, model.losses, strict=True)
     losses = [one.weight * module(scored) for one, module in pairs]
     loss = torch.stack(losses).sum()
@@ -181,7 +180,7 @@ def step(
         raise NotFinite(
             f"loss is {loss.item()} in epoch {progress.epoch + 1}, step {progress.step + 1}: "
             f"losses {parts}, {len(batch.rows)} rows (first {batch.rows[:5].tolist()}), learning "
-            f"rate {rate:.2g}, largest score {scores.abs().max().item():.3g}, states "
+            f"rate {rate:.2g}, largest score {scored.scores.abs().max().item():.3g}, states "
             f"{batch.states.shares()}; lower training.learning_rate or look at these rows"
         )
     optimizer.zero_grad(set_to_none=True)

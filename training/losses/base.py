@@ -16,7 +16,9 @@ from export.contract.strict import Strict
 class Scored:
     """A batch of B rows (user, item shown, clicked or not) and its C candidate items.
 
+    user_vectors: float[B, D], item_vectors: float[C, D], what the towers gave.
     scores: float[B, C], similarity of each row's user and each candidate.
+    users: int64[B], items: int64[C], their positions in the tables.
     own: int64[B], the column that holds the row's own item.
     is_positive: bool[B], the row was clicked; the others were shown and not clicked.
     weight: float[B], the rows' sample weights.
@@ -28,7 +30,11 @@ class Scored:
     sessions: Name of a session column to int64[B], equal where the session is.
     """
 
+    user_vectors: Tensor
+    item_vectors: Tensor
     scores: Tensor
+    users: Tensor
+    items: Tensor
     own: Tensor
     is_positive: Tensor
     weight: Tensor

@@ -19,7 +19,11 @@ def batch(scores: list[list[float]] | Tensor | None = None, **changes: Tensor) -
     found = torch.as_tensor(SCORES if scores is None else scores)
     rows, columns = found.shape
     plain = Scored(
+        user_vectors=found,
+        item_vectors=torch.eye(columns),
         scores=found,
+        users=torch.arange(rows),
+        items=torch.arange(columns),
         own=torch.arange(rows),
         is_positive=torch.ones(rows, dtype=torch.bool),
         weight=torch.ones(rows),
@@ -42,7 +46,7 @@ def taken(whole: Scored, rows: list[int]) -> Scored:
     return replace(whole, **by_row, sessions=sessions)
 
 
-BY_ROW = {"scores", "own", "is_positive", "weight", "candidate"} | {
+BY_ROW = {"user_vectors", "scores", "users", "own", "is_positive", "weight", "candidate"} | {
     "same_item",
     "known_positive",
     "log_q",
