@@ -12,6 +12,7 @@ from export.contract.features import Category, Tags
 from export.contract.sharing import check_tables, table_users
 from export.contract.side import Side, SideName
 from export.contract.similarity import Similarity
+from export.contract.statistics.base import Window
 from export.contract.strict import Strict
 from training.document import parse_yaml
 from training.losses import LossConfig
@@ -87,6 +88,7 @@ class TrainingConfig(Strict):
     `warmup` is the share of all steps over which the learning rate rises; `decay` says how it
     falls afterwards. `patience` is the number of epochs without a better validation figure
     before training stops. `weight_decay` acts on the networks, `embedding_decay` on the tables.
+    `half_life` is the age, counted back from the newest row, at which a row counts half as much.
     `refit`: once validation has selected the number of epochs, a new model is trained for as
     many with the validation rows among its own, and that one is kept.
     """
@@ -101,6 +103,7 @@ class TrainingConfig(Strict):
     decay: Literal["constant", "cosine"] = "cosine"
     weight_decay: float = Field(0.0, ge=0)
     embedding_decay: float = Field(0.0, ge=0)
+    half_life: Window | None = None
     patience: int = Field(3, ge=1)
     refit: bool = True
     select: SelectConfig = SelectConfig()

@@ -23,6 +23,7 @@ from training.sessions import session_codes
 from training.slices import Slices
 from training.split import TRAIN, VALIDATION, Split, make_split
 from training.statistics import Log
+from training.weights import row_weights
 
 SIDES: tuple[SideName, ...] = ("user", "item")
 SELECT_K = 100
@@ -104,7 +105,7 @@ def make_batches(prepared: Prepared, encoders: Encoders) -> Batches:
         users=encoders["user"].rows(learned),
         items=encoders["item"].rows(pool),
         is_positive=is_positive[: len(learned)],
-        weight=rows.weight[learned],
+        weight=row_weights(rows, learned, config.training.half_life),
         positives=positives,
         candidates=Candidates(shown, [one.source(shown) for one in config.negatives]),
         sessions={name: session_codes(name, rows, learned) for name in together},
