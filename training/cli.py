@@ -1,19 +1,21 @@
-"""The commands of this room: `firstsight init`, `doctor`, `validate`, `train`, `evaluate`."""
+"""The commands of this room: `init`, `doctor`, `validate`, `train`, `evaluate`, `compare`."""
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from export.contract.errors import ConfigError
+from training.compare import compare as run_comparison
 from training.comparison import grouped
 from training.config import read_config
 from training.doctor import Patient, examine
 from training.doctor.report import document, is_serious, lines
 from training.evaluate import evaluate as measure
 from training.prepare import make_batches, make_encoders, prepare, validator
+from training.presets import names
 from training.report import reporting, tables
 from training.run import Reporter, new_model, run_training
 from training.start import start
@@ -76,12 +78,15 @@ def train(
     config: Config,
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
     overrides: Overrides = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Take the model of this preset: one of " + ", ".join(names()))
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue a run that was stopped.")
     ] = False,
 ) -> None:
     """Train a run from a config."""
-    checked = read_config(config, overrides)
+    checked = read_config(config, overrides, preset=preset)
     with reporting(Console()) as reporter:
         layout = run_training(checked, out, resume=resume, reporter=reporter)
     typer.echo(f"wrote {layout.folder}")
@@ -111,6 +116,38 @@ def evaluate(
     _writable("--html", as_html)
     subjects = [open_subject(one, data) for one in runs]
     found = measure(subjects, grouped([open_subject(one, data) for one in baseline or []]))
+    _show(found, as_json, as_html)
+
+
+def compare(
+    config: Config,
+    presets: Annotated[
+        str, typer.Option(help=f"Of {', '.join(names())}; commas between. The first leads.")
+    ],
+    out: Annotated[Path, typer.Option(help="The folder of the runs, PRESET-SEED each.")],
+    seeds: Annotated[str, typer.Option(help="Seeds of training, commas between.")] = "1,2,3",
+    overrides: Overrides = None,
+    as_json: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures to this file.")
+    ] = None,
+    as_html: Annotated[
+        Path | None, typer.Option("--html", help="Write a report with plots to this file.")
+    ] = None,
+) -> None:
+    """Train presets on the data, features, split and budget of a config, and measure them."""
+    _writable("--json", as_json)
+    _writable("--html", as_html)
+    asked = [one.strip() for one in presets.split(",")]
+    if twice := [one for one in asked if asked.count(one) > 1]:
+        raise ConfigError(f"--presets: {twice[0]!r} stands twice")
+    configs = {name: read_config(config, overrides, preset=name) for name in asked}
+    with reporting(Console()) as reporter:
+        found = run_comparison(configs, _whole_numbers("--seeds", seeds), out, reporter)
+    _show(found, as_json, as_html)
+
+
+def _show(found: dict[str, Any], as_json: Path | None, as_html: Path | None) -> None:
+    """Print an evaluation's tables, and write it where asked."""
     console = Console(width=120)
     for table in tables(found):
         console.print(table)
@@ -122,6 +159,13 @@ def evaluate(
         from training.page import page  # matplotlib loads slowly, and only a report needs it
 
         as_html.write_text(page(found), encoding="utf-8")
+
+
+def _whole_numbers(option: str, text: str) -> list[int]:
+    found = [one.strip() for one in text.split(",")]
+    if not all(one.isascii() and one.isdigit() for one in found) or len(set(found)) < len(found):
+        raise ConfigError(f"{option}: got {text!r}, expected different whole numbers, as in 1,2,3")
+    return [int(one) for one in found]
 
 
 def _writable(option: str, path: Path | None) -> None:

@@ -18,6 +18,7 @@ from training.document import parse_yaml
 from training.losses import LossConfig
 from training.negatives import NegativeConfig
 from training.override import override
+from training.presets import with_preset
 from training.split import SplitConfig
 from training.towers import TowerConfig
 
@@ -224,8 +225,10 @@ class TrainConfig(Strict):
         return user, item
 
 
-def read_config(path: Path, overrides: list[str] | None = None) -> TrainConfig:
-    """Read a run's YAML, with `--set path=value` overrides.
+def read_config(
+    path: Path, overrides: list[str] | None = None, preset: str | None = None
+) -> TrainConfig:
+    """Read a run's YAML, with the model of a preset, and with `--set path=value` overrides.
 
     Raises:
         ConfigError: Names the key, what came and what would be right.
@@ -241,6 +244,8 @@ def read_config(path: Path, overrides: list[str] | None = None) -> TrainConfig:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: expected keys and values, got {type(raw).__name__}")
+    if preset is not None:
+        raw = with_preset(raw, preset)
     for one in overrides or []:
         override(raw, one)
     return parse_config(raw, path)

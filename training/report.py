@@ -58,7 +58,7 @@ def tables(found: dict[str, Any]) -> Iterator[Table]:
 def names(found: dict[str, Any]) -> dict[str, str]:
     """Return what each scorer is called: the model by its run, or by how many seeds it had."""
     runs = found["runs"]
-    own = runs[0] if len(runs) == 1 else f"{runs[0]} and {len(runs) - 1} more"
+    own = runs[0] if len(set(runs)) == 1 else f"{runs[0]} and {len(runs) - 1} more"
     return {scorer: own if scorer == "model" else scorer for scorer in found["slices"]}
 
 
