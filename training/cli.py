@@ -1,4 +1,4 @@
-"""The commands of this room: `init`, `doctor`, `validate`, `train`, `evaluate`, `compare`."""
+"""The commands of this room, from `init` to `tune`."""
 
 import json
 from pathlib import Path
@@ -18,6 +18,7 @@ from training.prepare import make_batches, make_encoders, prepare, validator
 from training.presets import names
 from training.report import reporting, tables
 from training.run import Reporter, new_model, run_training
+from training.span import read_searched
 from training.start import start
 from training.subject import open_subject
 
@@ -25,6 +26,9 @@ Config = Annotated[Path, typer.Argument(help="The YAML of a run.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", help="path=value, may be repeated.", metavar="PATH=VALUE"),
+]
+Preset = Annotated[
+    str | None, typer.Option(help=f"Take the model of this preset: one of {', '.join(names())}.")
 ]
 
 
@@ -78,9 +82,7 @@ def train(
     config: Config,
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
     overrides: Overrides = None,
-    preset: Annotated[
-        str | None, typer.Option(help="Take the model of this preset: one of " + ", ".join(names()))
-    ] = None,
+    preset: Preset = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue a run that was stopped.")
     ] = False,
@@ -144,6 +146,30 @@ def compare(
     with reporting(Console()) as reporter:
         found = run_comparison(configs, _whole_numbers("--seeds", seeds), out, reporter)
     _show(found, as_json, as_html)
+
+
+def tune(
+    config: Config,
+    trials: Annotated[int, typer.Option(min=1, help="How many, those made before included.")],
+    out: Annotated[Path, typer.Option(help="The folder of the search.")],
+    search: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What to search, in place of what the parts of the config say; may be repeated.",
+            metavar="PATH=LOW..HIGH",
+        ),
+    ] = None,
+    overrides: Overrides = None,
+    preset: Preset = None,
+) -> None:
+    """Search the options that validate best; a stopped search goes on where it was."""
+    from training.tune import search_space  # optuna loads slowly, and only a search needs it
+    from training.tune import tune as run_search
+
+    checked = read_config(config, overrides, preset=preset)
+    space = dict(map(read_searched, search)) if search else search_space(checked)
+    run_search(checked, space, trials, out, typer.echo)
+    typer.echo(f"wrote {out / 'best.yaml'}; next: firstsight train {out / 'best.yaml'} --out RUN")
 
 
 def _show(found: dict[str, Any], as_json: Path | None, as_html: Path | None) -> None:

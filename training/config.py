@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import yaml
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -19,6 +19,7 @@ from training.losses import LossConfig
 from training.negatives import NegativeConfig
 from training.override import override
 from training.presets import with_preset
+from training.span import Span
 from training.split import SplitConfig
 from training.towers import TowerConfig
 
@@ -44,6 +45,12 @@ class DropoutConfig(Strict):
     absence counted in; `column` is the chance of hiding one preference or context column of a
     row, `unknown` that of taking a word of content for one that training never saw.
     """
+
+    searched: ClassVar[Mapping[str, Span]] = {
+        "user": Span(0.0, 0.9, step=0.1),
+        "item": Span(0.0, 0.9, step=0.1),
+        "unknown": Span(0.0, 0.5, step=0.1),
+    }
 
     user: float = Field(0.3, ge=0, le=1)
     item: float = Field(0.5, ge=0, le=1)
@@ -95,6 +102,7 @@ class TrainingConfig(Strict):
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
+    searched: ClassVar[Mapping[str, Span]] = {"learning_rate": Span(0.0005, 0.02)}
 
     epochs: int = Field(10, ge=1)
     batch: int = Field(1024, ge=1)

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from export.contract.strict import Strict
+from training.span import Span
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,9 @@ class LossKind(Strict):
 
     needs_exposures: ClassVar[bool] = False
     """Whether batches have to hold rows that were shown and not clicked."""
+
+    searched: ClassVar[Mapping[str, Span]] = {}
+    """Options worth a search, and the values to search among."""
 
     kind: str
     weight: float = Field(1.0, gt=0)

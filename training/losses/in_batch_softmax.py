@@ -1,7 +1,8 @@
 """Sampled softmax over the candidates of a batch, with temperature and logQ correction."""
 
 import math
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field, field_validator
@@ -9,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.losses.base import CandidateLoss, Scored, weighted_mean
+from training.span import Span
 
 
 class InBatchSoftmax(CandidateLoss):
@@ -23,6 +25,8 @@ class InBatchSoftmax(CandidateLoss):
     catalogue, so at 1 the popular ones leave it no place in a list they all compete for. More
     lifts cold items among warm ones and costs recall of the warm.
     """
+
+    searched: ClassVar[Mapping[str, Span]] = {"temperature": Span(0.03, 0.5)}
 
     kind: Literal["in_batch_softmax"] = "in_batch_softmax"
     temperature: float = Field(0.1, gt=0)

@@ -1,5 +1,6 @@
 """Pairwise logistic loss: what was clicked above what was shown beside it and was not."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -7,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.losses.base import FormulaLoss, Scored, weighted_mean
+from training.span import Span
 
 WHOLE_BATCH = "batch"
 
@@ -21,6 +23,7 @@ class Pairwise(FormulaLoss):
     """
 
     needs_exposures: ClassVar[bool] = True
+    searched: ClassVar[Mapping[str, Span]] = {"temperature": Span(0.03, 0.5)}
 
     kind: Literal["pairwise"] = "pairwise"
     temperature: float = Field(0.1, gt=0)
