@@ -12,7 +12,7 @@ from export.contract.side import Arrays
 from training.candidates import Candidates
 from training.config import TrainConfig
 from training.dropout import Flags, States, draw_states, forget_words, hide, hide_columns
-from training.losses.base import Scored
+from training.losses.base import Scored, SideVectors
 from training.metrics import UserItems
 from training.rows import SideRows
 
@@ -36,14 +36,15 @@ class Batch:
     cold: Tensor  # bool[C]
     log_q: Tensor  # float[B, C]
     sessions: dict[str, Tensor]  # int64[B]
+    categories: dict[str, Tensor]  # int64[C]
     states: States  # of the B rows
 
-    def scored(self, user_vectors: Tensor, item_vectors: Tensor) -> Scored:
-        """Return what losses are given, from float[B, D] and float[C, D]."""
+    def scored(self, user: SideVectors, item: SideVectors) -> Scored:
+        """Return what losses are given, from what the towers made of B users and C items."""
         return Scored(
-            user_vectors=user_vectors,
-            item_vectors=item_vectors,
-            scores=user_vectors @ item_vectors.T,
+            user_vectors=user.vectors,
+            item_vectors=item.vectors,
+            scores=user.vectors @ item.vectors.T,
             users=self.users,
             items=self.items,
             own=torch.arange(len(self.rows)),
@@ -55,6 +56,9 @@ class Batch:
             cold=self.cold,
             log_q=self.log_q,
             sessions=self.sessions,
+            user_augmented=user.augmented,
+            item_augmented=item.augmented,
+            categories=self.categories,
         )
 
 
@@ -94,6 +98,7 @@ class Batches:
     def _batch(self, rows: Indices, rng: np.random.Generator) -> Batch:
         columns = self.candidates.draw(rows, rng)
         user, item = self.users.batch(rows), self.items.batch(columns.rows)
+        categories = self._categories(item)  # before anything is hidden
         states, shown_items = self._hide(user, item, rows, columns.rows, rng)
         items = self.items.entity[columns.rows].astype(np.int64)
         same = items[: len(rows), None] == items[None]
@@ -111,6 +116,7 @@ class Batches:
             cold=torch.from_numpy(~shown_items),
             log_q=torch.from_numpy(columns.log_q),
             sessions={name: torch.from_numpy(one[rows]) for name, one in self.sessions.items()},
+            categories=categories,
             states=states,
         )
 
@@ -136,6 +142,13 @@ class Batches:
             if "present" in arrays:
                 arrays["present"] = side[:, None]
         return States(shown.user, shown.item[: len(rows)]), shown.item
+
+    def _categories(self, item: Arrays) -> dict[str, Tensor]:
+        """Return the table rows of the words that losses read, [C] each."""
+        asked = [name for one in self.config.losses for name in one.categories]
+        column = {name: self.items.side.ids.index(name) for name in asked}
+        ids = {name: item["ids"][:, at].astype(np.int64) for name, at in column.items()}
+        return tensors(ids)
 
     def _known(self, rows: Indices, items: Indices) -> Flags:
         """Say which columns hold an item that the row's user clicked in training: [B, C]."""

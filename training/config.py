@@ -14,6 +14,7 @@ from export.contract.side import Side, SideName
 from export.contract.similarity import Similarity
 from export.contract.statistics.base import Window
 from export.contract.strict import Strict
+from training.demands import check_losses, check_towers
 from training.document import parse_yaml
 from training.losses import LossConfig
 from training.negatives import NegativeConfig
@@ -193,6 +194,13 @@ class TrainConfig(Strict):
                         f"{side_name}.preference.{name}.of: got {of!r}, expected an item feature "
                         "of kind tags or category that is no statistic"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _demands_are_met(self) -> Self:
+        towers: dict[SideName, TowerConfig] = dict(zip(("user", "item"), self.towers, strict=True))
+        check_towers(towers, {"user": self.user, "item": self.item})
+        check_losses(self.losses, towers, self.item)
         return self
 
     @model_validator(mode="after")

@@ -170,7 +170,7 @@ def step(
     progress: Progress,
 ) -> float:
     """Take one step and return the loss."""
-    scored = batch.scored(model.user(batch.user), model.item(batch.item))
+    scored = batch.scored(model.user.seen(batch.user), model.item.seen(batch.item))
     pairs = zip(config.losses, model.losses, strict=True)
     losses = [one.weight * module(scored) for one, module in pairs]
     loss = torch.stack(losses).sum()

@@ -1,6 +1,7 @@
 """Two towers over shared embedding tables: encoded features in, vectors out."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,9 @@ from export.contract.features import FIRST_WORD_ROW, PADDING_ROW
 from export.contract.schema import Schema
 from export.contract.sharing import table_of, table_users
 from export.contract.side import SIDES, Group, Side, SideName
+from training.augmented import AUGMENTED, Augmented, AugmentedInput, own_ids
 from training.config import TrainConfig
+from training.losses.base import SideVectors
 
 GROUPS: tuple[Group, ...] = ("content", "context", "preference")
 FAINT = 0.1  # length of a vector that nothing on the other side matches yet
@@ -27,11 +30,15 @@ class FeatureInputs(nn.Module):
     """
 
     def __init__(
-        self, schema: Schema, side_name: SideName, group: Group, tables: Tables, embedding: int
+        self,
+        schema: Schema,
+        side_name: SideName,
+        features: Mapping[str, Any],
+        tables: Tables,
+        embedding: int,
     ) -> None:
         super().__init__()
         side: Side = schema.side(side_name)
-        features = getattr(side, group)
         width = {name: feature.dim or embedding for name, feature in features.items()}
         self.ids = [(n, side.ids.index(n)) for n in features if n in side.ids]
         self.bags = [name for name in features if name in side.bags]
@@ -110,13 +117,24 @@ class SideTower(nn.Module):
         super().__init__()
         tower = config.towers[0] if side_name == "user" else config.towers[1]
         side = schema.side(side_name)
-        groups = [group for group in GROUPS if getattr(side, group)]
+        apart = own_ids(side)[:1] if tower.takes_augmented else []
+        groups = {g: {n: f for n, f in getattr(side, g).items() if n not in apart} for g in GROUPS}
         self.inputs = nn.ModuleDict(
-            {g: FeatureInputs(schema, side_name, g, tables, tower.embedding) for g in groups}
+            {
+                group: FeatureInputs(schema, side_name, features, tables, tower.embedding)
+                for group, features in groups.items()
+                if features
+            }
         )
-        self.has_preference = "preference" in groups
+        self.has_preference = bool(side.preference)
         self.is_unit = config.similarity == "cosine"
-        self.tower = tower.build({g: self._group(g).widths for g in groups})
+        widths = {group: self._group(group).widths for group in self.inputs}
+        self.augmented: AugmentedInput | None = None
+        for name in apart:
+            table = tables[table_of(side_name, name, side.features[name])]
+            self.augmented = AugmentedInput(side.ids.index(name), table)
+            widths[AUGMENTED] = (table.embedding_dim,)
+        self.tower = tower.build(widths)
 
     def _group(self, group: str) -> FeatureInputs:
         found = self.inputs[group]
@@ -125,10 +143,20 @@ class SideTower(nn.Module):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Return vectors; `inputs` are the arrays that `Side.encoded` names."""
+        return self.seen(inputs).vectors
+
+    def seen(self, inputs: Mapping[str, Tensor]) -> SideVectors:
+        """Return vectors, and what losses may ask for beside them."""
         groups = {group: module(inputs) for group, module in self.inputs.items()}
         present = inputs["present"] if self.has_preference else None
+        augmented: Augmented | None = None
+        if self.augmented is not None:
+            augmented = self.augmented(inputs)
+            groups[AUGMENTED] = augmented.vectors
         vectors: Tensor = self.tower(groups, present)
-        return functional.normalize(vectors, dim=1) if self.is_unit else vectors
+        if self.is_unit:
+            vectors = functional.normalize(vectors, dim=1)
+        return SideVectors(vectors, augmented)
 
 
 class TwoTower(nn.Module):

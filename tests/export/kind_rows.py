@@ -73,8 +73,8 @@ CONTENT: dict[str, dict[str, Row]] = {
 }
 PREFERENCE: dict[str, dict[str, Row]] = {
     "category": {
-        "given": Row({}, COLOURS, WORDS),
         "identity": Row({"aggregate": "identity", "table": "shared"}, COLOURS, WORDS),
+        "given": Row({}, COLOURS, WORDS),
     },
     "number": {
         "count": Row({"aggregate": "count", "mean": 5, "scale": 4, "log1p": True}, NUMBERS),

@@ -46,6 +46,7 @@ from training.towers import TowerConfig
 TOLERANCE = 1e-5
 TOWERS: dict[str, dict[str, Any]] = {
     "additive": {"hidden": [6]},
+    "dat": {"embedding": DIM, "hidden": [9]},
     "dropoutnet": {"embedding": 5, "content": [7], "preference": [6], "hidden": [9]},
 }
 SIMILARITIES: tuple[Similarity, ...] = ("cosine", "inner_product")
@@ -95,7 +96,8 @@ class Towers:
 
 
 def config_of(tower: str, similarity: Similarity) -> TrainConfig:
-    other = {"content": {"n": {"kind": "number"}}}
+    own = {"own": {"kind": "category", "aggregate": "identity"}}
+    other = {"content": {"n": {"kind": "number"}}, "preference": own}
     raw = {
         "data": {"folder": "."},
         "split": {"kind": "by_time"},

@@ -295,3 +295,31 @@ def test_a_roll_may_ask_for_rows_not_clicked(world: Path, batches: Batches) -> N
 def test_a_session_column_that_is_not_there_is_named(world: Path) -> None:
     with pytest.raises(ConfigError, match=r"session 'visit': the interactions have user_id, "):
         batches_of(world, losses=[{"kind": "pairwise", "session": "visit"}])
+
+
+def test_losses_are_told_the_true_category_of_every_candidate(world: Path) -> None:
+    prepared, found = batches_of(
+        world,
+        losses=[
+            {"kind": "in_batch_softmax"},
+            {"kind": "category_alignment", "category": "maker"},
+        ],
+        negatives=[{"kind": "in_batch"}, {"kind": "mixed", "n": 24}],
+        dropout={"unknown": 0.5},
+    )
+    side, makers = prepared.schema.item, prepared.schema.tables["maker"]
+    records, hidden = prepared.data.items.records, 0
+    for batch in found.epoch(0):
+        told = batch.categories["maker"].tolist()
+        assert len(told) == len(batch.items) > len(batch.rows)
+        for row, item in zip(told, batch.items.tolist(), strict=True):
+            maker = records[item].get("maker")
+            known = {None: MISSING_ROW} | {m: FIRST_WORD_ROW + at for at, m in enumerate(makers)}
+            assert row == known.get(maker, UNKNOWN_ROW)
+        seen = batch.item["ids"][:, side.ids.index("maker")]
+        hidden += int((seen != batch.categories["maker"]).sum())
+    assert hidden  # from the tower, by dropout
+
+
+def test_categories_that_no_loss_asks_for_are_not_told(batches: Batches) -> None:
+    assert next(batches.epoch(0)).categories == {}

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from examples.synthetic.truth import measure
-from tests.training.conftest import world_config
+from tests.training.conftest import dat_config, world_config
 from training.baselines import random_scores
 from training.config import parse_config
 from training.loop import Progress, optimiser, run_epoch
@@ -43,6 +43,7 @@ BY_TOWER: dict[str, dict[str, Any]] = {
     "dropoutnet as EasyRec has it": {
         "tower": {"kind": "dropoutnet", "dim": 16, "absent": "zeros", "rescale": True}
     },
+    "dat": dat_config(Path()),
 }
 BY_PRODUCT: dict[str, dict[str, Any]] = {
     f"{loss['kind']} of inner products": {"losses": [loss], "similarity": "inner_product"}
@@ -72,7 +73,7 @@ def folder(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def recall(folder: Path, changes: dict[str, Any], epochs: int = 6) -> dict[str, float]:
     """Train and return recall@5 by slice."""
-    raw = world_config(folder) | changes
+    raw = world_config(folder) | {k: v for k, v in changes.items() if k != "data"}
     raw["training"] |= {"epochs": 6}
     config = parse_config(raw, folder / "train.yaml")
     prepared = prepare(config)

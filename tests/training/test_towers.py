@@ -5,14 +5,16 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from training.augmented import AUGMENTED
 from training.towers import TowerConfig
 from training.towers.additive import AdditiveConfig
+from training.towers.dat import DATConfig
 from training.towers.dropoutnet import DropoutNetConfig
 from training.towers.mlp import mlp
 
 MEMBERS = get_args(get_args(TowerConfig)[0])
 DIM = 6
-Member = type[AdditiveConfig | DropoutNetConfig]
+Member = type[AdditiveConfig | DATConfig | DropoutNetConfig]
 
 
 def built(member: Member, **options: object) -> tuple[torch.nn.Module, list[str]]:
@@ -20,11 +22,14 @@ def built(member: Member, **options: object) -> tuple[torch.nn.Module, list[str]
     width = {"embedding": DIM} if "embedding" in member.model_fields else {}
     config = member.model_validate({"dim": DIM, **width, **options})
     features = {"content": 3, "context": 1, "preference": 2}
-    tower = config.build({group: (config.embedding,) * n for group, n in features.items()})
+    widths = {group: (config.embedding,) * n for group, n in features.items()}
+    if config.takes_augmented:
+        widths[AUGMENTED] = (DIM,)
+    tower = config.build(widths)
     with torch.no_grad():  # what begins at zero would hide what a term does
         for parameter in tower.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-    return tower.eval(), list(features)
+    return tower.eval(), list(widths)
 
 
 def drawn(rows: int, seed: int = 0) -> dict[str, Tensor]:
@@ -33,6 +38,7 @@ def drawn(rows: int, seed: int = 0) -> dict[str, Tensor]:
         "content": torch.randn(rows, 3 * DIM),
         "context": torch.randn(rows, DIM),
         "preference": torch.randn(rows, 2 * DIM),
+        AUGMENTED: torch.randn(rows, DIM),
     }
 
 
@@ -71,7 +77,7 @@ def test_without_presence_no_preference_value_matters(
 def test_every_group_and_every_parameter_counts(member: Member) -> None:
     torch.manual_seed(0)
     tower, names = built(member, hidden=(8,))
-    groups = {name: group.requires_grad_() for name, group in drawn(4).items()}
+    groups = {name: group.requires_grad_() for name, group in drawn(4).items() if name in names}
     tower(groups, presence(True, True, False, False)).square().sum().backward()
     for name in names:
         gradient = groups[name].grad

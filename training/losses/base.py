@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -10,7 +10,20 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from export.contract.strict import Strict
+from training.augmented import Augmented
 from training.span import Span
+
+
+@dataclass(frozen=True)
+class SideVectors:
+    """What a tower made of n entities.
+
+    vectors: float[n, D].
+    augmented: Those of their own ids, where the tower takes such.
+    """
+
+    vectors: Tensor
+    augmented: Augmented | None = None
 
 
 @dataclass(frozen=True)
@@ -29,6 +42,9 @@ class Scored:
     cold: bool[C], the candidate is seen without preference.
     log_q: float[B, C], log of the chance that a candidate is drawn.
     sessions: Name of a session column to int64[B], equal where the session is.
+    user_augmented, item_augmented: B and C augmented vectors; None where a tower takes none.
+    categories: Name of an item feature to int64[C], the table rows of the candidates' words, as
+        they are: a word that dropout keeps from the tower is there.
     """
 
     user_vectors: Tensor
@@ -45,6 +61,9 @@ class Scored:
     cold: Tensor
     log_q: Tensor
     sessions: Mapping[str, Tensor]
+    user_augmented: Augmented | None = None
+    item_augmented: Augmented | None = None
+    categories: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def own_scores(self) -> Tensor:
@@ -65,6 +84,9 @@ class LossKind(Strict):
     searched: ClassVar[Mapping[str, Span]] = {}
     """Options worth a search, and the values to search among."""
 
+    needs_augmented: ClassVar[bool] = False
+    """Whether augmented vectors are read, which both towers have to take then."""
+
     kind: str
     weight: float = Field(1.0, gt=0)
 
@@ -72,6 +94,11 @@ class LossKind(Strict):
     def together(self) -> str | None:
         """The column of the interactions whose equal rows have to share a batch, if any."""
         return None
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The item features, of kind category, whose words are read."""
+        return ()
 
     @abstractmethod
     def build(self) -> nn.Module:

@@ -9,11 +9,12 @@ from typing import Annotated
 from pydantic import Field
 
 from training.towers.additive import AdditiveConfig
+from training.towers.dat import DATConfig
 from training.towers.dropoutnet import DropoutNetConfig
 
 TowerConfig = Annotated[
-    AdditiveConfig | DropoutNetConfig,
+    AdditiveConfig | DropoutNetConfig | DATConfig,
     Field(discriminator="kind"),
 ]
 
-__all__ = ["AdditiveConfig", "DropoutNetConfig", "TowerConfig"]
+__all__ = ["AdditiveConfig", "DATConfig", "DropoutNetConfig", "TowerConfig"]

@@ -7,11 +7,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from export.contract.strict import Strict
+from training.towers.base import TowerKind
 from training.towers.mlp import mlp
 
 
-class AdditiveConfig(Strict):
+class AdditiveConfig(TowerKind):
     """v = content + context + (preference if present else a learned default).
 
     A group is the sum of its features' vectors, each scaled by a learned gate (and, where its

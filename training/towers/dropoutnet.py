@@ -8,11 +8,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from export.contract.strict import Strict
+from training.towers.base import TowerKind
 from training.towers.mlp import layers
 
 
-class DropoutNetConfig(Strict):
+class DropoutNetConfig(TowerKind):
     """v = tower(concat(content network(content, context), preference network(preference))).
 
     After Volkovs et al., NIPS 2017, in the shape EasyRec gives it. `content`, `preference` and

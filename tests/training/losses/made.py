@@ -1,20 +1,23 @@
 """Batches made by hand, for tests of losses."""
 
 from dataclasses import fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from training.augmented import Augmented
 from training.losses.base import Scored
 
 SCORES = [[0.9, 0.5, -0.2], [0.1, 0.6, 0.3], [0.4, 0.2, 0.7]]
 LOG_Q = [-1.0, -2.0, -3.0]
 
 
-def batch(scores: list[list[float]] | Tensor | None = None, **changes: Tensor) -> Scored:
+def batch(scores: list[list[float]] | Tensor | None = None, **changes: Any) -> Scored:
     """Return a batch of clicked rows of equal weight, each held against all; or as changed.
 
-    Their items all differ, none is known or cold, and all rows are of one session.
+    Their items all differ, none is known or cold, and all rows are of one session. Everybody has
+    an augmented vector of its own, like the one its tower gave.
     """
     found = torch.as_tensor(SCORES if scores is None else scores)
     rows, columns = found.shape
@@ -33,6 +36,8 @@ def batch(scores: list[list[float]] | Tensor | None = None, **changes: Tensor) -
         cold=torch.zeros(columns, dtype=torch.bool),
         log_q=torch.tensor((LOG_Q * columns)[:columns]).expand(rows, columns),
         sessions={"user_id": torch.zeros(rows, dtype=torch.int64)},
+        user_augmented=augmented(found),
+        item_augmented=augmented(torch.eye(columns)),
     )
     if "log_q" in changes:
         changes["log_q"] = changes["log_q"].expand(rows, columns)
@@ -43,7 +48,10 @@ def taken(whole: Scored, rows: list[int]) -> Scored:
     """Return some of a batch's rows, held against the same candidates."""
     by_row = {f.name: getattr(whole, f.name)[rows] for f in fields(whole) if f.name in BY_ROW}
     sessions = {name: one[rows] for name, one in whole.sessions.items()}
-    return replace(whole, **by_row, sessions=sessions)
+    augmented = whole.user_augmented
+    if augmented is not None:
+        augmented = Augmented(augmented.vectors[rows], augmented.is_own[rows])
+    return replace(whole, **by_row, sessions=sessions, user_augmented=augmented)
 
 
 BY_ROW = {"user_vectors", "scores", "users", "own", "is_positive", "weight", "candidate"} | {
@@ -51,6 +59,11 @@ BY_ROW = {"user_vectors", "scores", "users", "own", "is_positive", "weight", "ca
     "known_positive",
     "log_q",
 }
+
+
+def augmented(vectors: Tensor, is_own: Tensor | None = None) -> Augmented:
+    everybody = torch.ones(len(vectors), dtype=torch.bool)
+    return Augmented(vectors, everybody if is_own is None else is_own)
 
 
 def cell(row: int, column: int) -> Tensor:
