@@ -13,6 +13,7 @@ from export.catalogue import Parts, write_bundle
 from export.contract.bundle import Lineage
 from export.contract.encoder import build_encoder
 from export.contract.schema import Schema
+from export.contract.sharing import table_of
 from export.contract.side import Side, SideName
 from export.contract.similarity import Similarity, extra_dims
 from export.contract.tables import RecordTable
@@ -78,7 +79,7 @@ class _Program:
 
     def constant(self, array: np.ndarray) -> str:
         self.constants.append(numpy_helper.from_array(array, f"c{len(self.constants)}"))
-        return self.constants[-1].name
+        return str(self.constants[-1].name)
 
     def node(self, op: str, inputs: list[str], **attributes: object) -> str:
         self.nodes.append(helper.make_node(op, inputs, [f"n{len(self.nodes)}"], **attributes))
@@ -110,7 +111,8 @@ class _Program:
 
     def add_bags(self) -> None:
         for name in self.side.bags:
-            rows = self.node("Gather", [self.table(self.side.features[name].table), name])
+            table = table_of(self.side_name, name, self.side.features[name])
+            rows = self.node("Gather", [self.table(table), name])
             if f"{name}.weights" in self.side.encoded:
                 two = self.constant(np.array([2]))
                 rows = self.node("Mul", [rows, self.node("Unsqueeze", [f"{name}.weights", two])])
@@ -158,8 +160,8 @@ def tiny_tower(schema: Schema, side_name: SideName) -> onnx.ModelProto:
 def tiny_file(schema: Schema, side: SideName, large_bytes: int | None = None) -> TowerFile:
     """Return the tower file of a side; tables from `large_bytes` on lie in its data file."""
     program, large = tiny_tower(schema, side), {}
-    for tensor in program.graph.initializer if large_bytes else ():
-        if len(tensor.raw_data) >= large_bytes:
+    for tensor in program.graph.initializer:
+        if large_bytes and len(tensor.raw_data) >= large_bytes:
             large[tensor.name] = numpy_helper.to_array(tensor)
             tensor.CopyFrom(numpy_helper.from_array(large[tensor.name][:0], tensor.name))
     return TowerFile.join(schema, side, build_encoder(schema, side), program, large)

@@ -2,12 +2,13 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from export.contract.bundle import BundleLayout, IndexReport, Lineage, Manifest
-from export.contract.side import SIDES, TAKEN_NAMES
+from export.contract.side import SIDES, TAKEN_NAMES, Record
 from export.embedder import open_bundle
 from tests.tiny import tiny_bundle
 
@@ -42,7 +43,10 @@ def test_example_gives_the_vectors_of_the_service(
     found: dict[str, np.ndarray] = {}
     exec(example[1], found)
     embedder = open_bundle(bundle)[1]
-    preference = {"recent": ["i1", "i2"], "taste": {"art": 2.0, "food": 1.0}}
-    users = [{"country": "de", "age": 30.0} | preference, {"country": "fr", "tab": "1"}]
+    preference: dict[str, Any] = {"recent": ["i1", "i2"], "taste": {"art": 2.0, "food": 1.0}}
+    users: list[Record] = [
+        {"country": "de", "age": 30.0, **preference},
+        {"country": "fr", "tab": "1"},
+    ]
     np.testing.assert_allclose(found["vectors"], embedder.embed("user", users), atol=1e-6)
     assert found["scores"].shape == (2, 40)

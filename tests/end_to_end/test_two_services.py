@@ -43,7 +43,7 @@ def post(served: Served, item: str) -> dict[str, object]:
     assert status in (200, 201), answer
     assert answer["searchable"]
     assert answer["durable"]
-    return answer
+    return dict(answer)
 
 
 def test_what_one_takes_the_other_finds_at_once(pair: tuple[Served, Served]) -> None:

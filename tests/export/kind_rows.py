@@ -144,7 +144,7 @@ def side_of(side: SideName, similarity: Similarity) -> Side:
 
 
 def schema_of(similarity: Similarity) -> Schema:
-    tables = {"shared": WORDS}
+    tables: dict[str, tuple[str, ...]] = {"shared": WORDS}
     for side in SIDES:
         for group in groups_of(side):
             tables[f"{side}.{COLOUR[group]}"] = WORDS

@@ -48,7 +48,7 @@ def test_given_vectors_and_concepts_go_along(
     for folder in (exported, commanded / "trained-1"):
         bundle = read_bundle(folder)
         expected = [looks.get(one, [np.nan] * 4) for one in bundle.ids]
-        np.testing.assert_array_equal(bundle.item_vectors["looks"], np.float32(expected))
+        np.testing.assert_array_equal(bundle.item_vectors["looks"], np.array(expected, np.float32))
         told = bundle.concepts.values["item", "maker_rate"]
         items = read_records(run.items, bundle.schema.item, "item_id").records
         assert told.keys() <= {record.get("maker") for record in items}

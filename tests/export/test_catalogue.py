@@ -17,6 +17,7 @@ from export.contract.tables import RecordTable
 from export.embedder import open_bundle
 from export.index.cached import open_index
 from export.index.hnsw import HnswIndex
+from export.index.tune import tune
 from tests.export.forged import names_in
 from tests.tiny import tiny_file, tiny_items, tiny_schema
 
@@ -105,7 +106,7 @@ def test_folder_named_as_no_version_is_refused(parts: Parts, tmp_path: Path, nam
 def test_missed_recall_target_leaves_nothing_behind(
     parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tuned = catalogue.tune(np.eye(8, dtype=np.float32), k=3, target=0.5)
+    tuned = tune(np.eye(8, dtype=np.float32), k=3, target=0.5)
     missed = replace(tuned, reached=False, measured_recall=0.4)
     monkeypatch.setattr(catalogue, "tune", lambda *args, **kwargs: missed)
     with pytest.raises(BundleError, match=r"recall@100 0\.4000 misses the target 0\.99"):

@@ -97,6 +97,6 @@ def test_bundle_is_opened_without_torch(tiny: Path, tmp_path: Path, module: str)
         "loaded = {name.partition('.')[0] for name in sys.modules}\n"
         "assert not loaded & {'torch', 'onnx', 'training', 'service'}, loaded\n"
     )
-    arguments = [sys.executable, "-c", program, tiny, users, out]
+    arguments: list[str | Path] = [sys.executable, "-c", program, tiny, users, out]
     found = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr

@@ -15,7 +15,7 @@ from export.contract.encoder import build_encoder
 from export.contract.errors import BundleError, SchemaError
 from export.contract.schema import Schema
 from export.contract.session import open_session
-from export.contract.side import SIDES, SideName
+from export.contract.side import SIDES, Record, SideName
 from export.embedder import CHUNK, Embedder, open_bundle
 from export.golden import invented
 from export.graph import join
@@ -35,7 +35,7 @@ class TestEmbed:
         self, embedder: Embedder, side: SideName, size: int
     ) -> None:
         vectors = embedder.embed(side, invented(tiny_schema(), side, size) if size else [])
-        assert (vectors.shape, vectors.dtype) == ((size, DIM), np.float32)
+        assert (vectors.shape, vectors.dtype) == ((size, DIM), np.dtype(np.float32))
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
     def test_batch_gives_what_its_rows_give_alone(self, embedder: Embedder, side: SideName) -> None:
@@ -53,7 +53,8 @@ class TestEmbed:
 
 
 def test_preference_counts_where_it_is_known(embedder: Embedder) -> None:
-    cold, warm = {"country": "de"}, {"country": "de", "taste": {"art": 1.0}}
+    cold: Record = {"country": "de"}
+    warm: Record = {"country": "de", "taste": {"art": 1.0}}
     vectors = embedder.embed("user", [cold, warm])
     asked = embedder.embed("user", [cold, warm, warm], [False, True, False])
     np.testing.assert_allclose(vectors, asked[:2], atol=1e-6)
@@ -72,8 +73,8 @@ WORD = st.text(max_size=5).filter(lambda word: word and "\x1f" not in word)
 def test_absent_preference_never_changes_the_vector(
     embedder: Embedder, recent: list[str], taste: dict[str, float]
 ) -> None:
-    content = {"country": "de", "age": 30.0}
-    record = {**content, "recent": recent, "taste": taste}
+    content: Record = {"country": "de", "age": 30.0}
+    record: Record = {**content, "recent": recent, "taste": taste}
     got = embedder.embed("user", [record], [False])[0]
     np.testing.assert_array_equal(got, embedder.embed("user", [content], [False])[0])
 
@@ -148,7 +149,10 @@ def test_session_and_file_give_the_same(tiny: Path, embedder: Embedder) -> None:
         "numbers": np.array([[10, np.nan], [np.nan, 3]], dtype=np.float32),
         "present": np.array([[False], [True]]),
     }
-    records = [{"topics": ["art"], "length": 10.0}, {"topics": ["food", "music"], "clicks": 3.0}]
+    records: list[Record] = [
+        {"topics": ["art"], "length": 10.0},
+        {"topics": ["food", "music"], "clicks": 3.0},
+    ]
     got = session.run(["vector"], inputs)[0]
     np.testing.assert_allclose(got, embedder.embed("item", records), atol=1e-6)
 

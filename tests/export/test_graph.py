@@ -9,7 +9,7 @@ from export.contract.encoder import build_encoder
 from export.contract.errors import BundleError
 from export.contract.schema import Schema
 from export.contract.session import open_session
-from export.contract.side import SIDES, Side, SideName
+from export.contract.side import SIDES, Record, Side, SideName
 from export.graph import join
 from tests.tiny import tiny_schema, tiny_tower
 
@@ -42,7 +42,8 @@ def test_what_a_program_says_of_its_source_is_left_behind() -> None:
 
 
 def test_inputs_of_a_program_go_by_order_whatever_their_names() -> None:
-    schema, record = tiny_schema(), {"country": "de", "age": 50.0, "taste": {"art": 2.0}}
+    schema = tiny_schema()
+    record: Record = {"country": "de", "age": 50.0, "taste": {"art": 2.0}}
     program = tiny_tower(schema, "user")
     for position, one in enumerate(program.graph.input):
         for node in program.graph.node:

@@ -67,7 +67,7 @@ def add_columns(path: Path) -> None:
         return pa.array(cells, kind)
 
     def some(words: str, most: int) -> list[str]:
-        return rng.choice(list(words), rng.integers(0, most)).tolist()
+        return [str(word) for word in rng.choice(list(words), rng.integers(0, most))]
 
     columns = {
         "photo": column(lambda: rng.normal(size=4), pa.list_(pa.float32())),

@@ -174,7 +174,8 @@ def raw_tower(dim: int) -> onnx.ModelProto:
 def test_nodes_of_the_lift_equal_its_formula_with_items_beyond_the_bound_cut(batch: int) -> None:
     vectors = np.random.default_rng(0).standard_normal((batch, 3)).astype(np.float32)
     vectors[0] *= 10 / np.linalg.norm(vectors[0])
-    for side, expected in (("user", lifted_users(vectors)), ("item", lifted_items(vectors, 2.0))):
+    lifted = (lifted_users(vectors), lifted_items(vectors, 2.0))
+    for side, expected in zip(SIDES, lifted, strict=True):
         session = open_session(lift(raw_tower(3), side, 2.0).SerializeToString())
         got = session.run(["vector"], {"x": vectors})[0]
         np.testing.assert_allclose(got, expected, atol=1e-6)

@@ -10,6 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from export.contract.errors import DataError
+from export.contract.side import Record
 from export.embedder import open_bundle
 from export.offline import embed_file, recall_file, write_tables
 
@@ -103,7 +104,11 @@ class TestEmbed:
                 on_note=notes.append,
             )
             vectors[name] = np.array(read(tmp_path / "v.parquet")["vector"], np.float32)
-        records = [{"maker": maker, "maker_rate": rate}, {"maker": "nobody"}, {"maker": maker}]
+        records: list[Record] = [
+            {"maker": maker, "maker_rate": rate},
+            {"maker": "nobody"},
+            {"maker": maker},
+        ]
         expected = embedder.embed("item", records)
         np.testing.assert_array_equal(vectors["new"], expected[:2])
         np.testing.assert_array_equal(vectors["given"], expected[2:])  # an empty cell is missing
@@ -170,8 +175,8 @@ class TestRecall:
         found = read(tmp_path / "out.parquet")
         assert found["user_id"] == [one for one in ids for _ in range(2)]
         embedder = open_bundle(tiny)[1]
-        records = [{"age": a} if a is not None else {} for a in ages]
-        records = [r | {"country": ["de", "fr"][n % 2]} for n, r in enumerate(records)]
+        told: list[Record] = [{"age": a} if a is not None else {} for a in ages]
+        records = [{**r, "country": ["de", "fr"][n % 2]} for n, r in enumerate(told)]
         best = (embedder.embed("user", records) @ np.load(tiny / "vectors.npy").T).max(axis=1)
         np.testing.assert_allclose(found["score"][::2], best, atol=1e-6)
 

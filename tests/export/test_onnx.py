@@ -15,7 +15,7 @@ from export.contract.features import FIRST_WORD_ROW
 from export.contract.run import RunLayout
 from export.contract.schema import Schema, read_schema
 from export.contract.session import open_session
-from export.contract.side import SIDES, SideName
+from export.contract.side import SIDES, Record, SideName
 from export.embedder import Embedder
 from export.golden import invented
 from export.onnx import TOLERANCE, prove_parity
@@ -81,7 +81,10 @@ class TestTowerFile:
         self, layout: BundleLayout, schema: Schema, run: RunLayout, side: SideName, length: int
     ) -> None:
         words = [f"w{number}" for number in range(length)]
-        bags = {"user": {"val_1": words, "add": dict.fromkeys(words, 2.0)}, "item": {"tags": words}}
+        bags: dict[SideName, Record] = {
+            "user": {"val_1": words, "add": dict.fromkeys(words, 2.0)},
+            "item": {"tags": words},
+        }
         tower = open_session(layout.tower(side))
         records = [bags[side]] * 9
         assert prove_parity(run, schema, side, tower, records)["max_abs_difference"] <= TOLERANCE
@@ -153,7 +156,7 @@ WORD = st.text(max_size=5).filter(lambda word: word and "\x1f" not in word)
 def test_no_preference_value_reaches_a_user_without_preference(
     embedder: Embedder, recent: list[str], profile: dict[str, float], rate: float
 ) -> None:
-    record = {"region": "r1", "val_1": recent, "add": profile, "rate": rate}
+    record: Record = {"region": "r1", "val_1": recent, "add": profile, "rate": rate}
     got, bare = (embedder.embed("user", [one], [False]) for one in (record, {"region": "r1"}))
     np.testing.assert_array_equal(got, bare)
 

@@ -133,7 +133,9 @@ def make(folder: Path, tower: str, similarity: Similarity) -> None:
     for side in SIDES:
         layout.encoder(side).write_bytes(encoders[side].model)
         columns = encoders[side].columns([{}, {}, {}])
-        rows = SideRows(schema.side(side), np.arange(3), columns, {}, np.ones(3, bool))
+        rows = SideRows(
+            schema.side(side), np.arange(3, dtype=np.int32), columns, {}, np.ones(3, bool)
+        )
         export_tower(model.side(side), rows, layout.tower(side))
     norm = None
     if similarity == "inner_product":
@@ -164,8 +166,8 @@ def read(folder: Path, tower: str, similarity: Similarity) -> Towers:
 def towers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Similarity], Towers]:
     @cache
     def made(tower: str, similarity: Similarity) -> Towers:
-        how = {"tower": tower, "similarity": similarity}
-        folder = once(tmp_path_factory, f"parity-{tower}-{similarity}", partial(make, **how))
+        write = partial(make, tower=tower, similarity=similarity)
+        folder = once(tmp_path_factory, f"parity-{tower}-{similarity}", write)
         return read(folder, tower, similarity)
 
     return made

@@ -23,7 +23,7 @@ def start_redis(folder: Path) -> "tuple[subprocess.Popen[bytes], str]":
     assert spec.origin is not None
     binary = Path(spec.origin).parent / "bin" / "redis-server"
     socket = folder / "redis.sock"
-    options = ["--port", "0", "--unixsocket", socket, "--dir", folder]
+    options: list[str | Path] = ["--port", "0", "--unixsocket", socket, "--dir", folder]
     options += ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
     process = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL)
     url = f"unix://{socket}"

@@ -18,7 +18,8 @@ from tests.tiny import DIM, tiny_schema
 def unit_vectors(count: int, seed: int) -> Vectors:
     """Make float32[count, DIM] random unit vectors."""
     values = np.random.default_rng(seed).standard_normal((count, DIM)).astype(np.float32)
-    return values / np.linalg.norm(values, axis=1, keepdims=True)
+    vectors: Vectors = values / np.linalg.norm(values, axis=1, keepdims=True)
+    return vectors
 
 
 def made_bundle(vectors: Vectors) -> Bundle:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from export.contract.side import SideName
 from export.embedder import Embedder, Vectors
 from tests.tiny import tiny_items
 
@@ -50,12 +51,12 @@ class Oracle:
         self.fresh: list[str] = []  # the last written first
         self.users: dict[str, Features] = {}
 
-    def vector(self, side: str, record: Features) -> Vectors:
+    def vector(self, side: SideName, record: Features) -> Vectors:
         """Return the vector of a record, as a tower run for it alone gives it."""
         key = f"{side} {sorted(record.items())}"
         if key not in self._vectors:
-            features = self._embedder.schema.side(side).parse(record)  # type: ignore[arg-type]
-            self._vectors[key] = self._embedder.embed(side, [features])[0]  # type: ignore[arg-type]
+            features = self._embedder.schema.side(side).parse(record)
+            self._vectors[key] = self._embedder.embed(side, [features])[0]
         return self._vectors[key]
 
     def post(self, one: str, posted: Features) -> None:

@@ -25,7 +25,7 @@ async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
     """Drive an application's lifespan as a server does."""
     to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     from_app: asyncio.Queue[Any] = asyncio.Queue()
-    task = asyncio.create_task(app({"type": "lifespan"}, to_app.get, from_app.put))  # type: ignore[arg-type]
+    task = asyncio.ensure_future(app({"type": "lifespan"}, to_app.get, from_app.put))
     for step in ("startup", "shutdown"):
         await to_app.put({"type": f"lifespan.{step}"})
         said = await from_app.get()

@@ -1,10 +1,12 @@
+from pathlib import Path
+
 from export.contract.bundle import read_bundle
 from service.catalogue import Catalogue
 from tests.service.made import made_bundle, unit_vectors
 from tests.tiny import tiny_items, tiny_schema
 
 
-def test_records_read_back_as_they_were_exported(bundle_folder) -> None:
+def test_records_read_back_as_they_were_exported(bundle_folder: Path) -> None:
     catalogue = Catalogue(read_bundle(bundle_folder))
     expected = tiny_items(tiny_schema(), 40).records
     assert [catalogue.record(row) for row in range(len(catalogue))] == expected

@@ -106,7 +106,11 @@ class Situations:
             self._stack.callback(redis.kill)
         limits = {"hasty": {"body_timeout_s": 0.05}, "busy": {"in_flight": 1}}.get(name, {})
         settings = patient(url).model_copy(
-            update={"limits": Limits(**limits), "catch_up_s": 1.0, "after_wait_ms": 100}
+            update={
+                "limits": Limits.model_validate(limits),
+                "catch_up_s": 1.0,
+                "after_wait_ms": 100,
+            }
         )
         generation = None if name == "bundleless" else Generation.load(self._bundle)
         service = Service(settings, generation)

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from service.delta import FIRST_ROOM, Delta
 from tests.service.made import unit_vectors
@@ -43,7 +44,9 @@ def test_an_empty_delta_finds_nothing() -> None:
     assert len(rows) == len(scores) == 0
 
 
-def test_many_queries_are_answered_in_parts_alike(monkeypatch) -> None:
+def test_many_queries_are_answered_in_parts_alike(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     delta, _ = filled(50)
     queries = unit_vectors(9, seed=3)
     whole = delta.search(queries, [4] * 9, 50, 0)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import service.generation as module
 from export.contract.errors import BundleError
+from export.contract.features import Raw
 from export.index.base import IndexSettings, VectorError, Vectors
 from export.index.exact import ExactConfig
 from export.index.hnsw import HnswConfig
@@ -25,7 +26,7 @@ EXACT, HNSW = ExactConfig(), HnswConfig(ef=64, ef_construction=64)
 ids = st.sampled_from([f"i{n}" for n in range(0, IN_BUNDLE, 3)] + [f"x{n}" for n in range(9)])
 
 
-def put(one: str, rev: int, **content: object) -> ItemRecord:
+def put(one: str, rev: int, **content: Raw) -> ItemRecord:
     return ItemRecord(one, rev, "put", content or {"topics": ["art"]})
 
 
@@ -108,8 +109,8 @@ def test_changes_in_any_order_with_repeats_end_in_the_same_state(
         generations.append(generation)
     (seen, scores), (also_seen, other_scores) = map(state, generations)
     assert seen == also_seen
-    for one, other in zip(scores, other_scores, strict=True):
-        assert one == pytest.approx(other, abs=1e-5)
+    for found, other in zip(scores, other_scores, strict=True):
+        assert found == pytest.approx(other, abs=1e-5)
 
 
 def test_an_older_or_repeated_change_is_refused() -> None:
@@ -184,8 +185,8 @@ def test_compaction_changes_nothing_that_a_request_sees(
     assert len(generations[0]) == len(generations[1])
     (seen, scores), (also_seen, other_scores) = map(state, generations)
     assert seen[:4] == also_seen[:4]
-    for one, other in zip(scores, other_scores, strict=True):
-        assert one == pytest.approx(other, abs=1e-5)
+    for found, other in zip(scores, other_scores, strict=True):
+        assert found == pytest.approx(other, abs=1e-5)
 
 
 def test_a_generation_has_grown_when_its_delta_or_its_tombstones_are_many(

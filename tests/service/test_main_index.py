@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import service.main_index as module
-from export.index.base import IndexSettings
+from export.index.base import IndexSettings, Labels, Scores, Vectors
 from export.index.exact import ExactConfig
 from export.index.hnsw import HnswConfig
 from service.ids import Ids
@@ -55,10 +55,13 @@ def test_one_greedy_query_does_not_widen_the_search_of_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     index, vectors = made_index(ExactConfig())
-    asked = []
+    asked: list[tuple[int, int]] = []
     search = index._index.search
-    monkeypatch.setattr(
-        index._index, "search", lambda q, k: asked.append((len(q), k)) or search(q, k)
-    )
+
+    def noted(queries: Vectors, k: int) -> tuple[Labels, Scores]:
+        asked.append((len(queries), k))
+        return search(queries, k)
+
+    monkeypatch.setattr(index._index, "search", noted)
     index.search(vectors[:4], [10, 300, 12, 9], [NONE] * 4, tick=0)
     assert sorted(asked) == [(1, 300), (3, 12)]

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from export.contract.concepts import ConceptTable
+from export.contract.features import Raw
 from export.contract.side import Record, Side
 from export.embedder import Vectors
 from export.index.exact import ExactConfig
@@ -27,7 +28,7 @@ from tests.tiny import tiny_bundle
 POOL = unit_vectors(4, seed=3)
 
 
-def put(one: str, rev: int, **content: object) -> ItemRecord:
+def put(one: str, rev: int, **content: Raw) -> ItemRecord:
     return ItemRecord(one, rev, "put", content)
 
 
@@ -192,7 +193,8 @@ class Records:
 
 def test_item_of_the_bundle_keeps_what_leaves_its_own_rows_out() -> None:
     generation = by_topic()
-    for one, record in (("i1", {"kind": "k1"}), ("i3", {"kind": "k0", "kind_rate": 0.25})):
+    records: dict[str, Record] = {"i1": {"kind": "k1"}, "i3": {"kind": "k0", "kind_rate": 0.25}}
+    for one, record in records.items():
         known = generation.get(one)
         assert known is not None
         assert known.record == record
@@ -215,7 +217,7 @@ def test_words_are_those_of_the_served_record() -> None:
 
 def test_given_vector_stays_with_the_id_and_a_new_item_has_none() -> None:
     bundle = made_bundle(unit_vectors(4, seed=1))
-    looks = np.float32([[1, 2], [np.nan, np.nan], [3, 4], [5, 6]])
+    looks = np.array([[1, 2], [np.nan, np.nan], [3, 4], [5, 6]], np.float32)
     bundle = replace(bundle, item_vectors={"looks": looks})
     generation = Generation(bundle, ExactConfig().build(bundle.vectors))
     generation.apply(put("i2", 1, length=9.0), POOL[0])

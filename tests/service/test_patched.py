@@ -3,13 +3,14 @@
 import orjson
 import pytest
 
+from export.contract.side import Record
 from service.patched import Patched, laid_over, read_patched
 from service.records import ItemRecord, read_item, write_json
 from tests.tiny import tiny_schema
 
 SIDE = tiny_schema().item
-OWN = {"topics": ["art"], "length": 2.0}
-GROUP = {"topics": ["food"], "length": 9.0}
+OWN: Record = {"topics": ["art"], "length": 2.0}
+GROUP: Record = {"topics": ["food"], "length": 9.0}
 
 
 def stored(item: ItemRecord) -> bytes:
@@ -47,8 +48,8 @@ def test_a_group_without_a_note_that_can_be_read_was_given_whole(note: object) -
     ],
 )
 def test_what_was_named_lies_over_the_bundles_own_and_what_is_not_there_was_removed(
-    group: dict[str, object], names: set[str] | None, served: dict[str, object]
+    group: Record, names: set[str] | None, served: Record
 ) -> None:
     named = None if names is None else frozenset(names)
-    assert laid_over(OWN, group, named) == served  # type: ignore[arg-type]
-    assert laid_over(None, group, named) == group  # type: ignore[arg-type]
+    assert laid_over(OWN, group, named) == served
+    assert laid_over(None, group, named) == group

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from export.contract.errors import RecordError
+from export.contract.side import Record
 from service.records import (
     HIGHEST_REV,
     ItemRecord,
@@ -30,7 +31,9 @@ def stored(**members: object) -> bytes:
 
 
 @given(words, contents, preferences)
-def test_a_written_user_or_item_reads_back(one: str, content: dict, preference: dict | None):
+def test_a_written_user_or_item_reads_back(
+    one: str, content: Record, preference: Record | None
+) -> None:
     user = UserRecord(one, {"age": 3.0}, None, "as of then")
     assert read_user(SCHEMA.user, one, write_json(user)) == user
     item = ItemRecord(one, 5, "put", content, preference)

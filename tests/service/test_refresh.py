@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import redis
+from redis.typing import EncodableT, FieldT
 
 import service.refresh as module
 from export.contract.errors import SchemaError
@@ -157,8 +158,8 @@ def test_a_vector_of_another_version_is_computed_and_kept(
 def test_poison_is_counted_and_what_follows_is_applied(
     make: Make, redis_client: redis.Redis
 ) -> None:
-    entry = {"format": "1", "rev": "7", "op": "put"}
-    redis_client.zadd("{fs}:items", {b"\xff": 1, "far": float("inf"), "low": float("-inf")})
+    entry: dict[FieldT, EncodableT] = {"format": "1", "rev": "7", "op": "put"}
+    redis_client.zadd("{fs}:items", {b"\xff": 1, b"far": float("inf"), b"low": float("-inf")})
 
     async def test() -> None:
         a = make()
@@ -173,6 +174,7 @@ def test_poison_is_counted_and_what_follows_is_applied(
             strange = '{"id":"x2","rev":9,"op":"put","content":{"mood":1,"length":3,"topics":4}}'
             redis_client.set("{fs}:item:x2", strange)
             last = redis_client.xadd("{fs}:log", {**entry, "id": "x2", "rev": "9"})
+            assert isinstance(last, bytes)
             assert await a.follower.wait_for(last.decode(), 5)
             item = a.generation.get("x2")
             assert item is not None

@@ -174,7 +174,7 @@ def test_two_prefixes_share_a_redis_and_see_nothing_of_each_other(
     assert (current_version(ours), current_version(theirs)) == ("tiny-1", None)
     keys = redis_client.keys()
     assert len(keys) >= 2
-    assert all(key.lstrip(b"{").startswith(b"ours") for key in keys)
+    assert all(isinstance(key, bytes) and key.lstrip(b"{").startswith(b"ours") for key in keys)
 
 
 @pytest.mark.parametrize(("level", "is_told"), [("INFO", True), ("WARNING", False)])

@@ -8,6 +8,7 @@ import redis
 from export.contract.errors import RecordError
 from service.store import Store
 from service.users import Users
+from tests.service.kept import kept
 from tests.tiny import tiny_schema
 
 
@@ -69,7 +70,7 @@ def test_a_patch_merges_features_into_what_is_stored_also_where_that_is_nothing(
         assert (user.stored.record, user.state) == ({}, "fallback")
 
     with_users(redis_url, use)
-    assert (redis_client.get("fs:user:u") or b"").startswith(b'{"written_at":')
+    assert kept(redis_client, "fs:user:u").startswith(b'{"written_at":')
 
 
 def test_as_of_stays_until_preference_is_patched(redis_url: str) -> None:

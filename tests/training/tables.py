@@ -1,8 +1,8 @@
 """Small data, on disk or in memory, made for one test."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ from export.contract.tables import RecordTable
 from training.config import DataConfig
 from training.data import Data, Interactions
 
-Columns = Mapping[str, Any] | pa.Table
+Columns: TypeAlias = Mapping[str, Any] | pa.Table
 
 
 def write(folder: Path, **tables: Columns) -> DataConfig:
@@ -43,7 +43,7 @@ def make_data(
     *,
     timestamp: Any = None,
     label: Any = None,
-    split: list[str | None] | None = None,
+    split: Sequence[str | None] | None = None,
     users: int | None = None,
     items: int | None = None,
 ) -> Data:

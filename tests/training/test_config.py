@@ -10,6 +10,7 @@ from export.contract.side import TAKEN_NAMES
 from training.checkpoint import resolved
 from training.config import TrainConfig, parse_config, read_config
 from training.document import parse_yaml
+from training.losses import InBatchSoftmax
 
 PATH = Path("folder/train.yaml")
 
@@ -295,7 +296,9 @@ def test_the_data_folder_is_relative_to_the_yaml(written: Path) -> None:
 @pytest.mark.parametrize("name", ["in_batch_softmax", "0"])
 def test_an_override_reaches_the_config(written: Path, name: str) -> None:
     config = read_config(written, [f"losses.{name}.temperature=.05", "training.epochs=3"])
-    assert config.losses[0].temperature == 0.05
+    loss = config.losses[0]
+    assert isinstance(loss, InBatchSoftmax)
+    assert loss.temperature == 0.05
     assert config.training.epochs == 3
 
 

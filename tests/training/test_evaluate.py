@@ -199,7 +199,7 @@ def test_the_popularity_window_is_chosen_on_validation_alone(
     user = [*range(30), *range(20), *list(range(crowd)) * 200, 0, 1, 2]
     item = [0] * 30 + [1] * 20 + np.repeat(np.arange(2, 202), crowd).tolist() + [1, 1, 0]
     time = [0.0] * 30 + [9.5] * 20 + [0.0] * 200 * crowd + [9.6, 9.7, 11.0]
-    parts: list[str | None] = ["train"] * (50 + 200 * crowd) + ["validation"] * 2 + ["test"]
+    parts = ["train"] * (50 + 200 * crowd) + ["validation"] * 2 + ["test"]
     user[-3:] = [100, 101, 102]
     data = make_data(user, item, timestamp=np.array(time) * DAY, split=parts)
     data.interactions.label[-1] = test_label

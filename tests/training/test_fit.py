@@ -9,6 +9,7 @@ import pytest
 from export.contract.errors import ConfigError, DataError, RecordError, SchemaError
 from export.contract.features import FIRST_WORD_ROW
 from export.contract.schema import Schema
+from export.contract.side import Record
 from export.contract.tables import RecordTable
 from tests.training.conftest import world_config
 from tests.training.tables import write
@@ -18,7 +19,7 @@ from training.fit import fit_schema
 from training.prepare import Prepared, log_of, make_encoders, prepare
 from training.split import TRAIN, make_split
 
-GARBAGE = {
+GARBAGE: Record = {
     "region": "nowhere",
     "age": 1e6,
     "maker": "nobody",

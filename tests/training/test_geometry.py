@@ -31,7 +31,7 @@ def test_the_map_keeps_the_distances_of_what_is_flat() -> None:
     places = np.stack([found["x"], found["y"]], axis=1)
 
     def distances(points: np.ndarray) -> np.ndarray:
-        return np.linalg.norm(points[:, None] - points[None], axis=2)
+        return np.asarray(np.linalg.norm(points[:, None] - points[None], axis=2))
 
     np.testing.assert_allclose(distances(places), distances(flat), atol=1e-3)
     assert found["explained"] == pytest.approx(1, abs=1e-4)

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 from export.contract.schema import Schema
 from export.contract.side import Side
@@ -11,7 +12,9 @@ def test_texts_and_crosses_are_words_of_content_each_once_beside_tags_and_catego
     tmp_path: Path,
 ) -> None:
     kinds = {"title": "text", "tags": "tags", "maker": "category", "price": "number"}
-    content = {name: {"kind": kind} for name, kind in kinds.items() if kind != "number"}
+    content: dict[str, dict[str, Any]] = {
+        name: {"kind": kind} for name, kind in kinds.items() if kind != "number"
+    }
     content["shop"] = {"kind": "category", "vocabulary": "hashed", "buckets": 1}
     content["pair"] = {"kind": "cross", "of": ["maker", "shop"]}
     item = Side.model_validate(

@@ -20,7 +20,7 @@ def written(folder: Path, **columns: Any) -> Path:
 def test_vectors_stand_in_the_order_of_the_items_and_others_have_none(tmp_path: Path) -> None:
     path = written(tmp_path, item_id=["b", "x", "a"], vector=[[1, 2], [9, 9], [0.5, 4]])
     found = read_item_vectors(path, ["a", "c", "b"])
-    np.testing.assert_array_equal(found, np.float32([[0.5, 4], [np.nan, np.nan], [1, 2]]))
+    np.testing.assert_array_equal(found, np.array([[0.5, 4], [np.nan, np.nan], [1, 2]]))
     assert found.dtype == np.float32
 
 

@@ -1,6 +1,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -136,8 +137,8 @@ def folded(prepared: Prepared, side: SideName, statistic: Statistic, row: int) -
         columns={name: column[own] for name, column in log.columns.items()},
         entity=names[side][entity],
     )
-    of = getattr(statistic, "of", None)
-    words = {
+    of = getattr(statistic, "of", "")
+    words: dict[str, Any] = {
         one: record.get(of) for one, record in zip(names["item"], data.items.records, strict=True)
     }
     listed = {one: [w] if isinstance(w, str) else (w or []) for one, w in words.items()}
@@ -271,7 +272,7 @@ def test_users_are_told_by_the_vectors_of_what_they_met(
 ) -> None:
     found = encoders["user"].entities()
     looks = found.batch(np.arange(len(found)))["looks"]
-    known = ~np.isnan(looks).any(axis=1)
+    known = np.asarray(~np.isnan(looks).any(axis=1))
     assert 0 < known.sum() < len(known)
     np.testing.assert_allclose(np.linalg.norm(looks[known], axis=1), 1, rtol=1e-5)
     assert prepared.schema.user.inputs[-2].shape == ("batch", 3)
@@ -284,8 +285,11 @@ def test_statistics_of_test_time_read_validation_too(prepared: Prepared) -> None
         RowEncoder(prepared.schema, "item", data, log).raw_statistic("shown")
         for log in (prepared.log, later)
     )
-    assert sum(v or 0 for v in early) == (split.part == TRAIN).sum()
-    assert sum(v or 0 for v in late) == ((split.part == TRAIN) | (split.part == VALIDATION)).sum()
+    assert sum(v for v in early if isinstance(v, float)) == (split.part == TRAIN).sum()
+    assert (
+        sum(v for v in late if isinstance(v, float))
+        == ((split.part == TRAIN) | (split.part == VALIDATION)).sum()
+    )
 
 
 def test_preference_carried_on_the_row_wins_over_the_users_table(

@@ -72,7 +72,7 @@ WINDOWED: list[Statistic] = [
     Distinct(window="3s", where={"label": 1}),
     Distinct(of="tags", window="5s"),
 ]
-CONCEPTS: list[Total] = [
+CONCEPTS: list[Count | Rate | Mean] = [
     Count(by="kind"),
     Count(by="kind", where={"label": 1}, window="3s"),
     Rate(by="kind"),
@@ -387,7 +387,7 @@ def inputs(log: Log) -> NDArray[np.float32]:
     ]
     columns += [compute(Distinct(where={"label": 1}), log, side, rows) for side in SIDES]
     makers = Concepts.of([f"m{i % 700}" for i in range(2000)])
-    by_maker: list[Total] = [Count(by="maker", where={"label": 1}), Rate(by="maker")]
+    by_maker: list[Count | Rate] = [Count(by="maker", where={"label": 1}), Rate(by="maker")]
     columns += [compute(s, log, "item", rows, concepts=makers) for s in by_maker]
     if log.time is not None:
         columns.append(compute(Rate(window="12h"), log, "item", rows))
@@ -514,6 +514,7 @@ def test_concept_with_the_entity_among_it_is_caught_by_the_same_change() -> None
     changed = KIND.log(replace(log, label=labels), "item")
     before, after = (compute(Rate(), one, "item", rows) for one in (fellows, changed))
     assert not isinstance(before, Ragged)
+    assert not isinstance(after, Ragged)
     assert not np.array_equal(before, after, equal_nan=True)
 
 

@@ -9,7 +9,7 @@ import yaml
 from export.bundling import export_run
 from export.contract.errors import BundleError, ConfigError
 from export.contract.run import RunLayout
-from export.contract.side import SideName
+from export.contract.side import Record, SideName
 from export.contract.tables import read_records
 from training.split import GivenSplit
 from training.subject import embed_all, open_subject
@@ -23,8 +23,11 @@ def test_a_run_and_its_bundle_embed_alike(trained: RunLayout, bundle: Path, side
     path = trained.users if side == "user" else trained.items
     known = read_records(path, run.schema.side(side), f"{side}_id").records
     features = run.schema.side(side)
-    cold = [{n: v for n, v in r.items() if n not in features.preference} for r in known]
-    for records in (known, cold, [{}]):
+    cold: list[Record] = [
+        {n: v for n, v in r.items() if n not in features.preference} for r in known
+    ]
+    nothing: list[Record] = [{}]
+    for records in (known, cold, nothing):
         one, other = (embed_all(towers, side, records) for towers in (run, exported))
         assert one.dtype == np.float32
         np.testing.assert_allclose(one, other, atol=1e-5)

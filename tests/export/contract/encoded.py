@@ -1,6 +1,6 @@
 """Schemas of one feature, and what their encoder graph makes of records."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from export.contract.encoder import ENCODED, build_encoder
@@ -13,8 +13,8 @@ WORDS = ("red", "green", "blue", "blue sky", "日本語", "é")
 
 
 def schema_of(
-    features: dict[str, dict[str, Any]],
-    tables: dict[str, Sequence[str]] | None = None,
+    features: Mapping[str, Mapping[str, Any]],
+    tables: Mapping[str, Sequence[str]] | None = None,
     *,
     side: SideName = "item",
     group: str = "content",
@@ -37,6 +37,6 @@ def encode(
     return arrays | {n: packed[n] for n in packed if n.endswith(".weights") or n == "present"}
 
 
-def parsed(schema: Schema, records: Sequence[dict[str, object]]) -> list[dict[str, Any]]:
+def parsed(schema: Schema, records: Sequence[Mapping[str, object]]) -> list[dict[str, Any]]:
     """Parse records of the item side."""
     return [schema.item.parse(record) for record in records]

@@ -9,7 +9,7 @@ import pytest
 from export.contract.concepts import ConceptTable, read_concepts
 from export.contract.errors import DataError
 from export.contract.schema import Schema
-from export.contract.side import Side
+from export.contract.side import Record, Side
 from tests.tiny import tiny_schema
 
 RATE = {"kind": "number", "aggregate": "rate", "by": "maker", "mean": 0.3, "scale": 0.1}
@@ -46,7 +46,7 @@ def test_side_without_such_features_is_left_as_it_is() -> None:
 
 
 def test_entity_that_training_knew_keeps_its_own_value_while_it_is_of_the_same_concept() -> None:
-    own = {"maker": "m1", "maker_rate": 0.1}  # without its own rows; made_n is missing
+    own: Record = {"maker": "m1", "maker_rate": 0.1}  # without its own rows; made_n is missing
     assert TABLE.join("item", {"maker": "m1"}, own) == own
     moved = TABLE.join("item", {"maker": "7"}, own)
     assert moved == {"maker": "7", "maker_rate": 0.25}

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from export.contract.errors import RecordError
-from export.contract.features import FIRST_WORD_ROW, MISSING_ROW, UNKNOWN_ROW
+from export.contract.features import FIRST_WORD_ROW, MISSING_ROW, UNKNOWN_ROW, Cross
 from export.contract.schema import Schema
 from export.contract.side import SIDES, Side, SideName
 from tests.export.contract.encoded import OTHER, encode
@@ -20,7 +20,7 @@ PAIRS = ("x\x1fx", "y\x1fz", "q\x1fx")
 def schema_with(cross: dict[str, Any], side: SideName = "item") -> Schema:
     """Return a schema with `ab` of `a` and `b`, and a category after it on the list."""
     content = {"ab": {"kind": "cross", "of": ["a", "b"], **cross}, **PARTS}
-    tables = {f"{side}.{name}": words for name, words in TABLES.items()}
+    tables: dict[str, tuple[str, ...]] = {f"{side}.{name}": words for name, words in TABLES.items()}
     if cross.get("vocabulary") != "hashed":
         tables[f"{side}.ab"] = PAIRS
     sides: dict[str, Any] = {"user": OTHER, "item": OTHER}
@@ -110,7 +110,9 @@ def test_a_pair_with_a_hashed_part_is_looked_up_by_the_bucket() -> None:
         "ab": {"kind": "cross", "of": ["a", "b"]},
     }
     item = Side.model_validate({"content": content})
-    pair = item.features["ab"].make([item.features["a"], item.features["b"]], ["new", "x"])
+    cross = item.features["ab"]
+    assert isinstance(cross, Cross)
+    pair = cross.make([item.features["a"], item.features["b"]], ["new", "x"])
     assert pair == f"{bucket('new', 10)}\x1fx"
     schema = Schema(
         user=OTHER, item=item, dim=4, tables={"item.b": ("x",), "item.ab": (str(pair),)}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from export.contract.encoder import IR_VERSION, OPSET, build_encoder
 from export.contract.session import open_session
-from export.contract.side import Side
+from export.contract.side import Record, Side
 from tests.export.contract.encoded import encode, parsed, schema_of
 
 WORD = st.text(min_size=1, max_size=8).filter(lambda word: "\x1f" not in word)
@@ -21,13 +21,14 @@ def column(options: dict[str, Any], values: list[float | None]) -> list[float]:
     """Return what becomes of the values of one number."""
     schema = schema_of({"f": {"kind": "number", **options}})
     arrays = encode(schema, parsed(schema, [{"f": value} for value in values]))
-    return next(iter(arrays.values()))[:, 0].tolist()
+    found: list[float] = next(iter(arrays.values()))[:, 0].tolist()
+    return found
 
 
 class TestCategory:
     def test_words_begin_at_row_3_unknown_is_2_and_missing_1(self) -> None:
         schema = schema_of({"f": {"kind": "category"}}, {"item.f": ["a", "b"]})
-        records = [{"f": "a"}, {"f": "b"}, {"f": "c"}, {"f": None}, {}]
+        records: list[Record] = [{"f": "a"}, {"f": "b"}, {"f": "c"}, {"f": None}, {}]
         ids = encode(schema, parsed(schema, records))["ids"]
         assert ids.dtype == np.int64
         assert ids.tolist() == [[3], [4], [2], [1], [1]]
@@ -107,7 +108,7 @@ class TestNumber:
         assert got == [3, 4, 4, 5, 5, 6, 6, 3, 6, 1]
 
     def test_columns_with_fewer_edges_count_only_their_own(self) -> None:
-        features = {
+        features: dict[str, dict[str, Any]] = {
             "a": {"kind": "number", "buckets": [1, 2, 3]},
             "b": {"kind": "number", "standardise": False},
             "c": {"kind": "number", "buckets": [5]},
@@ -154,7 +155,7 @@ class TestNumber:
 class TestBags:
     def test_padding_is_row_0_missing_1_unknown_2_and_an_empty_bag_all_padding(self) -> None:
         schema = schema_of({"f": {"kind": "tags"}}, {"item.f": ["a", "b"]})
-        records = [{"f": ["b", "x", "a"]}, {"f": []}, {"f": None}, {"f": ["a"]}]
+        records: list[Record] = [{"f": ["b", "x", "a"]}, {"f": []}, {"f": None}, {"f": ["a"]}]
         rows = encode(schema, parsed(schema, records))["f"]
         assert rows.tolist() == [[4, 2, 3], [0, 0, 0], [1, 0, 0], [3, 0, 0]]
 
@@ -177,7 +178,7 @@ class TestBags:
     def test_weights_go_with_their_words(self) -> None:
         feature = {"kind": "tags", "weights": True, "max_length": 2}
         schema = schema_of({"f": feature}, {"item.f": ["a", "b"]})
-        records = [{"f": {"b": 2.5, "a": 1, "x": 9}}, {"f": {}}, {}, {"f": {"x": 4}}]
+        records: list[Record] = [{"f": {"b": 2.5, "a": 1, "x": 9}}, {"f": {}}, {}, {"f": {"x": 4}}]
         arrays = encode(schema, parsed(schema, records))
         assert arrays["f"].tolist() == [[4, 3], [0, 0], [1, 0], [2, 0]]
         assert arrays["f.weights"].tolist() == [[2.5, 1], [0, 0], [1, 0], [4, 0]]

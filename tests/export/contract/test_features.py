@@ -21,13 +21,14 @@ from export.contract.features import (
     FeatureKind,
     Mismatch,
     Number,
+    Raw,
     SequenceFeature,
     Tags,
     Vector,
 )
 from export.contract.schema import Schema
 from export.contract.sharing import shared_tables, table_of
-from export.contract.side import SIDES, SideName
+from export.contract.side import SIDES, Record, SideName
 from tests.export.contract.encoded import WORDS, encode, parsed, schema_of
 from tests.floats import floats
 
@@ -158,11 +159,15 @@ class TestEveryMember:
     ) -> None:
         schema = schema_with(options, side)
         feature = schema.side(side).features["f"]
-        hostile = [-3e38, 3e38, 0.0] if isinstance(feature, Number) else ["", "\x1f", "\0", "red\0"]
+        hostile: list[Any] = (
+            [-3e38, 3e38, 0.0] if isinstance(feature, Number) else ["", "\x1f", "\0", "red\0"]
+        )
         wrap = isinstance(feature, (Tags, SequenceFeature))
-        raw = [{"f": [value] if wrap else value} for value in hostile]
+        raw: list[Record] = [{"f": [value] if wrap else value} for value in hostile]
         if isinstance(feature, Vector):
-            raw = [{"f": (value,) * (feature.size or 1)} for value in (-3e38, 3e38, 1e-45, 0.0)]
+            raw = [
+                {"f": floats(*[value] * (feature.size or 1))} for value in (-3e38, 3e38, 1e-45, 0.0)
+            ]
         arrays = encode(schema, [*raw, *invented(schema, 60, side)], side=side)
         if feature.form in ("value", "vector"):  # no table; what holds it instead is a bound
             found = arrays["values" if feature.form == "value" else "f"]
@@ -180,7 +185,7 @@ class Change:
     kind: str
     option: str
     value: Any
-    raw: object
+    raw: Raw
     base: dict[str, Any]
 
 
@@ -544,7 +549,7 @@ def test_normalised_vector_has_length_one_unless_it_is_all_zero(numbers: list[fl
 def test_vector_as_it_is_keeps_its_numbers_zeros_too() -> None:
     schema = schema_with({"kind": "vector", "size": 2})
     found = encode(schema, [{"f": floats(0.0, 0.0)}, {"f": floats(0.5, -7.0)}, {}])["f"]
-    np.testing.assert_array_equal(found, np.float32([[0, 0], [0.5, -7], [np.nan, np.nan]]))
+    np.testing.assert_array_equal(found, np.array([[0, 0], [0.5, -7], [np.nan, np.nan]]))
 
 
 def test_vector_that_fits_no_others_is_told_with_its_feature() -> None:

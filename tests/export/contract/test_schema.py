@@ -186,7 +186,7 @@ class TestSchema:
         assert hash_of(json.dumps(json.loads(text), indent=3)) == tiny_schema().hash
 
     def test_rows_are_the_words_and_three_reserved_or_the_buckets(self) -> None:
-        features = {"c": CATEGORY, "n": {"kind": "number", "buckets": [1.0, 2.0]}}
+        features: dict[str, Any] = {"c": CATEGORY, "n": {"kind": "number", "buckets": [1.0, 2.0]}}
         schema = schema_of(features, {"item.c": ["a", "b"]})
         assert (schema.rows("item.c"), schema.rows("item.n")) == (5, 6)
         assert table_of("item", "n", schema.item.features["n"]) == "item.n"
@@ -233,7 +233,7 @@ class TestSchema:
 
     def test_learned_values_keep_every_bit_in_the_file(self, tmp_path: Path) -> None:
         edges = [float(edge) for edge in np.sort(np.random.default_rng(1).normal(size=9))]
-        features = {
+        features: dict[str, Any] = {
             "n": {"kind": "number", "mean": 0.1 + 0.2, "scale": 1 / 3},
             "b": {"kind": "number", "buckets": edges},
         }
@@ -251,7 +251,7 @@ class TestSchema:
 
     def test_schema_cannot_be_changed(self) -> None:
         with pytest.raises(ValidationError, match="frozen"):
-            tiny_schema().dim = 3
+            tiny_schema().dim = 3  # type: ignore[misc]
 
 
 def test_unknown_table_names_itself() -> None:

@@ -244,7 +244,7 @@ class TestRecords:
     def test_vectors_are_read_from_lists_of_any_storage(
         self, tmp_path: Path, kind: pa.DataType
     ) -> None:
-        values = [np.float16([0.5, 2]), None, np.float16([3, 4])]
+        values = [np.array([0.5, 2], np.float16), None, np.array([3, 4], np.float16)]
         path = parquet(tmp_path, item_id=["a", "b", "c"], photo=pa.array(values, kind))
         found = read_records(path, SIDE, "item_id").records
         assert found == [{"photo": floats(0.5, 2.0)}, {}, {"photo": floats(3.0, 4.0)}]
@@ -298,7 +298,8 @@ class TestRecords:
         write_records(path, SIDE, "item_id", ids, records, extras)
         table = read_records(path, SIDE, "item_id")
         assert (table.ids, table.records) == (ids, records)
-        assert [list(r.get("taste", ())) for r in table.records] == [
+        tastes: list[Any] = [r.get("taste", ()) for r in table.records]
+        assert [list(taste) for taste in tastes] == [
             list(r.get("taste", ())) for r in records
         ]  # the order of weighted words too
         assert table.extras.column_names == ["popularity"]

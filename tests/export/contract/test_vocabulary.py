@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from export.contract.errors import SchemaError
 from export.contract.features import FIRST_WORD_ROW, MISSING_ROW, PADDING_ROW, Category, Feature
 from export.contract.features.vocabulary import bucket
+from export.contract.side import Record
 from tests.export.contract.encoded import encode, parsed, schema_of
 
 FEATURE: TypeAdapter[Feature] = TypeAdapter(Feature)
@@ -61,7 +62,7 @@ def test_every_word_of_a_hashed_vocabulary_has_its_buckets_row(
             "one": {"kind": "category", **options},
         }
     )
-    record = {"bag": words, "row": words, **({"one": words[0]} if words else {})}
+    record: Record = {"bag": words, "row": words, **({"one": words[0]} if words else {})}
     arrays = encode(schema, parsed(schema, [record, {}]))
     for name, once in (("bag", list(dict.fromkeys(words))), ("row", words)):
         assert arrays[name][0].tolist() == [row(w, buckets) for w in once] or not words

@@ -10,10 +10,13 @@ import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from redis.typing import EncodableT, FieldT
 
+from export.contract.features import Raw
 from service.records import ItemRecord, Unreadable, UserRecord
 from service.store import LOG_START, Entry, Newer, Poison, Store, StoreUnavailable, Written
 from service.store.keys import Keys
+from tests.service.kept import kept
 from tests.service.made import unit_vectors
 from tests.tiny import DIM, tiny_schema
 
@@ -22,9 +25,9 @@ VECTORS = unit_vectors(8, seed=1)
 T = TypeVar("T")
 
 
-def with_store(url: str, use: Callable[[Store], Awaitable[T]], **options: float) -> T:
+def with_store(url: str, use: Callable[[Store], Awaitable[T]], timeout_s: float = 2.0) -> T:
     async def run() -> T:
-        store = Store(url, SCHEMA, **{"timeout_s": 2.0, **options})
+        store = Store(url, SCHEMA, timeout_s=timeout_s)
         try:
             return await use(store)
         finally:
@@ -33,7 +36,7 @@ def with_store(url: str, use: Callable[[Store], Awaitable[T]], **options: float)
     return asyncio.run(run())
 
 
-def put(one: str, **content: object) -> ItemRecord:
+def put(one: str, **content: Raw) -> ItemRecord:
     return ItemRecord(one, 0, "put", content or {"topics": ["art"]})
 
 
@@ -57,7 +60,7 @@ def test_the_layout_is_the_published_one(redis_url: str, redis_client: redis.Red
     assert len(redis_client.get("{fs}:epoch") or b"") == 32
     assert redis_client.get("{fs}:vec:v-1:x:1") == b"x:1\n42\n" + VECTORS[0].tobytes()
     assert 0 < redis_client.ttl("{fs}:vec:v-1:x:1") <= 7 * 86_400
-    user = redis_client.get("fs:user:u") or b""
+    user = kept(redis_client, "fs:user:u")
     written_at, comma, rest = user.removeprefix(b'{"written_at":').partition(b",")
     assert abs(float(written_at) - redis_client.time()[0]) < 60
     assert comma + rest == (
@@ -105,7 +108,7 @@ def test_a_preference_keeps_the_log_id_that_it_is_of_or_is_given_this_one(
     written = with_store(redis_url, lambda store: store.write_item(item, VECTORS[0], "v", 0))
     expected = stored.replace("{log_id}", f'"{written.log_id}"')
     start = f'{{"op":"put","rev":1,"preference_as_of":{expected},"id":"a"'
-    assert (redis_client.get("{fs}:item:a") or b"").decode().startswith(start)
+    assert kept(redis_client, "{fs}:item:a").decode().startswith(start)
 
 
 def test_revs_rise_and_the_log_keeps_the_order(redis_url: str) -> None:
@@ -150,7 +153,7 @@ def test_a_vector_is_only_read_for_its_own_id_rev_and_version(
         [stored] = await store.read_items(["x"], "v")
         np.testing.assert_array_equal(stored.vector, VECTORS[0])
         assert (await store.read_items(["x"], "w"))[0].vector is None
-        good = redis_client.get("{fs}:vec:v:x") or b""
+        good = kept(redis_client, "{fs}:vec:v:x")
         for bad in [
             good[:-1],
             good + b"\0" * 4,
@@ -240,8 +243,8 @@ def test_any_ids_round_trip_and_never_meet_other_keys(redis_url: str, ids: list[
 def test_poison_in_the_log_is_told_apart_from_entries(
     redis_url: str, redis_client: redis.Redis
 ) -> None:
-    good = {"format": "1", "id": "x", "rev": "1", "op": "put"}
-    bad: list[dict[str, object]] = [
+    good: dict[FieldT, EncodableT] = {"format": "1", "id": "x", "rev": "1", "op": "put"}
+    bad: list[dict[FieldT, EncodableT]] = [
         {"format": "2"},
         {"op": "move"},
         {"rev": "-1"},

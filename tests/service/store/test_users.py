@@ -18,6 +18,7 @@ from service.store import Contended, Kept
 from service.store.connection import connect
 from service.store.keys import Keys
 from service.store.users import UserWriter
+from tests.service.kept import kept
 
 LATER_S = 4e9
 """After everything that a test writes."""
@@ -340,7 +341,7 @@ def test_a_mark_is_a_salted_hash_with_the_moment_for_as_long_as_is_set(
     redis_url: str, redis_client: redis.Redis
 ) -> None:
     do(redis_url, erase, kept_s=1000)
-    salt = redis_client.get("{fs}:salt") or b""
+    salt = kept(redis_client, "{fs}:salt")
     assert len(salt) == 64
     mark = "fs:erased:" + hmac.new(salt, b"u", hashlib.sha256).hexdigest()
     assert abs(float(redis_client.get(mark) or 0) - redis_client.time()[0]) < 60

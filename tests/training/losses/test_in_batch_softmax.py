@@ -25,7 +25,7 @@ def test_the_softmax_equals_its_formula_worked_by_hand() -> None:
 
 def test_its_gradient_is_the_chance_less_the_answer() -> None:
     scores = torch.tensor(SCORES, requires_grad=True)
-    InBatchSoftmax(temperature=0.5)(batch(scores, weight=torch.tensor([1.0, 3.0, 0.0]))).backward()
+    InBatchSoftmax(temperature=0.5)(batch(scores, weight=torch.tensor([1.0, 3.0, 0.0]))).backward()  # type: ignore[no-untyped-call]
     chance = (torch.tensor(SCORES) / 0.5 - torch.tensor(LOG_Q)).softmax(1)
     share = torch.tensor([[0.25], [0.75], [0.0]])
     assert scores.grad is not None

@@ -20,12 +20,12 @@ every_loss = pytest.mark.parametrize("member", MEMBERS, ids=lambda one: one.__na
 def shown(scores: torch.Tensor | None = None, **changes: torch.Tensor) -> Scored:
     """Two users, each with a row clicked and a row not clicked."""
     found = batch(torch.tensor(SCORES) if scores is None else scores, is_positive=CLICKED)
-    found.sessions["user_id"][:] = torch.tensor([0, 1, 0, 1])  # type: ignore[index]
+    found.sessions["user_id"][:] = torch.tensor([0, 1, 0, 1])
     return type(found)(**{**vars(found), **changes})
 
 
 def loss(member: type[LossKind], found: Scored) -> torch.Tensor:
-    value: torch.Tensor = member().build()(found)
+    value: torch.Tensor = member.model_validate({}).build()(found)
     return value
 
 

@@ -50,7 +50,7 @@ def test_it_equals_its_formula_worked_by_hand(
 
 def test_its_gradient_pulls_each_pair_apart() -> None:
     own = torch.tensor(OWN, requires_grad=True)
-    Pairwise(temperature=0.5)(rows(own)).backward()
+    Pairwise(temperature=0.5)(rows(own)).backward()  # type: ignore[no-untyped-call]
     expected = [0.0] * 5
     for p, n in PAIRS_OF_A_USER:
         push = 1 / (1 + math.exp((OWN[p] - OWN[n]) / 0.5)) / 0.5 / 3

@@ -39,7 +39,7 @@ def test_the_literal_defaults_leave_a_floor_of_043() -> None:
 
 def test_a_support_vector_has_t_times_the_gradient_and_the_mask_none() -> None:
     scores = torch.tensor([[0.2, 0.5, 0.1]], requires_grad=True)
-    SVSoftmax(gamma=2.0, t=1.5)(batch(scores)).backward()
+    SVSoftmax(gamma=2.0, t=1.5)(batch(scores)).backward()  # type: ignore[no-untyped-call]
     chance = torch.tensor([2 * 0.2, 2 * (1.5 * 0.5 + 0.5), 2 * 0.1]).softmax(0)
     expected = 2.0 * torch.stack([chance[0] - 1, 1.5 * chance[1], chance[2]])
     assert scores.grad is not None

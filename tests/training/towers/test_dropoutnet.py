@@ -109,6 +109,7 @@ def test_a_batch_of_one_row_is_trained_on_by_the_running_statistics() -> None:
     for _ in range(200):
         norm(torch.randn(64, 2) * 3 + 5)
     one = torch.tensor([[8.0, 5.0]])
+    assert norm.running_mean is not None
     before = norm.running_mean.clone()
     found = norm(one)
     assert found.tolist() == [[pytest.approx(1, abs=0.15), pytest.approx(0, abs=0.15)]]
