@@ -7,6 +7,7 @@ from export.contract.errors import ConfigError
 from export.contract.side import SideName
 from training.config import parse_config
 from training.document import parse_yaml
+from training.easyrec.ledger import Ledger
 from training.easyrec.page import page
 from training.easyrec.plan import make_plan
 from training.easyrec.samples import read_samples, write_tables
@@ -34,7 +35,8 @@ def convert(request: Request) -> list[str]:
     Nothing is written unless everything can be.
 
     Raises:
-        ConfigError: The file cannot be read, fields of it are refused, or `out` is there already.
+        ConfigError: The file cannot be read; `out` is there already; or fields are refused: a
+            line for each with the field, its value, and what to do.
         DataError: The samples cannot be read.
 
     """
@@ -45,14 +47,26 @@ def convert(request: Request) -> list[str]:
         raise ConfigError(f"--out {out}: no such folder")
     ids: dict[SideName, str | None] = {"user": request.user_id, "item": request.item_id}
     plan = make_plan(request.source, ids)
+    _raise_refused(plan.ledger, request.source)
     samples = None
     if request.samples is not None:
         samples = read_samples(request.samples, plan.dataset)
-        plan = make_plan(request.source, ids, rows=len(samples))
+        plan = make_plan(request.source, ids, rows=len(samples.table))
     text = page(plan, request.source, request.data, out)
     parse_config(parse_yaml(text), out)
     told = [] if samples is None else write_tables(samples, plan, request.data)
     out.write_text(text, encoding="utf-8")
     mapped, noted = len(plan.ledger.of("mapped")), len(plan.ledger.of("noted"))
     head = f"wrote {out}: {mapped} fields are mapped, {noted} are not carried over, each with why"
-    return [head, *told]
+    follows = f"next: firstsight validate {out}"
+    if samples is None:
+        follows = f"next: write the tables that its head names into {request.data}, or --samples"
+    return [head, *told, follows]
+
+
+def _raise_refused(ledger: Ledger, path: Path) -> None:
+    refused = ledger.of("refused")
+    if refused:
+        lines = "\n".join(f"  {entry}" for entry in refused)
+        count = "a field is" if len(refused) == 1 else f"{len(refused)} fields are"
+        raise ConfigError(f"{path}: {count} refused:\n{lines}")

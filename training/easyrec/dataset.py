@@ -56,10 +56,15 @@ def read_dataset(root: Section) -> Dataset:
     if type_ in PACKED:
         section.refuse("input_type", "features packed into one field: give a column for each")
     fields = section.sections("input_fields", "Field")
+    columns = tuple(one.text("input_name", "a column") for one in fields)
+    weight = section.text("sample_weight", "interactions.weight")
+    for name in ("label_fields", "sample_weight"):
+        for value in {*labels[:1], weight} - {*columns, ""}:
+            section.refuse(name, "no input_name of input_fields", value)
     return Dataset(
-        columns=tuple(one.text("input_name", "a column") for one in fields),
+        columns=columns,
         label=labels[0] if labels else "",
-        weight=section.text("sample_weight", "interactions.weight") or None,
+        weight=weight or None,
         separator=section.text("separator", "how --samples reads the file", ","),
         has_header=section.flag("with_header", "how --samples reads the file"),
         is_quoted=type_ in ("CSVInputEx", "CSVInputV2"),

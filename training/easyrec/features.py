@@ -2,12 +2,13 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from export.contract.side import NAME, TAKEN_NAMES
 from training.easyrec.section import Section
 
+OWN_ID = "own_id"
 WORDED = ("IdFeature", "TagFeature", "SequenceFeature")
 TYPES = (
     *WORDED,
@@ -51,8 +52,11 @@ class Column:
     is_vector: bool = False
 
 
-def read_features(root: Section) -> dict[str, Feature]:
-    """Return the features by the name that groups know them by; refuses what cannot be told."""
+def read_features(root: Section, columns: Collection[str]) -> dict[str, Feature]:
+    """Return the features by the name that groups know them by; refuses what cannot be told.
+
+    `columns` are those of the samples.
+    """
     found: dict[str, Feature] = {}
     for section in _sections(root):
         type_ = section.one_of("feature_type", "kind", "IdFeature", TYPES)
@@ -60,6 +64,9 @@ def read_features(root: Section) -> dict[str, Feature]:
         own = section.text("feature_name", "the feature's name", inputs[0] if inputs else "")
         shared = section.texts("shared_names", "features of the same options")
         embedding = section.text("embedding_name", "table") if type_ in WORDED else ""
+        for name in {*inputs, *shared} - {*columns}:
+            for field in ("input_names", "shared_names"):
+                section.refuse(field, "no input_name of data_config.input_fields", name)
         if not inputs and not shared:
             section.lacks("input_names", "name the column that it reads")
         named = ([(own, inputs)] if inputs else []) + [(name, (name,)) for name in shared]
@@ -101,6 +108,10 @@ def category_of(
 ) -> str | None:
     """Return our name of the category that a column is given as, among those placed by name."""
     for name, ours in names.items():
-        if features[name].type == "IdFeature" and features[name].inputs == (column,):
+        if (
+            ours != OWN_ID
+            and features[name].type == "IdFeature"
+            and features[name].inputs == (column,)
+        ):
             return ours
     return None

@@ -7,7 +7,7 @@ from typing import Literal
 
 from export.contract.side import SIDES, SideName
 from training.commented import Choice
-from training.easyrec.features import Column, Feature, category_of, our_name
+from training.easyrec.features import OWN_ID, Column, Feature, category_of, our_name
 from training.easyrec.kinds import choice_of, column_of, identity_of
 from training.easyrec.section import Section
 
@@ -27,6 +27,10 @@ GROUPS: dict[str, dict[str, Place]] = {
     "DAT": PAIR
     | {"user_id_augment": ("user", "preference"), "item_id_augment": ("item", "preference")},
 }
+
+WIDE = "a wide part belongs to rankers: say DEEP"
+BOTH = "a preference of both sides, which the interactions cannot tell apart: rename one"
+NO_FEATURE = "no feature is called so: give it a feature config, or remove it"
 
 
 @dataclass
@@ -81,10 +85,6 @@ def place_features(
     return sides
 
 
-WIDE = "a wide part belongs to rankers: say DEEP"
-NO_FEATURE = "no feature is called so: give it a feature config, or remove it"
-
-
 def _put(
     sides: Mapping[SideName, SideGroups],
     section: Section,
@@ -99,13 +99,19 @@ def _put(
         section.refuse("feature_names", f"the id of the {other.side}: remove it here", name)
         return
     if feature.type == "IdFeature" and feature.inputs == (side.id,):
-        side.names[name] = "own_id"
-        side.groups["preference"].setdefault("own_id", identity_of(feature))
+        side.names[name] = OWN_ID
+        side.groups["preference"].setdefault(OWN_ID, identity_of(feature))
         return
     if name in side.names:
         known = [g for g, members in side.groups.items() if side.names[name] in members]
         if known not in ([], [group]):
             section.refuse("feature_names", f"it is in {known[0]} too: leave it in one group", name)
+        return
+    if group == "preference" and our_name(name) in other.given("preference"):
+        section.refuse("feature_names", BOTH, name)
+        return
+    if our_name(name) in (*side.names.values(), OWN_ID):
+        section.refuse("feature_names", f"two are called {our_name(name)}: rename one", name)
         return
     categories = {column: category_of(column, features, side.names) for column in feature.inputs}
     choice = choice_of(feature, categories)

@@ -222,8 +222,8 @@ def _cross(feature: Feature, categories: Mapping[str, str | None]) -> Options | 
     lacking = [c for c, found in zip(feature.inputs, of, strict=True) if found is None]
     if lacking:
         section.refuse_all(
-            f"a cross is made of categories of its own side: add an IdFeature of {lacking[0]!r} "
-            "to a group before it, or write the joined words into a column"
+            f"a cross is made of categories of its own side, which {lacking[0]!r} is none of: give it "
+            "as an IdFeature, or write the joined words into a column"
         )
         return None
     section.text("combo_join_sep", "a cross, whose words are never joined by a sign")

@@ -22,7 +22,11 @@ Options = dict[str, Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is written; a reason stands beside what may be asked about."""
+    """What is written; a reason stands beside what may be asked about.
+
+    `root` is the file as it was read, whose ledger holds what became of every field. Where some
+    are refused the rest is not to be used.
+    """
 
     model: str
     sides: dict[SideName, SideGroups]
@@ -35,7 +39,12 @@ class Plan:
     split: Options
     split_why: str
     dataset: Dataset
-    ledger: Ledger
+    root: Section
+
+    @property
+    def ledger(self) -> Ledger:
+        """What became of every field."""
+        return self.root.ledger
 
 
 def make_plan(path: Path, said_ids: dict[SideName, str | None], rows: int | None = None) -> Plan:
@@ -47,18 +56,17 @@ def make_plan(path: Path, said_ids: dict[SideName, str | None], rows: int | None
         rows: How many samples there are, where that is known.
 
     Raises:
-        ConfigError: It cannot be read; or fields are refused, a line for each: the field, its
-            value, and what to do.
+        ConfigError: It cannot be read, it is none of the four models, or nothing says which
+            columns are the ids. Fields that are refused stand in the ledger.
 
     """
-    ledger = Ledger()
-    root = Section(read_text(path), "EasyRecConfig", "", ledger)
+    root = Section(read_text(path), "EasyRecConfig", "", Ledger())
     model, kind, own = _model(root, path)
     dataset = read_dataset(root)
     towers = towers_of(kind, own)
     named: dict[SideName, str] = {s: "" if kind == "DropoutNet" else id_of(s, own) for s in SIDES}
     ids = own_ids(said_ids, named, dataset, path)
-    sides = place_features(model, kind, read_features(root), ids)
+    sides = place_features(model, kind, read_features(root, dataset.columns), ids)
     if kind == "DropoutNet":
         objective = dropoutnet_objective(model, own, dataset)
     else:
@@ -68,7 +76,6 @@ def make_plan(path: Path, said_ids: dict[SideName, str | None], rows: int | None
     split, split_why = _split(dataset, sides)
     root.section("eval_config", "EvalConfig")
     finish(root)
-    _raise_refused(ledger, path)
     width = most_common_dim(sides)
     for tower in towers.values():
         tower |= {} if width is None else {"embedding": width}
@@ -84,7 +91,7 @@ def make_plan(path: Path, said_ids: dict[SideName, str | None], rows: int | None
         split,
         split_why,
         dataset,
-        ledger,
+        root,
     )
 
 
@@ -140,11 +147,3 @@ def _split(dataset: Dataset, sides: dict[SideName, SideGroups]) -> tuple[Options
             why += f"; no {side} is held out, for nothing tells new ones apart"
             hidden[f"{side}s"] = 0
     return split | ({"validation": hidden} if hidden else {}), why
-
-
-def _raise_refused(ledger: Ledger, path: Path) -> None:
-    refused = ledger.of("refused")
-    if refused:
-        lines = "\n".join(f"  {entry}" for entry in refused)
-        count = "a field is" if len(refused) == 1 else f"{len(refused)} fields are"
-        raise ConfigError(f"{path}: {count} refused:\n{lines}")

@@ -1,6 +1,7 @@
 """The flat table of samples that EasyRec reads, parted into interactions, users and items."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,19 @@ from training.easyrec.features import Column
 from training.easyrec.plan import Plan
 
 
-def read_samples(path: Path, dataset: Dataset) -> pa.Table:
+@dataclass(frozen=True)
+class Samples:
+    """The columns that the configuration names, as text; `path` is there for messages."""
+
+    table: pa.Table
+    path: Path
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """Return a column."""
+        return self.table.column(name)
+
+
+def read_samples(path: Path, dataset: Dataset) -> Samples:
     """Read the samples as text: Parquet, or a text file as `data_config` describes it.
 
     Raises:
@@ -34,10 +47,15 @@ def read_samples(path: Path, dataset: Dataset) -> pa.Table:
             have = ", ".join(table.column_names)
             raise DataError(f"{path}: no column {name!r}; the columns are {have}")
     columns = [_as_text(table.column(name), name, path) for name in dataset.columns]
-    return pa.table(dict(zip(dataset.columns, columns, strict=True)))
+    return Samples(pa.table(dict(zip(dataset.columns, columns, strict=True))), path)
 
 
 def _read_text(path: Path, dataset: Dataset) -> pa.Table:
+    if len(dataset.separator) != 1:
+        raise DataError(
+            f"{path}: data_config.separator: got {dataset.separator!r}, expected one character; "
+            "write the samples as Parquet instead"
+        )
     lines = pyarrow.csv.ParseOptions(
         delimiter=dataset.separator, quote_char='"' if dataset.is_quoted else False
     )
@@ -57,7 +75,7 @@ def _as_text(column: pa.ChunkedArray, name: str, path: Path) -> pa.ChunkedArray:
     return pc.fill_null(column.cast(pa.string()), "")
 
 
-def write_tables(samples: pa.Table, plan: Plan, folder: Path) -> list[str]:
+def write_tables(samples: Samples, plan: Plan, folder: Path) -> list[str]:
     """Write the three tables as Parquet; return what is worth knowing of them, line by line.
 
     A preference stands on the interactions, as it was when they happened, and on its own table
@@ -87,12 +105,12 @@ def write_tables(samples: pa.Table, plan: Plan, folder: Path) -> list[str]:
     return told
 
 
-def _by_time(samples: pa.Table) -> pa.Table:
+def _by_time(samples: Samples) -> Samples:
     try:
         order = np.argsort(samples.column("timestamp").cast(pa.float64()).to_numpy(), kind="stable")
     except pa.ArrowInvalid:  # dates as text sort as they are
         order = np.argsort(samples.column("timestamp").to_numpy(), kind="stable")
-    return samples.take(pa.array(order))
+    return Samples(samples.table.take(pa.array(order)), samples.path)
 
 
 def _last_rows(ids: pa.ChunkedArray) -> np.ndarray:
@@ -109,9 +127,9 @@ def _changing(
     """Name the content columns that hold several values of one entity."""
     entities, code = distinct(ids)
     for name, column in content.items():
-        _, value = distinct(column)
-        pairs = np.unique(code.astype(np.int64) * (int(value.max(initial=0)) + 1) + value)
-        several = int((np.bincount(pairs // (int(value.max(initial=0)) + 1)) > 1).sum())
+        values, value = distinct(column)
+        pairs = np.unique(code.astype(np.int64) * len(values) + value)
+        several = int((np.bincount(pairs // len(values)) > 1).sum())
         if several:
             yield (
                 f"{side}.content.{name}: several values for {several} of {len(entities)} {side}s, "
@@ -120,35 +138,50 @@ def _changing(
             )
 
 
-def _made(samples: pa.Table, column: Column) -> pa.ChunkedArray:
+def _made(samples: Samples, column: Column) -> pa.ChunkedArray:
     """Return one column of ours."""
     first = samples.column(column.inputs[0])
     if len(column.inputs) == 2:
-        return _weighted(first, samples.column(column.inputs[1]), column)
+        return _weighted(first, samples.column(column.inputs[1]), column, samples.path)
     if column.is_vector:
         return pc.replace_substring(first, column.separator, " ")
-    if column.pairs not in (None, ":"):
-        return _each(first, lambda cell: _with_colons(cell, column))
+    if column.pairs is not None:
+        return _each(first, lambda cell: _bag(_pairs(cell, column), column, samples.path))
     return first
 
 
-def _weighted(words: pa.ChunkedArray, weights: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
+def _weighted(
+    words: pa.ChunkedArray, weights: pa.ChunkedArray, column: Column, path: Path
+) -> pa.ChunkedArray:
     found = []
     for row, (one, other) in enumerate(zip(words.to_pylist(), weights.to_pylist(), strict=True)):
         parts = [cell.split(column.separator) if cell else [] for cell in (one, other)]
         if len(parts[0]) != len(parts[1]):
             raise DataError(
-                f"samples, row {row + 1}: {column.inputs[0]!r} has {len(parts[0])} words and "
+                f"{path}: row {row + 1}: {column.inputs[0]!r} has {len(parts[0])} words and "
                 f"{column.inputs[1]!r} {len(parts[1])} weights; expected as many"
             )
-        found.append(column.separator.join(f"{w}:{v}" for w, v in zip(*parts, strict=True)))
+        found.append(_bag(zip(*parts, strict=True), column, path))
     return pa.chunked_array([pa.array(found, pa.string())])
 
 
-def _with_colons(cell: str, column: Column) -> str:
-    """Write a colon between word and weight."""
-    parts = (part.rpartition(str(column.pairs)) for part in cell.split(column.separator) if part)
-    return column.separator.join(f"{word}:{weight}" for word, _, weight in parts)
+def _pairs(cell: str, column: Column) -> Iterator[tuple[str, str]]:
+    for part in filter(None, cell.split(column.separator)):
+        word, _, weight = part.rpartition(str(column.pairs))
+        yield word, weight
+
+
+def _bag(pairs: Iterable[tuple[str, str]], column: Column, path: Path) -> str:
+    """Write words with their weights; those of a word that stands twice add up, 0 is nothing."""
+    found: dict[str, float] = {}
+    for word, weight in pairs:
+        try:
+            found[word] = found.get(word, 0.0) + float(weight)
+        except ValueError:
+            raise DataError(
+                f"{path}: column {column.inputs[-1]!r}: got {weight!r}, expected a weight"
+            ) from None
+    return column.separator.join(f"{word}:{weight!r}" for word, weight in found.items() if weight)
 
 
 def _each(column: pa.ChunkedArray, change: Callable[[str], str]) -> pa.ChunkedArray:
