@@ -70,10 +70,10 @@ def read_features(root: Section, columns: Collection[str]) -> dict[str, Feature]
         if not inputs and not shared:
             section.lacks("input_names", "name the column that it reads")
         named = ([(own, inputs)] if inputs else []) + [(name, (name,)) for name in shared]
-        for name, columns in named:
+        for name, reads in named:
             if name in found:
                 section.refuse_all(f"a second feature {name!r}; give it a feature_name of its own")
-            found[name] = Feature(name, columns, type_, section, embedding or None)
+            found[name] = Feature(name, reads, type_, section, embedding or None)
     sharing = Counter(feature.table for feature in found.values())
     return {
         name: replace(f, table=clean(f.table) if f.table and sharing[f.table] > 1 else None)
@@ -108,10 +108,7 @@ def category_of(
 ) -> str | None:
     """Return our name of the category that a column is given as, among those placed by name."""
     for name, ours in names.items():
-        if (
-            ours != OWN_ID
-            and features[name].type == "IdFeature"
-            and features[name].inputs == (column,)
-        ):
+        feature = features[name]
+        if ours != OWN_ID and feature.type == "IdFeature" and feature.inputs == (column,):
             return ours
     return None

@@ -222,7 +222,7 @@ def _cross(feature: Feature, categories: Mapping[str, str | None]) -> Options | 
     lacking = [c for c, found in zip(feature.inputs, of, strict=True) if found is None]
     if lacking:
         section.refuse_all(
-            f"a cross is made of categories of its own side, which {lacking[0]!r} is none of: give it "
+            f"a cross is made of categories of its own side, and {lacking[0]!r} is none: give it "
             "as an IdFeature, or write the joined words into a column"
         )
         return None

@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
+from training.easyrec.plan import Plan, make_plan
+
 COLUMNS = {
     "clk": "INT32",
     "buyer": "STRING",
@@ -144,3 +146,15 @@ def write_samples(path: Path, *, rows: int = 900, seed: int = 1) -> Path:
     options = pyarrow.csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
     pyarrow.csv.write_csv(pa.table(table), path, options)
     return path
+
+
+def plan_of(text: str, folder: Path, *, rows: int | None = None) -> Plan:
+    """Read a configuration whose ids are `buyer` and `ad`."""
+    path = folder / "shop.config"
+    path.write_text(text, encoding="utf-8")
+    return make_plan(path, {"user": "buyer", "item": "ad"}, rows)
+
+
+def refused(plan: Plan) -> list[tuple[str, str]]:
+    """Return the place and the remedy of every refused field."""
+    return [(entry.place, entry.says) for entry in plan.ledger.of("refused")]
