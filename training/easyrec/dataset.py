@@ -40,11 +40,16 @@ class Dataset:
         return "timestamp" in self.columns
 
 
-def read_dataset(root: Section) -> Dataset:
-    """Read `data_config`."""
+def read_dataset(root: Section, path: Path) -> Dataset:
+    """Read `data_config`; `path` is the file's, for messages.
+
+    Raises:
+        ConfigError: There is none.
+
+    """
     section = root.section("data_config", "DatasetConfig")
     if section is None:
-        raise ConfigError("no data_config: it names the columns of the samples and the label")
+        raise ConfigError(f"{path}: no data_config: it names the columns and the label")
     labels = section.texts("label_fields", "interactions.label")
     if not labels:
         section.lacks("label_fields", "name the column that says 1 clicked, 0 shown")

@@ -62,7 +62,7 @@ def make_plan(path: Path, said_ids: dict[SideName, str | None], rows: int | None
     """
     root = Section(read_text(path), "EasyRecConfig", "", Ledger())
     model, kind, own = _model(root, path)
-    dataset = read_dataset(root)
+    dataset = read_dataset(root, path)
     towers = towers_of(kind, own)
     named: dict[SideName, str] = {s: "" if kind == "DropoutNet" else id_of(s, own) for s in SIDES}
     ids = own_ids(said_ids, named, dataset, path)
