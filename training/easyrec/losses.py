@@ -113,6 +113,8 @@ def match_objective(kind: str, model: Section, own: Section, dataset: Dataset) -
         "simi_func", "similarity", "COSINE", ("COSINE", "INNER_PRODUCT"), "EasyRec builds none"
     )
     found.similarity = "inner_product" if simi == "INNER_PRODUCT" else "cosine"
+    if found.similarity == "inner_product":
+        own.note("temperature", "EasyRec divides cosines only")
     temperature = own.number("temperature", "temperature", 1.0)
     if found.similarity == "inner_product" or temperature <= 0:
         temperature = 1.0

@@ -42,6 +42,8 @@ def schedule_of(root: Section, dataset: Dataset, rows: int | None) -> tuple[Opti
 
     """
     train = root.section("train_config", "TrainConfig")
+    if train is not None and rows is None:
+        train.note("num_steps", "--samples tells how many passes that is; else set training.epochs")
     steps = 0 if train is None else train.whole("num_steps", "training.epochs")
     found: Options = {"batch": dataset.batch, "seed": 1}
     if train is not None:
@@ -90,15 +92,18 @@ def _rate(choice: Section, steps: int) -> Options:
         rate = section.number(field, "training.learning_rate", 0.002)
         if rate <= 0:
             section.refuse(field, "expected a rate above 0")
-        rising = _rising(name, section)
+        rising = _rising(name, section, steps)
         share = min(0.5, rising / steps) if steps else 0.0
         decay = "constant" if name == "constant_learning_rate" else "cosine"
         return {"learning_rate": rate, "warmup": round(share, 4), "decay": decay}
     return {}
 
 
-def _rising(name: str, section: Section) -> int:
+def _rising(name: str, section: Section, steps: int) -> int:
     """Return the steps over which the rate rises."""
+    if not steps:
+        for field in ("burnin_steps", "warmup_steps"):
+            section.note(field, "training.warmup is a share of num_steps, which is not given")
     if name == "manual_step_learning_rate":
         section.note("warmup", "the rate begins at its height")
         return 0

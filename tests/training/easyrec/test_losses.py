@@ -135,6 +135,8 @@ def test_an_inner_product_has_no_temperature(tmp_path: Path) -> None:
     found = objective(text, tmp_path)
     assert found.similarity == "inner_product"
     assert losses(found)[0]["temperature"] == 1.0
+    noted = {entry.place for entry in plan_of(text, tmp_path).ledger.of("noted")}
+    assert "model_config.dssm.temperature" in noted
 
 
 def test_samplers_are_negatives_of_the_catalogue(tmp_path: Path) -> None:

@@ -89,6 +89,14 @@ def test_steps_are_passes_over_the_samples(
     assert why in plan.epochs_why
 
 
+def test_what_cannot_be_told_without_rows_or_steps_is_noted(tmp_path: Path) -> None:
+    noted = {e.place: e.says for e in plan_of(easyrec(), tmp_path).ledger.of("noted")}
+    assert "--samples tells" in noted["train_config.num_steps"]
+    plan = plan_of(easyrec().replace("num_steps: 50", ""), tmp_path)
+    assert plan.training["warmup"] == 0
+    assert any(e.place.endswith("burnin_steps") for e in plan.ledger.of("noted"))
+
+
 def test_the_batch_is_easyrecs(tmp_path: Path) -> None:
     assert training(easyrec(), tmp_path)["batch"] == 64
     assert training(easyrec().replace("batch_size: 64", ""), tmp_path)["batch"] == 32
