@@ -22,13 +22,18 @@ TYPES = (
 
 @dataclass(frozen=True)
 class Feature:
-    """One feature as EasyRec has it. `table` is the vocabulary it shares with others, if any."""
+    """One feature as EasyRec has it.
+
+    `table` is the vocabulary it shares with others, if any. `is_learned` makes that one of the
+    train rows, whatever the file says: it holds ids of the users or items themselves.
+    """
 
     name: str
     inputs: tuple[str, ...]
     type: str
     section: Section
     table: str | None = None
+    is_learned: bool = False
 
     @property
     def line(self) -> int:
@@ -78,6 +83,19 @@ def read_features(root: Section, columns: Collection[str]) -> dict[str, Feature]
     return {
         name: replace(f, table=clean(f.table) if f.table and sharing[f.table] > 1 else None)
         for name, f in found.items()
+    }
+
+
+def with_learned_ids(features: Mapping[str, Feature], ids: Collection[str]) -> dict[str, Feature]:
+    """Let own ids, and what shares a table with them, have the vocabulary of the train rows.
+
+    By a hash an id that training did not know would have the row of another.
+    """
+    own = {name for name, f in features.items() if f.type == "IdFeature" and {*f.inputs} <= {*ids}}
+    tables = {features[name].table for name in own} - {None}
+    return {
+        name: replace(f, is_learned=name in own or f.table in tables)
+        for name, f in features.items()
     }
 
 

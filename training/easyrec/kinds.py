@@ -8,6 +8,8 @@ from training.easyrec.features import Column, Feature
 from training.easyrec.section import Section
 
 Options = dict[str, Any]
+VOCABULARIES = ("hash_bucket_size", "num_buckets", "vocab_list", "vocab_file")
+LEARNED = "the ids of the train rows: by a hash a new one would have another's row"
 LOG1P = ("tf.math.log1p", "tf.log1p", "math.log1p")
 READ_BY_SOME = (
     "separator",
@@ -78,6 +80,11 @@ def _dim(feature: Feature) -> Options:
 def _words(feature: Feature) -> Options:
     """Return the vocabulary, and the table where others share it."""
     section = feature.section
+    table = {"table": feature.table} if feature.table else {}
+    if feature.is_learned:
+        for name in VOCABULARIES:
+            section.note(name, LEARNED)
+        return {**_learned(section), **table}
     buckets = section.whole("hash_bucket_size", "vocabulary: hashed, buckets")
     numbers = section.whole("num_buckets", "vocabulary: learned; every number seen is a word")
     words = section.texts("vocab_list", "vocabulary: given, words_from")
@@ -91,7 +98,6 @@ def _words(feature: Feature) -> Options:
     chosen = [(name, options) for name, options in ways if options]
     for name, _ in chosen[1:]:
         section.refuse(name, f"{chosen[0][0]} stands there too; keep one of them")
-    table = {"table": feature.table} if feature.table else {}
     return {**(chosen[0][1] if chosen else _learned(section)), **table}
 
 
@@ -193,20 +199,33 @@ def _sequence(feature: Feature, categories: Mapping[str, str | None]) -> Options
         ("IdFeature",),
         "a sequence of numbers is not read: give words, such as the names of their buckets",
     )
+    pooling: Options = {}
     if (combiner := section.section("sequence_combiner", "SequenceCombiner")) is not None:
-        combiner.refuse_all(
-            "a sequence is pooled by its mean: remove it; a title is better given whole, as a "
-            "feature of kind text"
-        )
+        pooling = _combined(combiner)
     _pooled(section)
     longest = section.whole("max_seq_len", "max_length; the newest, which stand last")
     return {
         "kind": "sequence",
         "separator": section.text("separator", "separator", "|"),
         **({"max_length": longest} if longest else {}),
+        **pooling,
         **_words(feature),
         **_dim(feature),
     }
+
+
+def _combined(combiner: Section) -> Options:
+    """Return attention with a learned query; the other two are refused."""
+    for name in ("multi_head_attention", "text_cnn"):
+        combiner.refuse(
+            name,
+            "a sequence is pooled by its mean, or by attention {}: say that, or remove it; a title "
+            "is better given whole, as a feature of kind text",
+        )
+    if not combiner.has("attention"):
+        return {}
+    combiner.map("attention", "pooling: attention")
+    return {"pooling": "attention"}
 
 
 def _cross(feature: Feature, categories: Mapping[str, str | None]) -> Options | None:

@@ -133,8 +133,9 @@ def match_objective(kind: str, model: Section, own: Section, dataset: Dataset) -
             "kind": "mimic",
             "user": own.number("amm_u_weight", "mimic.user", MIMIC_WEIGHT),
             "item": own.number("amm_i_weight", "mimic.item", MIMIC_WEIGHT),
+            "unit": False,
         }
-        found.losses.append((mimic, "the augmented vectors follow the other side's"))
+        found.losses.append((mimic, "they follow the other side's; unit: true is ours"))
     return found
 
 

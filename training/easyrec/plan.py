@@ -7,7 +7,7 @@ from typing import Any
 from export.contract.errors import ConfigError
 from export.contract.side import SIDES, SideName
 from training.easyrec.dataset import Dataset, own_ids, read_dataset
-from training.easyrec.features import read_features
+from training.easyrec.features import OWN_ID, read_features, with_learned_ids
 from training.easyrec.fields import finish
 from training.easyrec.groups import SideGroups, most_common_dim, place_features
 from training.easyrec.ledger import Ledger
@@ -66,10 +66,12 @@ def make_plan(path: Path, said_ids: dict[SideName, str | None], rows: int | None
     towers = towers_of(kind, own)
     named: dict[SideName, str] = {s: "" if kind == "DropoutNet" else id_of(s, own) for s in SIDES}
     ids = own_ids(said_ids, named, dataset, path)
-    sides = place_features(model, kind, read_features(root, dataset.columns), ids)
+    features = with_learned_ids(read_features(root, dataset.columns), ids.values())
+    sides = place_features(model, kind, features, ids)
     if kind == "DropoutNet":
         objective = dropoutnet_objective(model, own, dataset)
     else:
+        _check_augmented(kind, model, sides, towers)
         objective = match_objective(kind, model, own, dataset)
     dropout, dropout_why = _dropout(kind, own)
     training, epochs_why = schedule_of(root, dataset, rows)
@@ -116,6 +118,21 @@ def _model(root: Section, path: Path) -> tuple[Section, str, Section]:
     if own is None:
         raise ConfigError(f"{path}: model_config: no {FIELDS[kind]}, which holds the towers")
     return model, kind, own
+
+
+def _check_augmented(
+    kind: str, model: Section, sides: dict[SideName, SideGroups], towers: dict[SideName, Options]
+) -> None:
+    """Refuse a DAT whose ids are not as wide as its vectors, which they are to follow."""
+    for side in SIDES if kind == "DAT" else ():
+        own = sides[side].groups["preference"].get(OWN_ID)
+        if own is None:
+            model.lacks("feature_groups", f"{side}_id_augment has to hold {sides[side].id!r}")
+        elif own.options.get("dim") != towers[side].get("dim"):
+            model.lacks(
+                f"fitting embedding_dim of {sides[side].id!r}",
+                f"give it {towers[side].get('dim')}, the last of hidden_units",
+            )
 
 
 def _dropout(kind: str, own: Section) -> tuple[Options, str]:

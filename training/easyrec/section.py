@@ -96,6 +96,11 @@ class Section:
             found.append(self.opened[one])
         return found
 
+    def map(self, name: str, to: str) -> None:
+        """Say where a field goes whose standing there says all."""
+        for one in self._fields(name):
+            self.ledger.enter(self._place(name), one, "mapped", to)
+
     def note(self, name: str, why: str) -> None:
         """Say what happens with a field that goes nowhere."""
         for one in self._fields(name):

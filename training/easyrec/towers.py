@@ -43,8 +43,8 @@ def _single(side: SideName, model: str, section: Section) -> Options:
     network = _network(tower, "dnn", "hidden, the last is dim")
     found: Options = {"kind": KINDS[model], **_ends(tower, network)}
     if (squeeze := tower.section("senet", "SENet")) is not None:
-        found["g"] = squeeze.whole("num_squeeze_group", "g", 2)
-        found["r"] = squeeze.whole("reduction_ratio", "r", 4)
+        found["groups"] = squeeze.whole("num_squeeze_group", "groups", 2)
+        found["reduction"] = squeeze.whole("reduction_ratio", "reduction", 4)
     return found | {"batch_norm": network.batch_norm, **_dropped(network)}
 
 

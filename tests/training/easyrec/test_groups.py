@@ -39,9 +39,26 @@ def test_an_own_id_is_an_identity_and_never_content(tmp_path: Path) -> None:
     plan = plan_of(easyrec(), tmp_path)
     own = plan.sides["item"].groups["preference"]["own_id"]
     assert own.options["aggregate"] == "identity"
-    assert own.options["buckets"] == 500
     assert "untrained vector" in own.why
     assert "own_id" not in plan.sides["item"].columns
+
+
+def test_ids_are_learned_and_so_is_what_shares_their_table(tmp_path: Path) -> None:
+    plan = plan_of(easyrec(), tmp_path)
+    for side, name in (("user", "own_id"), ("user", "seen"), ("item", "own_id")):
+        options = plan.sides[side].groups["preference"][name].options  # type: ignore[index]
+        assert "buckets" not in options
+    noted = [e for e in plan.ledger.of("noted") if e.place == "feature_configs.hash_bucket_size"]
+    assert len(noted) == 3
+    assert "another's row" in noted[0].says
+
+
+def test_dat_needs_ids_as_wide_as_its_vectors(tmp_path: Path) -> None:
+    text = easyrec("DAT").replace("[16, 8]", "[16, 4]")
+    assert any("give it 4" in told for _, told in refused(plan_of(text, tmp_path)))
+    text = easyrec("DAT").replace("'item_id_augment' feature_names: 'ad'", "'item_id_augment'")
+    text = text.replace("feature_names: ['ad', ", "feature_names: [")
+    assert any("has to hold 'ad'" in told for _, told in refused(plan_of(text, tmp_path)))
 
 
 def test_a_shared_embedding_is_a_shared_table(tmp_path: Path) -> None:

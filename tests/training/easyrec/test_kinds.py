@@ -154,8 +154,8 @@ def test_every_field_of_a_type_is_mapped(
             "give words",
         ),
         (
-            "feature_type: SequenceFeature sequence_combiner { attention {} } " + WORDS,
-            "sequence_combiner",
+            "feature_type: SequenceFeature sequence_combiner { text_cnn {} } " + WORDS,
+            "sequence_combiner.text_cnn",
             "remove it",
         ),
         (
@@ -214,6 +214,13 @@ def test_what_changes_nothing_of_the_meaning_is_noted(
     field = options.split(":")[1].split()[1].split()[0]
     noted = {entry.place: entry.says for entry in plan.ledger.of("noted")}
     assert told in noted[f"feature_configs.{field}"]
+
+
+def test_attention_with_a_learned_query_is_mapped(tmp_path: Path) -> None:
+    options = "feature_type: SequenceFeature sequence_combiner { attention {} }"
+    plan = with_feature(f"input_names: 'city' {options}", tmp_path)
+    assert refused(plan) == []
+    assert plan.sides["user"].groups["content"]["city"].options["pooling"] == "attention"
 
 
 def test_a_mean_is_mapped(tmp_path: Path) -> None:

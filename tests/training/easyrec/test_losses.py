@@ -127,7 +127,7 @@ def test_an_item_id_masks_what_is_the_same_item(tmp_path: Path) -> None:
 
 def test_dat_mimics(tmp_path: Path) -> None:
     found = losses(objective(easyrec("DAT", options="amm_u_weight: 0.2"), tmp_path))
-    assert found[1] == {"kind": "mimic", "user": 0.2, "item": 0.5}
+    assert found[1] == {"kind": "mimic", "user": 0.2, "item": 0.5, "unit": False}
 
 
 def test_an_inner_product_has_no_temperature(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_neuron_dropout_is_one_rate(tmp_path: Path) -> None:
     ("kind", "own"),
     [
         ("DSSM", {"kind": "mlp"}),
-        ("DSSM_SENet", {"kind": "senet", "g": 2, "r": 3}),
+        ("DSSM_SENet", {"kind": "senet", "groups": 2, "reduction": 3}),
         ("DAT", {"kind": "dat"}),
     ],
 )
