@@ -31,7 +31,9 @@ VERBS = (
     Verb("validate", "training.cli:validate", "training", "Say what is wrong with a config."),
     Verb("train", "training.cli:train", "training", "Train a run from a config."),
     Verb("evaluate", "training.cli:evaluate", "training", "Measure a run or a bundle."),
-    Verb("import-easyrec", "training.cli:import_easyrec", "training", "Turn EasyRec's config."),
+    Verb(
+        "import-easyrec", "training.cli:import_easyrec", "training", "Take over an EasyRec config."
+    ),
     Verb("export", "export.cli:export", "export", "Make a bundle of a run."),
     Verb("embed", "export.cli:embed", "service", "Turn records into vectors, without a service."),
     Verb("recall", "export.cli:recall", "service", "Recall for many users, without a service."),

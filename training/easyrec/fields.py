@@ -238,10 +238,11 @@ def finish(section: Section) -> None:
     """Give every field that no reader read its verdict, below opened messages too."""
     for one in section.message.fields:
         opened = section.opened.get(one)
-        if one in section.ledger.entries:
-            continue
         if opened is not None and opened.message.fields:
-            finish(opened)
+            if not opened.is_settled:
+                finish(opened)
+            continue
+        if one in section.ledger.entries:
             continue
         place = f"{section.place}.{one.name}" if section.place else one.name
         noted = NOTED.get(section.type, {}).get(one.name)

@@ -68,33 +68,23 @@ def make_plan(path: Path, said_ids: dict[SideName, str | None], rows: int | None
     ids = own_ids(said_ids, named, dataset, path)
     features = with_learned_ids(read_features(root, dataset.columns), ids.values())
     sides = place_features(model, kind, features, ids)
-    if kind == "DropoutNet":
-        objective = dropoutnet_objective(model, own, dataset)
-    else:
-        _check_augmented(kind, model, sides, towers)
-        objective = match_objective(kind, model, own, dataset)
-    dropout, dropout_why = _dropout(kind, own)
-    training, epochs_why = schedule_of(root, dataset, rows)
-    split, split_why = _split(dataset, sides)
+    _check_augmented(kind, model, sides, towers)
+    objective = _objective(kind, model, own, dataset)
+    dropout = _dropout(kind, own)
+    training = schedule_of(root, dataset, rows)
+    split = _split(dataset, sides)
     root.section("eval_config", "EvalConfig")
     finish(root)
     width = most_common_dim(sides)
     for tower in towers.values():
         tower |= {} if width is None else {"embedding": width}
-    return Plan(
-        kind,
-        sides,
-        towers,
-        objective,
-        dropout,
-        dropout_why,
-        training,
-        epochs_why,
-        split,
-        split_why,
-        dataset,
-        root,
-    )
+    return Plan(kind, sides, towers, objective, *dropout, *training, *split, dataset, root)
+
+
+def _objective(kind: str, model: Section, own: Section, dataset: Dataset) -> Objective:
+    if kind == "DropoutNet":
+        return dropoutnet_objective(model, own, dataset)
+    return match_objective(kind, model, own, dataset)
 
 
 def _model(root: Section, path: Path) -> tuple[Section, str, Section]:

@@ -15,6 +15,8 @@ TRUE, FALSE = {"true", "True", "t", "1"}, {"false", "False", "f", "0"}
 class Section:
     """A message, its place in the file, and the ledger. `type` is its name in EasyRec's schema.
 
+    `is_settled` says that the verdict on the message speaks for all that it holds.
+
     What is read is mapped: `to` says where it goes. A value of another sort than the field's is
     refused, and the default stands in for it, so that one reading finds all that is wrong.
     """
@@ -25,6 +27,7 @@ class Section:
     ledger: Ledger
     own: Field | None = None
     opened: dict[Field, "Section"] = field(default_factory=dict)
+    is_settled: bool = False
 
     def has(self, name: str) -> bool:
         """Whether a field stands there."""
@@ -115,13 +118,14 @@ class Section:
 
     def refuse_all(self, remedy: str) -> None:
         """Refuse the message as a whole."""
-        if self.own is not None:
-            self.ledger.enter(self.place, self.own, "refused", remedy)
+        self.is_settled = True
+        self._refuse(remedy)
 
     def note_all(self, why: str) -> None:
         """Say what happens with a message that goes nowhere."""
         for one in self.message.fields:
             self.ledger.entries.pop(one, None)
+        self.is_settled = True
         if self.own is not None:
             self.ledger.enter(self.place, self.own, "noted", why)
 
@@ -132,8 +136,12 @@ class Section:
             self.ledger.enter(self._place(name), one, "noted", why)
 
     def lacks(self, name: str, remedy: str) -> None:
-        """Refuse the message for a field that it needs and lacks."""
-        self.refuse_all(f"no {name}: {remedy}")
+        """Refuse the message for a field that it needs and lacks; the others keep theirs."""
+        self._refuse(f"no {name}: {remedy}")
+
+    def _refuse(self, remedy: str) -> None:
+        if self.own is not None:
+            self.ledger.enter(self.place, self.own, "refused", remedy)
 
     def _fields(self, name: str) -> list[Field]:
         return [one for one in self.message.fields if one.name == name]

@@ -74,7 +74,7 @@ def _dropoutnet(side: SideName, section: Section) -> Options:
     batch_norm = inner[0] if inner else tower.batch_norm
     return {
         "kind": KINDS["DropoutNet"],
-        **_ends(section, tower),
+        **_ends(section.section(f"{side}_tower", "DNN") or section, tower),
         "content": list(content.sizes),
         "preference": list(preference.sizes),
         "batch_norm": batch_norm,

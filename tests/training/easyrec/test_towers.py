@@ -75,7 +75,19 @@ def test_the_others_have_one_network_a_side(kind: str, own: dict[str, Any], tmp_
             "user_tower.activation",
             "say relu",
         ),
-        (USER_TOWER, "user_tower {}", "", "the length of the vectors"),
+        (USER_TOWER, "user_tower {}", "user_tower", "the length of the vectors"),
+        (
+            USER_TOWER,
+            "user_tower { id: 'buyer' dnn { hidden_units: [16, 8] } }",
+            "user_tower.dnn",
+            "an old form",
+        ),
+        (
+            USER_TOWER,
+            "user_tower { id: 'buyer' dnn { hidden_units: [16, 8] } }",
+            "user_tower",
+            "no hidden_units",
+        ),
         (
             "user_preference { hidden_units: 24 }",
             "user_preference { hidden_units: 24 use_bn: false }",
