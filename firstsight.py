@@ -33,6 +33,9 @@ VERBS = (
     Verb("evaluate", "training.cli:evaluate", "training", "Measure a run or a bundle."),
     Verb("compare", "training.cli:compare", "training", "Train presets, and measure them."),
     Verb("tune", "training.cli:tune", "training", "Search the options that validate best."),
+    Verb(
+        "import-easyrec", "training.cli:import_easyrec", "training", "Take over an EasyRec config."
+    ),
     Verb("export", "export.cli:export", "export", "Make a bundle of a run."),
     Verb("embed", "export.cli:embed", "service", "Turn records into vectors, without a service."),
     Verb("recall", "export.cli:recall", "service", "Recall for many users, without a service."),

@@ -13,6 +13,7 @@ from training.comparison import grouped
 from training.config import read_config
 from training.doctor import Patient, examine
 from training.doctor.report import document, is_serious, lines
+from training.easyrec import Request, convert
 from training.evaluate import evaluate as measure
 from training.prepare import make_batches, make_encoders, prepare, validator
 from training.presets import names
@@ -42,6 +43,25 @@ def init(
     """Write a first config for the tables of a data folder."""
     start(data, out, force=force)
     typer.echo(f"wrote {out}; next: firstsight doctor {out}")
+
+
+def import_easyrec(
+    source: Annotated[Path, typer.Argument(help="EasyRec's configuration.", metavar="FILE.config")],
+    out: Annotated[Path, typer.Option(help="The YAML to write.")] = Path("train.yaml"),
+    data: Annotated[Path, typer.Option(help="The folder of the three tables.")] = Path("data"),
+    samples: Annotated[
+        Path | None,
+        typer.Option(help="EasyRec's flat samples, to be written as three tables into --data."),
+    ] = None,
+    user_id: Annotated[str | None, typer.Option(help="The column of the user's id.")] = None,
+    item_id: Annotated[str | None, typer.Option(help="The column of the item's id.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the YAML if it is there.")
+    ] = False,
+) -> None:
+    """Turn an EasyRec configuration into a YAML; every field is mapped, noted or refused."""
+    for line in convert(Request(source, out, data, samples, user_id, item_id, force)):
+        typer.echo(line)
 
 
 def doctor(
