@@ -112,8 +112,8 @@ def test_a_batch_tells_losses_who_is_in_sight(prepared: Prepared, model: TwoTowe
             table = model.table(f"{side}.{OWN[side]}")
             assert torch.equal(augmented.vectors[expected], table[rows[expected]])
             shares.append((expected.float().mean(), shown.float().mean()))
-    own, shown = (float(np.mean(one)) for one in zip(*shares, strict=True))
-    assert 0.2 < own < 0.9 * shown  # what dropout takes singly is missing too
+    own_share, shown_share = (float(np.mean(one)) for one in zip(*shares, strict=True))
+    assert 0.2 < own_share < 0.9 * shown_share  # what dropout takes singly is missing too
 
 
 def test_of_a_tower_that_takes_none_losses_are_given_none(world: Path) -> None:

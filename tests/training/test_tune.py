@@ -11,7 +11,7 @@ from export.contract.errors import ConfigError
 from firstsight import DONE, run
 from tests.training.conftest import world_config
 from training.config import TrainConfig, parse_config, read_config
-from training.loop import NotFinite
+from training.loop import NotFinite, train
 from training.run import run_training
 from training.span import Choice, Span
 from training.tune import BEST, TRIALS, search_space, tune
@@ -95,17 +95,15 @@ def test_test_rows_count_for_nothing(world: Path, tmp_path: Path) -> None:
 def test_a_trial_whose_loss_is_no_number_is_done_and_never_best(
     config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from training import tune as room
-
-    whole, tried = room.train, []
+    tried: list[Any] = []
 
     def fails_first(*args: Any, **options: Any) -> Any:
         tried.append(args)
         if len(tried) == 1:
             raise NotFinite("loss is nan")
-        return whole(*args, **options)
+        return train(*args, **options)
 
-    monkeypatch.setattr(room, "train", fails_first)
+    monkeypatch.setattr("training.tune.train", fails_first)
     told: list[str] = []
     tune(config, RATE, 2, tmp_path, told.append)
     assert told[0].startswith("trial 1: no figure: training.learning_rate")

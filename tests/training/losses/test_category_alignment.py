@@ -85,7 +85,7 @@ def test_without_two_categories_of_two_items_there_is_no_loss_and_no_gradient(
 ) -> None:
     vectors = torch.randn(len(words), 3, requires_grad=True)
     found = loss(replace(among([[0.0]] * len(words), words), item_vectors=vectors))
-    found.backward()
+    found.backward()  # type: ignore[no-untyped-call]
     assert found.item() == 0
     assert vectors.grad is not None
     assert not vectors.grad.any()
@@ -108,8 +108,11 @@ def test_where_categories_lie_is_of_no_account() -> None:
 
 def test_it_speaks_of_items_and_of_no_row() -> None:
     found = among(WIDE + TALL, [A, A, A, B, B])
-    for changes in ({"weight": torch.tensor([7.0])}, {"is_positive": labels(0)}):
-        assert torch.equal(loss(replace(found, **changes)), loss(found))
+    for changed in (
+        replace(found, weight=torch.tensor([7.0])),
+        replace(found, is_positive=labels(0)),
+    ):
+        assert torch.equal(loss(changed), loss(found))
 
 
 def test_category_names_the_feature() -> None:

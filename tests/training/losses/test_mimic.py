@@ -89,7 +89,7 @@ def test_where_nobody_has_one_there_is_no_loss_and_no_gradient() -> None:
     for unit in (True, False):
         found = Mimic(unit=unit)(met(user_augmented=hidden, item_augmented=hidden))
         assert found.item() == 0
-        found.backward()
+        found.backward()  # type: ignore[no-untyped-call]
         assert vectors.grad is not None
         assert not vectors.grad.any()
 
@@ -109,7 +109,7 @@ def leaves() -> dict[str, Tensor]:
 
 def test_no_gradient_reaches_what_the_towers_gave() -> None:
     leaf = leaves()
-    Mimic(unit=False)(
+    Mimic(unit=False)(  # type: ignore[no-untyped-call]
         met(
             user_vectors=leaf["USERS"],
             item_vectors=leaf["ITEMS"],
@@ -129,7 +129,7 @@ def test_a_step_along_the_gradient_brings_a_vector_nearer_to_what_it_met() -> No
     for unit in (True, False):
         leaf = leaves()
         loss = Mimic(unit=unit)(met(user_augmented=augmented(leaf["OF_USERS"])))
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         assert leaf["OF_USERS"].grad is not None
         nearer = OF_USERS - 0.1 * leaf["OF_USERS"].grad
         assert Mimic(unit=unit)(met(user_augmented=augmented(nearer))) < loss

@@ -85,7 +85,7 @@ def test_of_a_whole_model_mimic_moves_the_rows_of_ids_and_nothing_else(
     prepared: Prepared, batch: Batch
 ) -> None:
     model = TwoTower(prepared.config, prepared.schema)
-    Mimic()(batch.scored(model.user.seen(batch.user), model.item.seen(batch.item))).backward()
+    Mimic()(batch.scored(model.user.seen(batch.user), model.item.seen(batch.item))).backward()  # type: ignore[no-untyped-call]
     moved = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.any()}
     assert moved == {"user.augmented.table.weight", "item.augmented.table.weight"}
 
