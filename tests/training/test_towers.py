@@ -8,7 +8,7 @@ from torch import Tensor
 from training.towers import TowerConfig
 from training.towers.additive import AdditiveConfig
 from training.towers.dropoutnet import DropoutNetConfig
-from training.towers.mlp import mlp
+from training.towers.perceptron import mlp
 
 MEMBERS = get_args(get_args(TowerConfig)[0])
 DIM = 6

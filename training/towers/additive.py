@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from export.contract.strict import Strict
-from training.towers.mlp import mlp
+from training.towers.perceptron import mlp
 
 
 class AdditiveConfig(Strict):

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from export.contract.strict import Strict
-from training.towers.mlp import layers
+from training.towers.perceptron import layers
 
 
 class DropoutNetConfig(Strict):
