@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.contract.features import FIRST_WORD_ROW, PADDING_ROW
+from export.contract.features import FIRST_WORD_ROW, PADDING_ROW, FeatureKind
+from export.contract.features.bag import Bag
 from export.contract.schema import Schema
 from export.contract.sharing import table_of, table_users
 from export.contract.side import SIDES, Group, Side, SideName
@@ -14,16 +15,17 @@ from training.config import TrainConfig
 
 GROUPS: tuple[Group, ...] = ("content", "context", "preference")
 FAINT = 0.1  # length of a vector that nothing on the other side matches yet
+LOWEST = -1e30  # of a score; finite, so that a row in which nothing counts is no NaN
 Tables = Mapping[str, nn.Embedding]
 
 
 class FeatureInputs(nn.Module):
     """The features of one group as one wide vector, [batch, sum(widths)].
 
-    One table row as it is; several rows by their (weighted) mean; a number x as x times a
-    learned vector, a given vector by a learned matrix, or another learned vector where either
-    is missing. `widths` are those of the
-    features' vectors, in the order in which they stand beside each other.
+    One table row as it is; several rows by their (weighted) mean, or by attention; a number x as
+    x times a learned vector, a given vector by a learned matrix, or another learned vector where
+    either is missing. `widths` are those of the features' vectors, in the order in which they
+    stand beside each other.
     """
 
     def __init__(
@@ -53,6 +55,9 @@ class FeatureInputs(nn.Module):
         self.dense = nn.ModuleDict(
             {_key(name): Dense(features[name].size, width[name]) for name in self.vectors}
         )
+        self.queries = nn.ParameterDict(  # of zeros: attention begins as the mean
+            {_key(n): torch.zeros(width[n]) for n, f in features.items() if _attends(f)}
+        )
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Return float[batch, sum(widths)]."""
@@ -71,12 +76,26 @@ class FeatureInputs(nn.Module):
         return torch.where(unknown, self.missing, values.nan_to_num(0.0) * self.slope)
 
     def _pooled(self, name: str, inputs: Mapping[str, Tensor]) -> Tensor:
-        rows = inputs[name]  # [batch, length]
-        weights = (rows != PADDING_ROW).float()
-        if f"{name}.weights" in inputs:
-            weights = weights * inputs[f"{name}.weights"]
-        share = weights / weights.sum(1, keepdim=True).clamp_min(1e-9)
-        return torch.matmul(share.unsqueeze(1), self._table(name)(rows)).squeeze(1)
+        rows, weights = inputs[name], inputs.get(f"{name}.weights")  # [batch, length]
+        vectors, is_word = self._table(name)(rows), rows != PADDING_ROW
+        if _key(name) in self.queries:
+            scores = torch.matmul(vectors, self.queries[_key(name)])
+            share = _softmax(scores if weights is None else scores + weights.log(), is_word)
+        else:
+            counts = is_word.float() if weights is None else is_word * weights
+            share = counts / counts.sum(1, keepdim=True).clamp_min(1e-9)
+        return torch.matmul(share.unsqueeze(1), vectors).squeeze(1)
+
+
+def _attends(feature: FeatureKind) -> bool:
+    return isinstance(feature, Bag) and feature.pooling == "attention"
+
+
+def _softmax(scores: Tensor, counts: Tensor) -> Tensor:
+    """Return softmax over those of each row that count; zeros where none does."""
+    scores = torch.where(counts, scores, LOWEST)
+    exponents = torch.exp(scores - scores.amax(1, keepdim=True)) * counts
+    return exponents / exponents.sum(1, keepdim=True).clamp_min(1.0)  # the highest gives 1
 
 
 class Dense(nn.Module):

@@ -10,10 +10,20 @@ from pydantic import Field
 
 from training.towers.additive import AdditiveConfig
 from training.towers.dropoutnet import DropoutNetConfig
+from training.towers.mlp import MlpConfig
+from training.towers.parallel import ParallelConfig
+from training.towers.senet import SenetConfig
 
 TowerConfig = Annotated[
-    AdditiveConfig | DropoutNetConfig,
+    AdditiveConfig | DropoutNetConfig | MlpConfig | SenetConfig | ParallelConfig,
     Field(discriminator="kind"),
 ]
 
-__all__ = ["AdditiveConfig", "DropoutNetConfig", "TowerConfig"]
+__all__ = [
+    "AdditiveConfig",
+    "DropoutNetConfig",
+    "MlpConfig",
+    "ParallelConfig",
+    "SenetConfig",
+    "TowerConfig",
+]

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from export.contract.strict import Strict
-from training.towers.perceptron import layers
+from training.towers.perceptron import Sizes, layers
 
 
 class DropoutNetConfig(Strict):
@@ -28,9 +28,9 @@ class DropoutNetConfig(Strict):
     kind: Literal["dropoutnet"] = "dropoutnet"
     dim: int = Field(64, ge=1)
     embedding: int = Field(16, ge=1)
-    content: tuple[int, ...] = (128,)
-    preference: tuple[int, ...] = (128,)
-    hidden: tuple[int, ...] = (128,)
+    content: Sizes = (128,)
+    preference: Sizes = (128,)
+    hidden: Sizes = (128,)
     batch_norm: bool = True
     dropout: float = Field(0.0, ge=0, lt=1)
     absent: Literal["learned", "zeros"] = "learned"

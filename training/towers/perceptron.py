@@ -1,9 +1,14 @@
-"""A multi-layer perceptron: what every tower's networks are made of."""
+"""Multi-layer perceptrons: what every tower's networks are made of."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
+
+Sizes = tuple[Annotated[int, Field(ge=1)], ...]
+"""How many values the hidden layers of a network give, in order."""
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -30,6 +35,9 @@ def layers(
     return nn.Sequential(*found)
 
 
-def mlp(width: int, hidden: Sequence[int], dim: int, dropout: float) -> nn.Sequential:
-    """Return width -> hidden (ReLU, neuron dropout) -> dim, the last layer linear."""
-    return layers(width, hidden, dropout).append(nn.Linear([width, *hidden][-1], dim))
+def mlp(
+    width: int, hidden: Sequence[int], dim: int, dropout: float, *, batch_norm: bool = False
+) -> nn.Sequential:
+    """Return width -> hidden, as in `layers`, -> dim, the last layer linear."""
+    network = layers(width, hidden, dropout, batch_norm=batch_norm)
+    return network.append(nn.Linear([width, *hidden][-1], dim))

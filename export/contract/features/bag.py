@@ -1,7 +1,7 @@
 """Bags: kinds whose value is several words, each of which has a row of one table."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -30,9 +30,13 @@ class Bag(Worded):
     """A kind of several words, of which at most `max_length` count.
 
     A feature that holds a statistic keeps as many as that gives, unless `max_length` is given.
+    `pooling` says how a tower makes one vector of their rows: their (weighted) mean, or one in
+    which a row with vector e counts weight * exp(q e), by a query q that is learned. There is no
+    attention by a candidate: a tower sees one side only.
     """
 
     max_length: int = Field(50, ge=1)
+    pooling: Literal["mean", "attention"] = "mean"
 
     length_of_statistic: ClassVar[str | None] = None
     """The option of a statistic that says how many words it gives; None: it holds none."""
