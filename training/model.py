@@ -6,16 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.contract.features import FIRST_WORD_ROW, PADDING_ROW, FeatureKind
-from export.contract.features.bag import Bag
+from export.contract.features import FIRST_WORD_ROW, PADDING_ROW
 from export.contract.schema import Schema
 from export.contract.sharing import table_of, table_users
 from export.contract.side import SIDES, Group, Side, SideName
 from training.config import TrainConfig
+from training.pooling import pooling
 
 GROUPS: tuple[Group, ...] = ("content", "context", "preference")
 FAINT = 0.1  # length of a vector that nothing on the other side matches yet
-LOWEST = -1e30  # of a score; finite, so that a row in which nothing counts is no NaN
 Tables = Mapping[str, nn.Embedding]
 
 
@@ -55,8 +54,8 @@ class FeatureInputs(nn.Module):
         self.dense = nn.ModuleDict(
             {_key(name): Dense(features[name].size, width[name]) for name in self.vectors}
         )
-        self.queries = nn.ParameterDict(  # of zeros: attention begins as the mean
-            {_key(n): torch.zeros(width[n]) for n, f in features.items() if _attends(f)}
+        self.pooling = nn.ModuleDict(
+            {_key(name): pooling(features[name], width[name]) for name in self.bags}
         )
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -76,26 +75,10 @@ class FeatureInputs(nn.Module):
         return torch.where(unknown, self.missing, values.nan_to_num(0.0) * self.slope)
 
     def _pooled(self, name: str, inputs: Mapping[str, Tensor]) -> Tensor:
-        rows, weights = inputs[name], inputs.get(f"{name}.weights")  # [batch, length]
-        vectors, is_word = self._table(name)(rows), rows != PADDING_ROW
-        if _key(name) in self.queries:
-            scores = torch.matmul(vectors, self.queries[_key(name)])
-            share = _softmax(scores if weights is None else scores + weights.log(), is_word)
-        else:
-            counts = is_word.float() if weights is None else is_word * weights
-            share = counts / counts.sum(1, keepdim=True).clamp_min(1e-9)
-        return torch.matmul(share.unsqueeze(1), vectors).squeeze(1)
-
-
-def _attends(feature: FeatureKind) -> bool:
-    return isinstance(feature, Bag) and feature.pooling == "attention"
-
-
-def _softmax(scores: Tensor, counts: Tensor) -> Tensor:
-    """Return softmax over those of each row that count; zeros where none does."""
-    scores = torch.where(counts, scores, LOWEST)
-    exponents = torch.exp(scores - scores.amax(1, keepdim=True)) * counts
-    return exponents / exponents.sum(1, keepdim=True).clamp_min(1.0)  # the highest gives 1
+        rows = inputs[name]  # [batch, length]
+        vectors, weights = self._table(name)(rows), inputs.get(f"{name}.weights")
+        pooled: Tensor = self.pooling[_key(name)](vectors, rows != PADDING_ROW, weights)
+        return pooled
 
 
 class Dense(nn.Module):

@@ -54,7 +54,7 @@ CHANGES: dict[str, dict[str, Any]] = {  # of each kind, every option with a valu
         "hidden": [3],
         "groups": 1,
         "reduction": 1,
-        "skip": False,
+        "skip": True,
         "layer_norm": True,
     },
     "parallel": {**NETWORK, "channels": CHANNELS[:3], "projection": False},

@@ -29,7 +29,7 @@ class SenetConfig(Strict):
     embedding: int = Field(16, ge=1)
     groups: int = Field(2, ge=1)
     reduction: int = Field(4, ge=1)
-    skip: bool = True
+    skip: bool = False
     layer_norm: bool = False
     hidden: Sizes = (128,)
     batch_norm: bool = True
