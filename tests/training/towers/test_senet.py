@@ -80,17 +80,16 @@ def test_layer_norm_brings_a_row_to_mean_0_and_deviation_1_after_the_skip() -> N
 
 
 @pytest.mark.parametrize(
-    ("groups", "reduction", "reduced"), [(2, 4, 5), (1, 2, 6), (2, 3, 6), (1, 100, 1)]
+    ("groups", "reduction", "told", "reduced"),
+    [(2, 4, 22, 5), (1, 2, 12, 6), (2, 3, 22, 7), (2, 100, 22, 1)],
 )
-def test_the_first_layer_reduces_what_was_squeezed(
-    groups: int, reduction: int, reduced: int
+def test_the_first_layer_reduces_what_was_told(
+    groups: int, reduction: int, told: int, reduced: int
 ) -> None:
-    """Six features, one of a single value: 22 values of 2 groups, 12 of 1."""
+    """Of five features of four values, and one of a single value."""
     module = senet((4, 4, 4, 4, 4, 1), groups=groups, reduction=reduction)
-    taken = {1: 12, 2: 22}[groups]
-    assert tuple(module.reduce.weight.shape) == (max(1, taken // reduction), taken)
-    assert module.reduce.out_features in (reduced, taken // reduction)
-    assert tuple(module.excite.weight.shape) == (21, module.reduce.out_features)
+    assert tuple(module.reduce.weight.shape) == (reduced, told)
+    assert tuple(module.excite.weight.shape) == (21, reduced)
 
 
 def test_what_no_weight_excites_is_lost_but_for_the_skip() -> None:
