@@ -291,6 +291,8 @@ def _explain(error: ValidationError) -> str:
         place = fault["loc"]
         if any(len(o["loc"]) > len(place) and o["loc"][: len(place)] == place for o in faults):
             continue  # a list whose members are at fault is called too short as well
+        if fault["type"] == "default_factory_not_called":
+            continue  # a default that is made of a value at fault
         where = ".".join(map(str, place))
         text = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":

@@ -14,6 +14,7 @@ from export.contract.side import SIDES, Group, Side, SideName
 from training.augmented import AUGMENTED, Augmented, AugmentedInput, own_ids
 from training.config import TrainConfig
 from training.losses.base import SideVectors
+from training.pooling import pooling
 
 GROUPS: tuple[Group, ...] = ("content", "context", "preference")
 FAINT = 0.1  # length of a vector that nothing on the other side matches yet
@@ -23,10 +24,10 @@ Tables = Mapping[str, nn.Embedding]
 class FeatureInputs(nn.Module):
     """The features of one group as one wide vector, [batch, sum(widths)].
 
-    One table row as it is; several rows by their (weighted) mean; a number x as x times a
-    learned vector, a given vector by a learned matrix, or another learned vector where either
-    is missing. `widths` are those of the
-    features' vectors, in the order in which they stand beside each other.
+    One table row as it is; several rows by their (weighted) mean, or by attention; a number x as
+    x times a learned vector, a given vector by a learned matrix, or another learned vector where
+    either is missing. `widths` are those of the features' vectors, in the order in which they
+    stand beside each other.
     """
 
     def __init__(
@@ -60,6 +61,9 @@ class FeatureInputs(nn.Module):
         self.dense = nn.ModuleDict(
             {_key(name): Dense(features[name].size, width[name]) for name in self.vectors}
         )
+        self.pooling = nn.ModuleDict(
+            {_key(name): pooling(features[name], width[name]) for name in self.bags}
+        )
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Return float[batch, sum(widths)]."""
@@ -79,11 +83,9 @@ class FeatureInputs(nn.Module):
 
     def _pooled(self, name: str, inputs: Mapping[str, Tensor]) -> Tensor:
         rows = inputs[name]  # [batch, length]
-        weights = (rows != PADDING_ROW).float()
-        if f"{name}.weights" in inputs:
-            weights = weights * inputs[f"{name}.weights"]
-        share = weights / weights.sum(1, keepdim=True).clamp_min(1e-9)
-        return torch.matmul(share.unsqueeze(1), self._table(name)(rows)).squeeze(1)
+        vectors, weights = self._table(name)(rows), inputs.get(f"{name}.weights")
+        pooled: Tensor = self.pooling[_key(name)](vectors, rows != PADDING_ROW, weights)
+        return pooled
 
 
 class Dense(nn.Module):

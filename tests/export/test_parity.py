@@ -48,6 +48,9 @@ TOWERS: dict[str, dict[str, Any]] = {
     "additive": {"hidden": [6]},
     "dat": {"embedding": DIM, "hidden": [9]},
     "dropoutnet": {"embedding": 5, "content": [7], "preference": [6], "hidden": [9]},
+    "mlp": {"embedding": 5, "hidden": [9]},
+    "senet": {"embedding": 5, "hidden": [9], "layer_norm": True},
+    "parallel": {"embedding": 5},
 }
 SIMILARITIES: tuple[Similarity, ...] = ("cosine", "inner_product")
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from training.augmented import AUGMENTED
 from training.towers.base import TowerKind
-from training.towers.mlp import layers
+from training.towers.perceptron import Sizes, layers
 
 
 class DATConfig(TowerKind):
@@ -30,7 +30,7 @@ class DATConfig(TowerKind):
     kind: Literal["dat"] = "dat"
     dim: int = Field(64, ge=1)
     embedding: int = Field(16, ge=1)
-    hidden: tuple[int, ...] = (128,)
+    hidden: Sizes = (128,)
     batch_norm: bool = True
     dropout: float = Field(0.0, ge=0, lt=1)
 

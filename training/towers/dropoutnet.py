@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from training.towers.base import TowerKind
-from training.towers.mlp import layers
+from training.towers.perceptron import Sizes, layers
 
 
 class DropoutNetConfig(TowerKind):
@@ -29,9 +29,9 @@ class DropoutNetConfig(TowerKind):
     kind: Literal["dropoutnet"] = "dropoutnet"
     dim: int = Field(64, ge=1)
     embedding: int = Field(16, ge=1)
-    content: tuple[int, ...] = (128,)
-    preference: tuple[int, ...] = (128,)
-    hidden: tuple[int, ...] = (128,)
+    content: Sizes = (128,)
+    preference: Sizes = (128,)
+    hidden: Sizes = (128,)
     batch_norm: bool = True
     tower_batch_norm: bool | None = None
     dropout: float = Field(0.0, ge=0, lt=1)

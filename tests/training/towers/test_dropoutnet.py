@@ -3,7 +3,7 @@ import torch
 from torch import Tensor, nn
 
 from training.towers.dropoutnet import DropoutNetConfig, DropoutNetTower
-from training.towers.mlp import BatchNorm
+from training.towers.perceptron import BatchNorm
 
 WIDTHS = {"content": (2, 1), "context": (1,), "preference": (2,)}
 
