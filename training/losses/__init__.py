@@ -6,12 +6,22 @@ from pydantic import Field
 
 from training.losses.in_batch_softmax import InBatchSoftmax
 from training.losses.pairwise import Pairwise
+from training.losses.pairwise_focal import PairwiseFocal
+from training.losses.pairwise_hinge import PairwiseHinge
 from training.losses.pointwise import Pointwise
 from training.losses.sv_softmax import SVSoftmax
 
 LossConfig = Annotated[
-    InBatchSoftmax | SVSoftmax | Pairwise | Pointwise,
+    InBatchSoftmax | SVSoftmax | Pairwise | PairwiseHinge | PairwiseFocal | Pointwise,
     Field(discriminator="kind"),
 ]
 
-__all__ = ["InBatchSoftmax", "LossConfig", "Pairwise", "Pointwise", "SVSoftmax"]
+__all__ = [
+    "InBatchSoftmax",
+    "LossConfig",
+    "Pairwise",
+    "PairwiseFocal",
+    "PairwiseHinge",
+    "Pointwise",
+    "SVSoftmax",
+]
