@@ -15,7 +15,7 @@ from export.contract.side import Side, SideName
 from export.contract.tables import RecordTable, read_ids, read_records, read_table
 from training.columns import Carried, Column, Columns, distinct, first_of_repeats
 from training.config import DataConfig
-from training.item_vectors import read_item_vectors
+from training.vectors import read_vectors
 
 OWN = {"user_id", "item_id", "label", "weight", "timestamp", "order"}
 
@@ -81,7 +81,8 @@ def read_data(config: DataConfig, user: Side, item: Side) -> Data:
     _check_columns(item, items, config.folder / config.items, of_item)
     rows = _interactions(Columns(table, path), known, {"user": of_user, "item": of_item})
     vectors = {
-        file: read_item_vectors(config.folder / file, items.ids) for file in _vector_files(user)
+        file: read_vectors(config.folder / file, items.ids, "item_id")
+        for file in _vector_files(user)
     }
     return Data(rows, users, items, known.dropped, vectors)
 

@@ -4,24 +4,35 @@ from typing import Annotated
 
 from pydantic import Field
 
+from training.losses.distillation import Distillation
 from training.losses.in_batch_softmax import InBatchSoftmax
 from training.losses.pairwise import Pairwise
 from training.losses.pairwise_focal import PairwiseFocal
 from training.losses.pairwise_hinge import PairwiseHinge
 from training.losses.pointwise import Pointwise
+from training.losses.reconstruction import Reconstruction
 from training.losses.sv_softmax import SVSoftmax
 
 LossConfig = Annotated[
-    InBatchSoftmax | SVSoftmax | Pairwise | PairwiseHinge | PairwiseFocal | Pointwise,
+    InBatchSoftmax
+    | SVSoftmax
+    | Pairwise
+    | PairwiseHinge
+    | PairwiseFocal
+    | Pointwise
+    | Distillation
+    | Reconstruction,
     Field(discriminator="kind"),
 ]
 
 __all__ = [
+    "Distillation",
     "InBatchSoftmax",
     "LossConfig",
     "Pairwise",
     "PairwiseFocal",
     "PairwiseHinge",
     "Pointwise",
+    "Reconstruction",
     "SVSoftmax",
 ]

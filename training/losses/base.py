@@ -10,6 +10,27 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from export.contract.strict import Strict
+from training.vectors import VectorFiles
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """What a teacher says: vectors of B users and C candidates, NaN for those that have none.
+
+    users: float[B, D], items: float[C, D]; no gradient runs into either.
+    """
+
+    users: Tensor
+    items: Tensor
+
+    @property
+    def scores(self) -> Tensor:
+        """Return float[B, C], NaN where the user or the candidate has no vector."""
+        return self.users @ self.items.T
+
+    def take(self, users: Tensor, items: Tensor) -> "Vectors":
+        """Return the vectors at these places."""
+        return Vectors(self.users[users], self.items[items])
 
 
 @dataclass(frozen=True)
@@ -28,6 +49,8 @@ class Scored:
     cold: bool[C], the candidate is seen without preference.
     log_q: float[B, C], log of the chance that a candidate is drawn.
     sessions: Name of a session column to int64[B], equal where the session is.
+    warm: The towers' own vectors with nothing hidden, where a loss needs the warm view.
+    given: Vectors from the files that losses name.
     """
 
     user_vectors: Tensor
@@ -44,6 +67,8 @@ class Scored:
     cold: Tensor
     log_q: Tensor
     sessions: Mapping[str, Tensor]
+    warm: Vectors | None
+    given: Mapping[VectorFiles, Vectors]
 
     @property
     def own_scores(self) -> Tensor:
@@ -68,6 +93,19 @@ class LossKind(Strict):
     def together(self) -> str | None:
         """The column of the interactions whose equal rows have to share a batch, if any."""
         return None
+
+    @property
+    def needs_warm_view(self) -> bool:
+        """Whether each batch is encoded a second time, with nothing hidden."""
+        return False
+
+    @property
+    def vector_files(self) -> VectorFiles | None:
+        """The files of vectors that the loss is given, if any."""
+        return None
+
+    def check_vectors(self, size: int, dim: int) -> None:
+        """Check that given vectors of this length go with towers of `dim`; raises ConfigError."""
 
     @abstractmethod
     def build(self) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Given vectors of items: a table of ids and vectors, brought into the order of the items."""
+"""Given vectors: tables of ids and vectors, brought into the order of the users or items."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,32 +9,61 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from export.contract.errors import DataError
+from export.contract.strict import Strict
 from export.contract.tables import read_ids, read_table, unique_ids
 
+Given = NDArray[np.float32]
 
-def read_item_vectors(path: Path, ids: Sequence[str]) -> NDArray[np.float32]:
-    """Return float32[items, size] of these items, NaN where the table has no vector.
 
-    The table has columns item_id and vector, a list of numbers; ids that are no items are left
-    out.
+class VectorFiles(Strict):
+    """Two tables in the data folder: vectors of users and of items whose product is a score."""
+
+    users: str = "user_factors.parquet"
+    items: str = "item_factors.parquet"
+
+    @property
+    def data_files(self) -> tuple[str, ...]:
+        """Both tables."""
+        return self.users, self.items
+
+    def read(self, folder: Path, users: Sequence[str], items: Sequence[str]) -> tuple[Given, Given]:
+        """Return float32[users, size] and float32[items, size], NaN for who has no vector.
+
+        Raises:
+            DataError: A table cannot be used, or the two have vectors of unlike lengths.
+        """
+        of_users = read_vectors(folder / self.users, users, "user_id")
+        of_items = read_vectors(folder / self.items, items, "item_id")
+        if of_users.shape[1] != of_items.shape[1]:
+            raise DataError(
+                f"{folder / self.users}: its vectors have {of_users.shape[1]} numbers, those of "
+                f"{self.items} {of_items.shape[1]}; expected as many"
+            )
+        return of_users, of_items
+
+
+def read_vectors(path: Path, ids: Sequence[str], id_column: str) -> Given:
+    """Return float32[ids, size] of these users or items, NaN where the table has no vector.
+
+    The table has columns user_id or item_id and vector, a list of numbers; other ids are left out.
 
     Raises:
         DataError: Names file, row, what came and what would be right.
 
     """
     table = read_table(path)
-    listed = read_ids(table, "item_id", path)
-    rows = unique_ids(listed, "item_id", path)
+    listed = read_ids(table, id_column, path)
+    rows = unique_ids(listed, id_column, path)
     given = _vectors(table, path)
     at = np.array([rows.get(one, -1) for one in ids], dtype=np.int64)
     if not (at >= 0).any():
-        raise DataError(f"{path}: none of its {len(listed)} ids is an item")
+        raise DataError(f"{path}: none of its {len(listed)} ids is one of the {id_column[:-3]}s")
     vectors = np.full((len(ids), given.shape[1]), np.nan, dtype=np.float32)
     vectors[at >= 0] = given[at[at >= 0]]
     return vectors
 
 
-def _vectors(table: pa.Table, path: Path) -> NDArray[np.float32]:
+def _vectors(table: pa.Table, path: Path) -> Given:
     """Return the column as float32[rows, size], all finite."""
     if "vector" not in table.column_names:
         have = ", ".join(table.column_names)

@@ -1,4 +1,4 @@
-"""Given vectors of items come in the order of the items, or with a fault that names its row."""
+"""Given vectors come in the order of the ids, or with a fault that names its row."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from export.contract.errors import DataError
-from training.item_vectors import read_item_vectors
+from training.vectors import VectorFiles, read_vectors
 
 
 def written(folder: Path, **columns: Any) -> Path:
@@ -19,7 +19,7 @@ def written(folder: Path, **columns: Any) -> Path:
 
 def test_vectors_stand_in_the_order_of_the_items_and_others_have_none(tmp_path: Path) -> None:
     path = written(tmp_path, item_id=["b", "x", "a"], vector=[[1, 2], [9, 9], [0.5, 4]])
-    found = read_item_vectors(path, ["a", "c", "b"])
+    found = read_vectors(path, ["a", "c", "b"], "item_id")
     np.testing.assert_array_equal(found, np.float32([[0.5, 4], [np.nan, np.nan], [1, 2]]))
     assert found.dtype == np.float32
 
@@ -27,7 +27,7 @@ def test_vectors_stand_in_the_order_of_the_items_and_others_have_none(tmp_path: 
 @pytest.mark.parametrize("column", [pa.list_(pa.float32()), pa.list_(pa.float64(), 2)])
 def test_lists_of_either_sort_are_read(tmp_path: Path, column: pa.DataType) -> None:
     vector = pa.array([[1.0, 2.0], [3.0, 4.0]], column)
-    found = read_item_vectors(written(tmp_path, item_id=[1, 2], vector=vector), ["1", "2"])
+    found = read_vectors(written(tmp_path, item_id=[1, 2], vector=vector), ["1", "2"], "item_id")
     assert found.tolist() == [[1, 2], [3, 4]]
 
 
@@ -46,9 +46,30 @@ def test_lists_of_either_sort_are_read(tmp_path: Path, column: pa.DataType) -> N
         ({"item_id": ["a"], "vector": [1.0]}, "row 1: got 1.0, expected a list of numbers"),
         ({"item_id": ["a"], "vector": [["x"]]}, "column 'vector': could not convert"),
         ({"item_id": ["a"], "vector": [[float("inf")]]}, "row 1: expected finite numbers"),
-        ({"item_id": ["z"], "vector": [[1.0]]}, "none of its 1 ids is an item"),
+        ({"item_id": ["z"], "vector": [[1.0]]}, "none of its 1 ids is one of the items"),
     ],
 )
 def test_fault_names_row_and_remedy(tmp_path: Path, columns: dict[str, Any], says: str) -> None:
     with pytest.raises(DataError, match=says):
-        read_item_vectors(written(tmp_path, **columns), ["a", "b"])
+        read_vectors(written(tmp_path, **columns), ["a", "b"], "item_id")
+
+
+def written_pair(folder: Path, user_size: int, item_size: int) -> None:
+    for name, ids, size in (("user", ["u"], user_size), ("item", ["x", "y"], item_size)):
+        table = pa.table({f"{name}_id": ids, "vector": [[1.0] * size for _ in ids]})
+        pq.write_table(table, folder / f"{name}_factors.parquet")
+
+
+def test_vectors_of_both_sides_come_together(tmp_path: Path) -> None:
+    written_pair(tmp_path, 3, 3)
+    users, items = VectorFiles().read(tmp_path, ["u", "v"], ["y"])
+    assert users.shape == (2, 3)
+    assert items.shape == (1, 3)
+    assert np.isnan(users[1]).all()
+    assert VectorFiles().data_files == ("user_factors.parquet", "item_factors.parquet")
+
+
+def test_vectors_of_both_sides_have_one_length(tmp_path: Path) -> None:
+    written_pair(tmp_path, 3, 2)
+    with pytest.raises(DataError, match=r"user_factors.* have 3 numbers, those of item_fac.* 2"):
+        VectorFiles().read(tmp_path, ["u"], ["x"])
