@@ -1,4 +1,4 @@
-"""The commands of this room: `firstsight init`, `doctor`, `validate`, `train`, `evaluate`."""
+"""The commands of this room: `firstsight init`, `doctor`, `factors`, `train` and others."""
 
 import json
 from pathlib import Path
@@ -13,6 +13,7 @@ from training.config import read_config
 from training.doctor import Patient, examine
 from training.doctor.report import document, is_serious, lines
 from training.evaluate import evaluate as measure
+from training.factors import write_factors
 from training.prepare import make_batches, make_encoders, prepare, validator
 from training.report import reporting, tables
 from training.run import Reporter, new_model, run_training
@@ -70,6 +71,20 @@ def validate(config: Config, overrides: Overrides = None) -> None:
     typer.echo(f"rows: {split.counts()}")
     typer.echo(f"statistics: {'; '.join(prepared.schema.rules.values())}")
     typer.echo(f"{config}: good")
+
+
+def factors(
+    config: Config,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to write to; else the data folder.")
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Fit factors of users and items to the train rows of a config."""
+    checked = read_config(config, overrides)
+    folder = checked.data.folder if out is None else out
+    folder.mkdir(parents=True, exist_ok=True)
+    write_factors(checked, folder, typer.echo)
 
 
 def train(

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from export.contract.errors import DataError
-from export.contract.features import FeatureKind
+from export.contract.features import FeatureKind, Vector
 from export.contract.side import Side, SideName
 from export.contract.tables import RecordTable, read_ids, read_records, read_table
 from training.columns import Carried, Column, Columns, distinct, first_of_repeats
@@ -80,6 +80,8 @@ def read_data(config: DataConfig, user: Side, item: Side) -> Data:
     _check_columns(user, users, config.folder / config.users, of_user)
     _check_columns(item, items, config.folder / config.items, of_item)
     rows = _interactions(Columns(table, path), known, {"user": of_user, "item": of_item})
+    for side, records, column in ((user, users, "user_id"), (item, items, "item_id")):
+        _fill_vectors(side, records, config.folder, column)
     vectors = {
         file: read_vectors(config.folder / file, items.ids, "item_id")
         for file in _vector_files(user)
@@ -149,6 +151,17 @@ def _vector_files(user: Side) -> list[str]:
     return sorted({one.vectors_of for one in statistics if one.vectors_of is not None})
 
 
+def _fill_vectors(side: Side, table: RecordTable, folder: Path, id_column: str) -> None:
+    """Put the vectors of features with a file into the records, where they have one."""
+    for name, feature in side.of_kind(Vector).items():
+        if feature.file is None:
+            continue
+        found = read_vectors(folder / feature.file, table.ids, id_column)
+        for record, vector in zip(table.records, found, strict=True):
+            if not np.isnan(vector[0]):
+                record[name] = feature.parse(vector.tolist())
+
+
 def _without_context(side: Side) -> Side:
     return Side(content=side.content, preference=side.preference)
 
@@ -160,9 +173,15 @@ def _given(side: Side, have: Collection[str]) -> dict[str, FeatureKind]:
 
 
 def _check_columns(side: Side, table: RecordTable, path: Path, carried: Collection[str]) -> None:
-    """Refuse a feature that has no column, since it would be missing everywhere."""
+    """Refuse a feature that has no column, since it would be missing everywhere, or has two."""
     for name, feature in side.features.items():
-        if feature.statistic is not None or feature.made_of or name in carried:
+        if feature.statistic is not None or feature.made_of:
+            continue
+        if file := getattr(feature, "file", None):
+            if name in carried or name in table.features:
+                raise DataError(f"{name}: got a column and the file {file!r}, expected one of them")
+            continue
+        if name in carried:
             continue
         if name in side.context:
             raise DataError(f"context.{name}: interactions have no such column")

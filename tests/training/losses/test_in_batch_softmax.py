@@ -102,7 +102,7 @@ def test_cold_odds_are_odds() -> None:
 def test_cold_odds_lift_cold_candidates_whatever_logq_says() -> None:
     cold = torch.tensor([False, True, False])
     row = torch.tensor([0.0, 1.0, 0.0])
-    for logq in ("off", "classic"):
+    for logq in ("off", "classic", "refined"):
         plain = InBatchSoftmax(logq=logq)(batch(cold=cold, weight=row))
         lifted = InBatchSoftmax(logq=logq, cold_odds=4.0)(batch(cold=cold, weight=row))
         assert lifted > plain  # so training has to push the cold item further up
