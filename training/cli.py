@@ -13,7 +13,7 @@ from training.config import read_config
 from training.doctor import Patient, examine
 from training.doctor.report import document, is_serious, lines
 from training.evaluate import evaluate as measure
-from training.factors import write_factors
+from training.factors import require_factors, write_factors
 from training.prepare import make_batches, make_encoders, prepare, validator
 from training.report import reporting, tables
 from training.run import Reporter, new_model, run_training
@@ -48,7 +48,9 @@ def doctor(
 ) -> None:
     """Say what is unsound in a config and its data; exit code 1 if something is serious."""
     _writable("--json", as_json)
-    found = examine(Patient.of(read_config(config, overrides)))
+    checked = read_config(config, overrides)
+    require_factors(checked)
+    found = examine(Patient.of(checked))
     typer.echo("\n".join(lines(found)))
     if as_json is not None:
         text = json.dumps(document(config, found), indent=1, allow_nan=False)
@@ -59,7 +61,9 @@ def doctor(
 
 def validate(config: Config, overrides: Overrides = None) -> None:
     """Say what is wrong with a config and its data, without training."""
-    prepared = prepare(read_config(config, overrides))
+    checked = read_config(config, overrides)
+    require_factors(checked)
+    prepared = prepare(checked)
     encoders = make_encoders(prepared)
     make_batches(prepared, encoders)
     validator(prepared, encoders)

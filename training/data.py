@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from export.contract.errors import DataError
-from export.contract.features import FeatureKind, Vector
+from export.contract.features import FeatureKind, Mismatch, Vector
 from export.contract.side import Side, SideName
 from export.contract.tables import RecordTable, read_ids, read_records, read_table
 from training.columns import Carried, Column, Columns, distinct, first_of_repeats
@@ -156,10 +156,14 @@ def _fill_vectors(side: Side, table: RecordTable, folder: Path, id_column: str) 
     for name, feature in side.of_kind(Vector).items():
         if feature.file is None:
             continue
-        found = read_vectors(folder / feature.file, table.ids, id_column)
-        for record, vector in zip(table.records, found, strict=True):
-            if not np.isnan(vector[0]):
-                record[name] = feature.parse(vector.tolist())
+        path = folder / feature.file
+        found = read_vectors(path, table.ids, id_column)
+        try:
+            for record, vector in zip(table.records, found, strict=True):
+                if not np.isnan(vector[0]):
+                    record[name] = feature.parse(vector.tolist())
+        except Mismatch as mismatch:
+            raise DataError(f"{path}: feature {name!r}: expected {mismatch}") from mismatch
 
 
 def _without_context(side: Side) -> Side:

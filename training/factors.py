@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from export.contract.errors import ConfigError, DataError
 from export.contract.side import Side
 from training.config import TrainConfig
 from training.data import read_data
@@ -42,11 +43,13 @@ class Clicks:
         """Read interactions and split, and of users and items no more than their ids.
 
         Raises:
-            DataError: The data cannot be used.
+            DataError: The data cannot be used, or no train row was clicked.
         """
         data = read_data(config.data, Side(), Side())
         split, rows = make_split(config.split, data, config.data.folder), data.interactions
         kept = (split.part == TRAIN) & (rows.label > 0) & (rows.weight > 0)
+        if not kept.any():
+            raise DataError("factors: no train row has label 1 and a weight; nothing to fit to")
         return cls(
             data.users.ids, data.items.ids, rows.user[kept], rows.item[kept], rows.weight[kept]
         )
@@ -96,6 +99,18 @@ def write_factors(config: TrainConfig, folder: Path, note: Callable[[str], None]
     )
 
 
+def require_factors(config: TrainConfig) -> None:
+    """Refuse a configuration whose own factors have not been fitted; raises ConfigError."""
+    if config.factors is None:
+        return
+    for file in config.factors.files.data_files:
+        if not (config.data.folder / file).exists():
+            raise ConfigError(
+                f"factors: {config.data.folder / file}: not there yet; `firstsight factors` with "
+                "this config fits them, as `firstsight train` does first of all"
+            )
+
+
 def _write(
     path: Path,
     id_column: str,
@@ -105,12 +120,11 @@ def _write(
     origin: str,
 ) -> None:
     """Write a table of ids and vectors that says what it was fitted to, whole or not at all."""
-    flat = pa.array(vectors[kept].ravel(), pa.float32())
-    offsets = pa.array(np.arange(len(kept) + 1, dtype=np.int32) * vectors.shape[1])
+    numbers = pa.array(vectors[kept].ravel(), pa.float32())
     table = pa.table(
         {
             id_column: pa.array([ids[one] for one in kept], pa.string()),
-            "vector": pa.ListArray.from_arrays(offsets, flat),
+            "vector": pa.FixedSizeListArray.from_arrays(numbers, vectors.shape[1]),
         }
     ).replace_schema_metadata({ORIGIN: origin.encode()})
     partial = path.with_name(path.name + ".partial")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from export.contract.errors import DataError
@@ -68,7 +69,30 @@ def _vectors(table: pa.Table, path: Path) -> Given:
     if "vector" not in table.column_names:
         have = ", ".join(table.column_names)
         raise DataError(f"{path}: no column 'vector'; the columns are {have}")
-    cells: list[Any] = table.column("vector").to_pylist()
+    vectors = _flat(table.column("vector"))
+    if vectors is None:
+        vectors = _checked(table.column("vector").to_pylist(), path)
+    if not np.isfinite(vectors).all():
+        row = int(np.argmin(np.isfinite(vectors).all(axis=1))) + 1
+        raise DataError(f"{path}: column 'vector', row {row}: expected finite numbers")
+    return vectors
+
+
+def _flat(column: pa.ChunkedArray) -> Given | None:
+    """Return lists of floats as they lie, where all are of one length; a fault is None."""
+    kind = column.type
+    is_list = pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
+    if not is_list or not pa.types.is_floating(kind.value_type):
+        return None
+    sizes = pc.list_value_length(column).unique().to_pylist()
+    numbers = column.combine_chunks().flatten()
+    if len(sizes) != 1 or not sizes[0] or numbers.null_count:
+        return None
+    return np.asarray(numbers, dtype=np.float32).reshape(-1, sizes[0])
+
+
+def _checked(cells: list[Any], path: Path) -> Given:
+    """Return cells as float32[rows, size], and name the row that is none."""
     size = len(cells[0]) if cells and isinstance(cells[0], list) else 0
     for row, cell in enumerate(cells, start=1):
         if not isinstance(cell, list) or len(cell) != size or not size:
@@ -76,10 +100,6 @@ def _vectors(table: pa.Table, path: Path) -> Given:
             wanted = f"a list of {size} numbers, as in row 1" if size else "a list of numbers"
             raise DataError(f"{path}: column 'vector', row {row}: got {got}, expected {wanted}")
     try:
-        vectors = np.array(cells, dtype=np.float32).reshape(len(cells), size)
+        return np.array(cells, dtype=np.float32).reshape(len(cells), size)
     except (TypeError, ValueError) as error:
         raise DataError(f"{path}: column 'vector': {error}") from error
-    if not np.isfinite(vectors).all():
-        row = int(np.argmin(np.isfinite(vectors).all(axis=1))) + 1
-        raise DataError(f"{path}: column 'vector', row {row}: expected finite numbers")
-    return vectors

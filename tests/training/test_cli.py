@@ -221,6 +221,21 @@ def test_factors_are_written_into_the_data_folder_or_where_they_are_asked_for(
     assert len(pq.read_table(tmp_path / "data" / names[0])["vector"][0].as_py()) == 5
 
 
+@pytest.mark.parametrize("command", ["validate", "doctor"])
+def test_factors_that_are_not_there_yet_are_named_with_the_command_that_fits_them(
+    world: Path, tmp_path: Path, capsys: Output, command: str
+) -> None:
+    shutil.copytree(world, tmp_path / "data")
+    raw = world_config(world) | {"data": {"folder": "data"}, "factors": {"size": 3}}
+    raw["losses"] = [{"kind": "reconstruction"}]
+    path = tmp_path / "train.yaml"
+    path.write_text(yaml.safe_dump(raw), encoding="utf-8")
+    told = mistake([command, str(path)], capsys)
+    assert "user_factors.parquet: not there yet; `firstsight factors`" in told
+    assert run(["factors", str(path)]) == DONE
+    assert run([command, str(path)]) != MISTAKE
+
+
 def test_factors_need_no_section_of_their_own(
     world: Path, tmp_path: Path, world_yaml: Path, capsys: Output
 ) -> None:

@@ -415,6 +415,19 @@ def test_a_vector_of_a_column_and_a_file_is_refused(tmp_path: Path, twice: Any) 
         with_looks(tmp_path, **twice)
 
 
+def test_vectors_of_another_length_than_the_features_are_refused(tmp_path: Path) -> None:
+    config = write(
+        tmp_path,
+        interactions=rows(),
+        users=USERS,
+        items=ITEMS,
+        looks={"item_id": ["i1"], "vector": [[1.0, 2.0]]},
+    )
+    side = Side.model_validate({"preference": {"looks": LOOKS | {"size": 3}}})
+    with pytest.raises(DataError, match=r"feature 'looks': expected a list of 3 .* has 2"):
+        read_data(config, USER, side)
+
+
 def test_a_file_of_vectors_that_is_not_there_is_named(tmp_path: Path) -> None:
     config = write(tmp_path, interactions=rows(), users=USERS, items=ITEMS)
     with pytest.raises(DataError, match=r"looks\.parquet: no such file"):

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from export.contract.errors import DataError
 from tests.training.conftest import world_config
 from training.config import TrainConfig, parse_config
 from training.data import read_data
@@ -131,6 +132,14 @@ def test_factors_of_these_rows_and_options_are_not_fitted_again(folder: Path) ->
     assert "wrote" in written(folder, size=3)[0]
     (folder / FILES[0]).write_bytes(b"broken off")
     assert "wrote" in written(folder, size=3)[0]
+
+
+def test_nothing_clicked_is_nothing_to_fit_to(folder: Path) -> None:
+    rows = pq.read_table(folder / "interactions.parquet")
+    nothing = replaced(rows, "label", np.zeros(len(rows), dtype=np.int8))
+    pq.write_table(nothing, folder / "interactions.parquet")
+    with pytest.raises(DataError, match="factors: no train row has label 1"):
+        written(folder)
 
 
 def test_files_are_written_where_they_are_asked_for(folder: Path, tmp_path_factory: Any) -> None:

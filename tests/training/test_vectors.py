@@ -24,9 +24,11 @@ def test_vectors_stand_in_the_order_of_the_items_and_others_have_none(tmp_path: 
     assert found.dtype == np.float32
 
 
-@pytest.mark.parametrize("column", [pa.list_(pa.float32()), pa.list_(pa.float64(), 2)])
+@pytest.mark.parametrize(
+    "column", [pa.list_(pa.float32()), pa.list_(pa.float64(), 2), pa.list_(pa.int64())]
+)
 def test_lists_of_either_sort_are_read(tmp_path: Path, column: pa.DataType) -> None:
-    vector = pa.array([[1.0, 2.0], [3.0, 4.0]], column)
+    vector = pa.array([[1, 2], [3, 4]], column)
     found = read_vectors(written(tmp_path, item_id=[1, 2], vector=vector), ["1", "2"], "item_id")
     assert found.tolist() == [[1, 2], [3, 4]]
 
@@ -44,6 +46,8 @@ def test_lists_of_either_sort_are_read(tmp_path: Path, column: pa.DataType) -> N
         ({"item_id": ["a", "b"], "vector": [[1.0], None]}, "row 2: got None, expected a list of 1"),
         ({"item_id": ["a"], "vector": [[]]}, "row 1: got 0 numbers, expected a list of numbers"),
         ({"item_id": ["a"], "vector": [1.0]}, "row 1: got 1.0, expected a list of numbers"),
+        ({"item_id": ["a"], "vector": [[1.0, None]]}, "row 1: expected finite numbers"),
+        ({"item_id": ["a", "b"], "vector": [[], []]}, "row 1: got 0 numbers"),
         ({"item_id": ["a"], "vector": [["x"]]}, "column 'vector': could not convert"),
         ({"item_id": ["a"], "vector": [[float("inf")]]}, "row 1: expected finite numbers"),
         ({"item_id": ["z"], "vector": [[1.0]]}, "none of its 1 ids is one of the items"),
@@ -52,6 +56,14 @@ def test_lists_of_either_sort_are_read(tmp_path: Path, column: pa.DataType) -> N
 def test_fault_names_row_and_remedy(tmp_path: Path, columns: dict[str, Any], says: str) -> None:
     with pytest.raises(DataError, match=says):
         read_vectors(written(tmp_path, **columns), ["a", "b"], "item_id")
+
+
+def test_tables_of_several_row_groups_are_read(tmp_path: Path) -> None:
+    vectors = np.arange(30, dtype=np.float32).reshape(10, 3)
+    table = pa.table({"item_id": [str(n) for n in range(10)], "vector": vectors.tolist()})
+    pq.write_table(table, tmp_path / "v.parquet", row_group_size=3)
+    found = read_vectors(tmp_path / "v.parquet", ["9", "0", "4"], "item_id")
+    np.testing.assert_array_equal(found, vectors[[9, 0, 4]])
 
 
 def written_pair(folder: Path, user_size: int, item_size: int) -> None:

@@ -36,3 +36,11 @@ def test_the_more_gamma_the_less_a_pair_in_the_right_order_says_beside_one_that_
         return (own.grad[1] / own.grad[4]).item()  # (0, 1) is in order, (3, 4) is not
 
     assert share_of_the_solved(0.0) > share_of_the_solved(1.0) > share_of_the_solved(4.0) > 0
+
+
+def test_a_root_of_no_doubt_has_a_gradient() -> None:
+    """A gamma below 1 of pairs so far apart that the doubt is 0 in float32."""
+    own = torch.tensor([9.0, -9.0, -9.0, 9.0, -9.0], requires_grad=True)
+    PairwiseFocal(gamma=0.5, temperature=0.01)(rows(own)).backward()
+    assert own.grad is not None
+    assert torch.isfinite(own.grad).all()
