@@ -15,6 +15,7 @@ from training.doctor import Patient, examine
 from training.doctor.report import document, is_serious, lines
 from training.easyrec import Request, convert
 from training.evaluate import evaluate as measure
+from training.factors import require_factors, write_factors
 from training.prepare import make_batches, make_encoders, prepare, validator
 from training.presets import names
 from training.report import reporting, tables
@@ -73,7 +74,9 @@ def doctor(
 ) -> None:
     """Say what is unsound in a config and its data; exit code 1 if something is serious."""
     _writable("--json", as_json)
-    found = examine(Patient.of(read_config(config, overrides)))
+    checked = read_config(config, overrides)
+    require_factors(checked)
+    found = examine(Patient.of(checked))
     typer.echo("\n".join(lines(found)))
     if as_json is not None:
         text = json.dumps(document(config, found), indent=1, allow_nan=False)
@@ -84,7 +87,9 @@ def doctor(
 
 def validate(config: Config, overrides: Overrides = None) -> None:
     """Say what is wrong with a config and its data, without training."""
-    prepared = prepare(read_config(config, overrides))
+    checked = read_config(config, overrides)
+    require_factors(checked)
+    prepared = prepare(checked)
     encoders = make_encoders(prepared)
     make_batches(prepared, encoders)
     validator(prepared, encoders)
@@ -96,6 +101,20 @@ def validate(config: Config, overrides: Overrides = None) -> None:
     typer.echo(f"rows: {split.counts()}")
     typer.echo(f"statistics: {'; '.join(prepared.schema.rules.values())}")
     typer.echo(f"{config}: good")
+
+
+def factors(
+    config: Config,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to write to; else the data folder.")
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Fit factors of users and items to the train rows of a config."""
+    checked = read_config(config, overrides)
+    folder = checked.data.folder if out is None else out
+    folder.mkdir(parents=True, exist_ok=True)
+    write_factors(checked, folder, typer.echo)
 
 
 def train(

@@ -23,6 +23,7 @@ from training.presets import with_preset
 from training.span import Span
 from training.split import SplitConfig
 from training.towers import TowerConfig
+from training.wmf import WMFConfig
 
 
 class DataConfig(Strict):
@@ -126,6 +127,9 @@ class TrainConfig(Strict):
 
     `allow_id` lets a content feature hold the entity's own id, which is looked for when the
     schema is fitted.
+
+    `factors`, if given, are fitted to the train rows before anything else, and written into the
+    data folder, for losses and features to read.
     """
 
     data: DataConfig = DataConfig()
@@ -133,6 +137,7 @@ class TrainConfig(Strict):
     item: Side
     allow_id: bool = False
     split: SplitConfig
+    factors: WMFConfig | None = None
     similarity: Similarity = "cosine"
     tower: TowerConfig | None = None
     user_tower: TowerConfig | None = None

@@ -11,6 +11,7 @@ from torch import Tensor
 from export.contract.errors import ContractError
 from training.batches import Batch, Batches
 from training.config import TrainConfig
+from training.losses.base import Scored, Vectors
 from training.model import TwoTower
 
 OnStep = Callable[[int, float], None]
@@ -170,7 +171,7 @@ def step(
     progress: Progress,
 ) -> float:
     """Take one step and return the loss."""
-    scored = batch.scored(model.user.seen(batch.user), model.item.seen(batch.item))
+    scored = encode(model, batch)
     pairs = zip(config.losses, model.losses, strict=True)
     losses = [one.weight * module(scored) for one, module in pairs]
     loss = torch.stack(losses).sum()
@@ -187,3 +188,14 @@ def step(
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     return loss.item()
+
+
+def encode(model: TwoTower, batch: Batch) -> Scored:
+    """Return what losses are given; the warm view is the model's as it would be served now."""
+    warm = None
+    if batch.warm is not None:
+        model.eval()
+        with torch.no_grad():
+            warm = Vectors(model.user(batch.warm[0]), model.item(batch.warm[1]))
+        model.train()
+    return batch.scored(model.user.seen(batch.user), model.item.seen(batch.item), warm)

@@ -22,6 +22,7 @@ from training.checkpoint import load_checkpoint, resolved, save_checkpoint
 from training.config import TrainConfig
 from training.data import Data
 from training.digest import data_digest
+from training.factors import write_factors
 from training.loop import Progress, optimiser, retrain, train
 from training.model import TwoTower
 from training.prepare import (
@@ -69,6 +70,8 @@ def run_training(
     layout, told, began = RunLayout(out), reporter or Reporter(), time.monotonic()
     if layout.config.exists() and not resume:
         raise ConfigError(f"{out}: holds a run already; use --resume, or another --out")
+    if config.factors is not None:
+        write_factors(config, config.data.folder, told.note)
     prepared, digest = prepare(config), data_digest(config)
     _tell(prepared, told)
     with SummaryWriter(str(layout.log)) as scalars:

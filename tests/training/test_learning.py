@@ -147,7 +147,8 @@ def test_attention_learns_what_the_world_is_like(folder: Path, untrained: dict[s
 
 def test_every_kind_of_tower_gives_vectors_and_scores_of_its_own(folder: Path) -> None:
     """After one epoch on the same data from the same seed; the same kind gives the same twice."""
-    features = {side: dat_config(folder)[side] for side in SIDES}  # some ask for the own id
+    config = dat_config(folder)  # some ask for the own id
+    features: dict[str, Any] = {side: config[side] for side in SIDES}
 
     def by(kind: str) -> list[NDArray[np.float32]]:
         changes = {**features, "tower": {"kind": kind, "dim": 16}}

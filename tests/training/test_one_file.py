@@ -13,7 +13,7 @@ import yaml
 from tests.training.conftest import world_config
 
 ROOT = Path(__file__).parents[2]
-LOSS = '''"""Cosine pulled to 1, by a strength that is learned."""
+LOSS = '''"""Cosine pulled above that of the warm view, by a strength that is learned."""
 
 from typing import Literal
 
@@ -24,10 +24,14 @@ from training.losses.base import LossKind, Scored, weighted_mean
 
 
 class Pull(LossKind):
-    """(1 - score) ^ 2 of clicked rows, times a learned strength."""
+    """(1 + warm score - score) ^ 2 of clicked rows, times a learned strength."""
 
     kind: Literal["pull"] = "pull"
     begin: float = 2.0
+
+    @property
+    def needs_warm_view(self) -> bool:
+        return True
 
     def build(self) -> nn.Module:
         return Pulled(self.begin)
@@ -39,7 +43,8 @@ class Pulled(nn.Module):
         self.strength = nn.Parameter(torch.tensor(begin))
 
     def forward(self, batch: Scored) -> Tensor:
-        off = (1 - batch.own_scores[batch.is_positive]) ** 2
+        warm = batch.warm.scores.gather(1, batch.own.unsqueeze(1)).squeeze(1)
+        off = (1 + warm - batch.own_scores)[batch.is_positive] ** 2
         return self.strength * weighted_mean(off, batch.weight[batch.is_positive])
 '''
 ASKING = '''"""A loss that asks for what no score holds."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from export.contract.strict import Strict
 from training.augmented import Augmented
 from training.span import Span
+from training.vectors import VectorFiles
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,26 @@ class SideVectors:
 
     vectors: Tensor
     augmented: Augmented | None = None
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """What a teacher says: vectors of B users and C candidates, NaN for those that have none.
+
+    users: float[B, D], items: float[C, D]; no gradient runs into either.
+    """
+
+    users: Tensor
+    items: Tensor
+
+    @property
+    def scores(self) -> Tensor:
+        """Return float[B, C], NaN where the user or the candidate has no vector."""
+        return self.users @ self.items.T
+
+    def take(self, users: Tensor, items: Tensor) -> "Vectors":
+        """Return the vectors at these places."""
+        return Vectors(self.users[users], self.items[items])
 
 
 @dataclass(frozen=True)
@@ -42,6 +63,8 @@ class Scored:
     cold: bool[C], the candidate is seen without preference.
     log_q: float[B, C], log of the chance that a candidate is drawn.
     sessions: Name of a session column to int64[B], equal where the session is.
+    warm: The towers' own vectors with nothing hidden, where a loss needs the warm view.
+    given: Vectors from the files that losses name.
     user_augmented, item_augmented: B and C augmented vectors; None where a tower takes none.
     categories: Name of an item feature to int64[C], the table rows of the candidates' words, as
         they are: a word that dropout keeps from the tower is there.
@@ -61,6 +84,8 @@ class Scored:
     cold: Tensor
     log_q: Tensor
     sessions: Mapping[str, Tensor]
+    warm: Vectors | None
+    given: Mapping[VectorFiles, Vectors]
     user_augmented: Augmented | None = None
     item_augmented: Augmented | None = None
     categories: Mapping[str, Tensor] = field(default_factory=dict)
@@ -99,6 +124,19 @@ class LossKind(Strict):
     def categories(self) -> tuple[str, ...]:
         """The item features, of kind category, whose words are read."""
         return ()
+
+    @property
+    def needs_warm_view(self) -> bool:
+        """Whether each batch is encoded a second time, with nothing hidden."""
+        return False
+
+    @property
+    def vector_files(self) -> VectorFiles | None:
+        """The files of vectors that the loss is given, if any."""
+        return None
+
+    def check_vectors(self, size: int, dim: int) -> None:
+        """Check that given vectors of this length go with towers of `dim`; raises ConfigError."""
 
     @abstractmethod
     def build(self) -> nn.Module:

@@ -213,7 +213,7 @@ ELSEWHERE = {
     *[("tags", o) for o in ("separator", "weights")],
     *[(kind, "pooling") for kind in ("tags", "sequence", "text")],
     ("sequence", "separator"),
-    ("vector", "size"),
+    *[("vector", o) for o in ("size", "file")],
     ("text", "vectors"),
     *[("cross", o) for o in (*VOCABULARY, "of")],
 }
@@ -522,6 +522,13 @@ class TestFit:
         with pytest.raises(Mismatch, match="`size`; got neither"):
             Vector().fit([None])
         assert Vector(size=3).fit([]).size == 3
+
+    def test_vector_comes_from_a_file_or_from_a_statistic(self) -> None:
+        assert Vector(file="looks.parquet").data_files == ("looks.parquet",)
+        assert Vector().data_files == ()
+        both = {"aggregate": "item_vectors", "vectors": "v.parquet", "file": "looks.parquet"}
+        with pytest.raises(ValidationError, match="got a file and an aggregate"):
+            Vector.model_validate(both)
 
     def test_unfitted_number_says_so(self) -> None:
         assert not Number().is_fitted

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from training.augmented import Augmented
-from training.losses.base import Scored
+from training.losses.base import Scored, Vectors
+from training.vectors import VectorFiles
 
 SCORES = [[0.9, 0.5, -0.2], [0.1, 0.6, 0.3], [0.4, 0.2, 0.7]]
 LOG_Q = [-1.0, -2.0, -3.0]
@@ -17,10 +18,12 @@ def batch(scores: list[list[float]] | Tensor | None = None, **changes: Any) -> S
     """Return a batch of clicked rows of equal weight, each held against all; or as changed.
 
     Their items all differ, none is known or cold, and all rows are of one session. Everybody has
-    an augmented vector of its own, like the one its tower gave.
+    an augmented vector of its own, like the one its tower gave. Teachers give every row's own item
+    a score of 1.5, and 0 to all others.
     """
     found = torch.as_tensor(SCORES if scores is None else scores)
     rows, columns = found.shape
+    teacher = Vectors(1.5 * torch.eye(rows, columns), torch.eye(columns))
     plain = Scored(
         user_vectors=found,
         item_vectors=torch.eye(columns),
@@ -38,6 +41,8 @@ def batch(scores: list[list[float]] | Tensor | None = None, **changes: Any) -> S
         sessions={"user_id": torch.zeros(rows, dtype=torch.int64)},
         user_augmented=augmented(found),
         item_augmented=augmented(torch.eye(columns)),
+        warm=teacher,
+        given={VectorFiles(): teacher},
     )
     if "log_q" in changes:
         changes["log_q"] = changes["log_q"].expand(rows, columns)
@@ -51,7 +56,12 @@ def taken(whole: Scored, rows: list[int]) -> Scored:
     augmented = whole.user_augmented
     if augmented is not None:
         augmented = Augmented(augmented.vectors[rows], augmented.is_own[rows])
-    return replace(whole, **by_row, sessions=sessions, user_augmented=augmented)
+    assert whole.warm is not None
+    places = torch.tensor(rows), torch.arange(whole.scores.shape[1])
+    given = {files: one.take(*places) for files, one in whole.given.items()}
+    warm = whole.warm.take(*places)
+    known = replace(whole, sessions=sessions, user_augmented=augmented, warm=warm, given=given)
+    return replace(known, **by_row)
 
 
 BY_ROW = {"user_vectors", "scores", "users", "own", "is_positive", "weight", "candidate"} | {
