@@ -14,9 +14,12 @@ from export.contract.side import Side, SideName
 from export.contract.similarity import Similarity
 from export.contract.strict import Strict
 from training.document import parse_yaml
+from training.dropout import DropoutConfig
 from training.losses import LossConfig
 from training.negatives import NegativeConfig
 from training.override import override
+from training.ranker import RankerConfig
+from training.ranker.check import check_ranker
 from training.split import SplitConfig
 from training.towers import TowerConfig
 
@@ -33,20 +36,6 @@ class DataConfig(Strict):
     def data_files(self) -> tuple[str, ...]:
         """The three tables."""
         return self.interactions, self.users, self.items
-
-
-class DropoutConfig(Strict):
-    """How often training hides what it knows.
-
-    `user` and `item` are exact shares of each batch whose preference group is hidden, natural
-    absence counted in; `column` is the chance of hiding one preference or context column of a
-    row, `unknown` that of taking a word of content for one that training never saw.
-    """
-
-    user: float = Field(0.3, ge=0, le=1)
-    item: float = Field(0.5, ge=0, le=1)
-    column: float = Field(0.1, ge=0, le=1)
-    unknown: float = Field(0.0, ge=0, le=1)
 
 
 class SelectConfig(Strict):
@@ -112,7 +101,7 @@ class TrainConfig(Strict):
     `similarity` is what towers are trained by: the cosine of their vectors, or the inner product.
 
     `allow_id` lets a content feature hold the entity's own id, which is looked for when the
-    schema is fitted.
+    schema is fitted. A `ranker` is trained after the towers, from the same prepared data.
     """
 
     data: DataConfig = DataConfig()
@@ -128,6 +117,7 @@ class TrainConfig(Strict):
     negatives: tuple[NegativeConfig, ...] = Field(min_length=1)
     dropout: DropoutConfig = DropoutConfig()
     training: TrainingConfig = TrainingConfig()
+    ranker: RankerConfig | None = None
 
     @field_validator("item")
     @classmethod
@@ -198,6 +188,12 @@ class TrainConfig(Strict):
                     f"{first} and {other} share table {table!r}, whose rows have one width; "
                     f"got dim {width[first]} and {width[other]}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _ranker_fits(self) -> Self:
+        if self.ranker is not None:
+            check_ranker(self.ranker, self.user, self.item)
         return self
 
     def _has_words(self, of: str) -> bool:

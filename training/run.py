@@ -36,6 +36,7 @@ from training.prepare import (
 )
 from training.presence import Step, helps, in_json, measure_presence
 from training.program import export_tower
+from training.ranker.run import train_rankers
 from training.rows import RowEncoder
 from training.split import TRAIN, VALIDATION
 from training.statistics import Log
@@ -71,6 +72,7 @@ def run_training(
         raise ConfigError(f"{out}: holds a run already; use --resume, or another --out")
     prepared, digest = prepare(config), data_digest(config)
     _tell(prepared, told)
+    selected = prepared
     with SummaryWriter(str(layout.log)) as scalars:
         model, progress = _select(layout, prepared, digest, told, scalars, resume=resume)
         presence = measure_presence(prepared, model)
@@ -87,8 +89,9 @@ def run_training(
             log = log_of(prepared.data, prepared.split, (TRAIN, VALIDATION))
             prepared, losses = replace(prepared, log=log), []
     write_run(layout, prepared, model)
+    ranked = train_rankers(layout, selected, prepared, told.note, told.step)
     seconds = time.monotonic() - began
-    _write_metrics(layout, prepared, digest, progress, losses, presence, seconds)
+    _write_metrics(layout, prepared, digest, progress, losses, presence, seconds, ranked)
     return layout
 
 
@@ -231,6 +234,7 @@ def _write_metrics(
     refit: list[float],
     presence: Mapping[SideName, Sequence[Step]],
     seconds: float,
+    ranked: Mapping[str, Any],
 ) -> None:
     found = {
         "selected_epoch": progress.best_epoch,
@@ -246,5 +250,6 @@ def _write_metrics(
         "rules": prepared.schema.rules,
         "select_k": SELECT_K,
         "presence": in_json(presence),
+        **ranked,
     }
     layout.metrics.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
