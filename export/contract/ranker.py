@@ -47,7 +47,7 @@ class RankerFacts(Strict):
     def inputs(self) -> list[Input]:
         """The inputs of `ranker.onnx` behind the user's features."""
         return [
-            Input("history", "float32", ("users", "history.length", self.dim)),
+            Input("history", "float32", ("batch", "history.length", self.dim)),
             Input("items", "float32", ("candidates", self.width)),
             Input("user", "int64", ("candidates",)),
         ]

@@ -54,25 +54,24 @@ class ActivationUnit(nn.Module):
 
     def __init__(self, dim: int, hidden: Sequence[int]) -> None:
         super().__init__()
-        sizes = [4 * dim, *hidden, 1]
+        sizes = [*hidden, 1]
+        first = nn.Linear(4 * dim, sizes[0])
+        self.first = nn.ParameterList(part.detach().clone() for part in first.weight.chunk(4, 1))
+        self.bias = first.bias
+        self.activations = nn.ModuleList(Dice(size) for size in hidden)
         self.layers = nn.ModuleList(
             nn.Linear(size, to) for size, to in zip(sizes, sizes[1:], strict=False)
         )
-        self.activations = nn.ModuleList(Dice(size) for size in hidden)
 
     def forward(self, keys: Tensor, known: Tensor, queries: Tensor, user: Tensor | None) -> Tensor:
         """Return float[N, H]; anything where a key is padding."""
-        values = self._first(keys, queries, user)  # [N, H, hidden]
+        of_query, of_key, of_difference, of_product = self.first
+        by_key = keys @ (of_key - of_difference).T  # [U, H, hidden]
+        by_query = queries @ (of_query + of_difference).T + self.bias  # [N, hidden]
+        products = of_candidates(keys, user) * queries.unsqueeze(1)  # [N, H, dim]
+        values: Tensor = of_candidates(by_key, user) + by_query.unsqueeze(1)
+        values = values + products @ of_product.T
         counted = of_candidates(known, user)
-        for activation, layer in zip(self.activations, list(self.layers)[1:], strict=True):
+        for activation, layer in zip(self.activations, self.layers, strict=True):
             values = layer(activation(values, counted))
         return values.squeeze(2)
-
-    def _first(self, keys: Tensor, queries: Tensor, user: Tensor | None) -> Tensor:
-        first = self.layers[0]
-        assert isinstance(first, nn.Linear)
-        of_query, of_key, of_difference, of_product = first.weight.chunk(4, dim=1)
-        by_key = keys @ (of_key - of_difference).T  # [U, H, hidden]
-        by_query = queries @ (of_query + of_difference).T + first.bias  # [N, hidden]
-        products = of_candidates(keys, user) * queries.unsqueeze(1)  # [N, H, dim]
-        return of_candidates(by_key, user) + by_query.unsqueeze(1) + products @ of_product.T
