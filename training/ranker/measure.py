@@ -13,7 +13,7 @@ from training.figures import mean_over_runs, spread_over_runs
 from training.ground import Ground
 
 TOWERS = "towers"
-ROWS_AT_ONCE = 2048
+ROWS_AT_ONCE = 128  # more of them leave the cache of a core
 
 
 def measure_rankers(run: Embedded, rankers: Mapping[str, Ranker], ground: Ground) -> dict[str, Any]:
