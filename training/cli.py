@@ -14,6 +14,7 @@ from training.doctor import Patient, examine
 from training.doctor.report import document, is_serious, lines
 from training.evaluate import evaluate as measure
 from training.prepare import make_batches, make_encoders, prepare, validator
+from training.ranker.run import check_rows
 from training.report import reporting, tables
 from training.run import Reporter, new_model, run_training
 from training.start import start
@@ -62,6 +63,7 @@ def validate(config: Config, overrides: Overrides = None) -> None:
     encoders = make_encoders(prepared)
     make_batches(prepared, encoders)
     validator(prepared, encoders)
+    check_rows(prepared)
     new_model(prepared, Reporter())
     data, split = prepared.data, prepared.split
     rows, users, items = len(data.interactions), len(data.users), len(data.items)

@@ -36,7 +36,7 @@ from training.prepare import (
 )
 from training.presence import Step, helps, in_json, measure_presence
 from training.program import export_tower
-from training.ranker.run import train_rankers
+from training.ranker.run import check_rows, train_rankers
 from training.rows import RowEncoder
 from training.split import TRAIN, VALIDATION
 from training.statistics import Log
@@ -71,6 +71,7 @@ def run_training(
     if layout.config.exists() and not resume:
         raise ConfigError(f"{out}: holds a run already; use --resume, or another --out")
     prepared, digest = prepare(config), data_digest(config)
+    check_rows(prepared)
     _tell(prepared, told)
     selected = prepared
     with SummaryWriter(str(layout.log)) as scalars:

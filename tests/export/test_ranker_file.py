@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from export.contract.bundle import BundleLayout
 from export.contract.errors import BundleError
 from export.contract.run import RunLayout
 from export.contract.schema import read_schema
@@ -74,6 +75,23 @@ def test_weights_of_another_run_are_noticed(run: RunLayout, tmp_path: Path) -> N
     torch.export.save(program, other.ranker.score)
     with pytest.raises(BundleError, match="ranker, warm, batch 1: torch and onnxruntime differ"):
         prove_ranker(other.ranker, schema, parts, users, items)
+
+
+def test_large_tables_of_a_ranker_lie_beside_it(
+    run: RunLayout, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("export.onnx.LARGE_TABLE", 500)
+    schema = read_schema(run.schema)
+    parts = convert_ranker(run, schema)
+    assert parts is not None
+    assert parts.code.beside
+    layout = BundleLayout(tmp_path)
+    parts.code.save(layout.ranker_item)
+    parts.score.save(layout.ranker)
+    assert (tmp_path / "ranker_item.onnx.data").is_file()
+    records = read_records(run.items, schema.item, "item_id").records
+    found = open_ranker(layout, schema, parts.facts).code(records)
+    np.testing.assert_array_equal(found, np.load(BundleLayout(exported).ranker_items))
 
 
 def test_a_run_without_a_ranker_gives_none(run: RunLayout, tmp_path: Path) -> None:

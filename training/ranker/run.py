@@ -8,10 +8,22 @@ from training.prepare import Prepared, make_encoders
 from training.ranker.check import history_of
 from training.ranker.options import RankerOptions
 from training.ranker.program import write_ranker
-from training.ranker.train import baseline_of, refit_ranker, select_ranker
+from training.ranker.train import baseline_of, learned_rows, refit_ranker, select_ranker
+from training.ranker.validate import validated
 
 OnNote = Callable[[str], None]
 OnStep = Callable[[int, int, float], None]
+
+
+def check_rows(prepared: Prepared) -> None:
+    """Check that a ranker that is asked for can be trained and validated, before towers are.
+
+    Raises:
+        ConfigError: The data has nothing for a ranker to learn from or to be validated on.
+    """
+    if prepared.config.ranker is not None:
+        learned_rows(prepared)
+        validated(prepared)
 
 
 def train_rankers(

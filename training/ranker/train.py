@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -49,8 +50,8 @@ def new_ranker(config: RankerOptions, prepared: Prepared) -> Ranker:
     return Ranker(config, prepared.schema, history_of(config, prepared.config.user))
 
 
-def exposures(prepared: Prepared, encoders: Encoders, config: RankerOptions) -> RankerRows:
-    """Return the train rows, clicked and not.
+def learned_rows(prepared: Prepared) -> NDArray[np.int64]:
+    """Return the rows that are learned from: those of train, clicked or not.
 
     Raises:
         ConfigError: They hold no two labels.
@@ -62,8 +63,17 @@ def exposures(prepared: Prepared, encoders: Encoders, config: RankerOptions) -> 
             "ranker: needs train rows that were clicked (label 1) and rows that were shown and "
             "not clicked (label 0)"
         )
+    return learned
+
+
+def exposures(prepared: Prepared, encoders: Encoders, config: RankerOptions) -> RankerRows:
+    """Encode the rows that are learned from.
+
+    Raises:
+        ConfigError: They hold no two labels.
+    """
     history = history_of(config, prepared.config.user)
-    return RankerRows.of(prepared, encoders, history, learned)
+    return RankerRows.of(prepared, encoders, history, learned_rows(prepared))
 
 
 def select_ranker(

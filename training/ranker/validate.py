@@ -9,6 +9,7 @@ from torch import Tensor
 
 from export.contract.errors import ConfigError
 from training.auc import gauc
+from training.dropout import Flags
 from training.prepare import Encoders, Prepared
 from training.ranker.check import history_of
 from training.ranker.model import Ranker
@@ -35,6 +36,28 @@ def predict(ranker: Ranker, rows: RankerRows) -> NDArray[np.float32]:
     return np.concatenate([logits_of(ranker, rows.batch(chunk)).numpy() for chunk in chunks])
 
 
+def validated(prepared: Prepared) -> dict[str, Flags]:
+    """Return the slices that GAUC has a value in, each as the validation rows in it.
+
+    Raises:
+        ConfigError: No slice with a weight has a user with rows of both labels.
+    """
+    at, interactions = prepared.split.rows(VALIDATION), prepared.data.interactions
+    user, label = interactions.user[at], interactions.label[at]
+    slices = {
+        name: mask
+        for name, mask in membership(prepared.data, prepared.split, VALIDATION, at).items()
+        if gauc(user[mask], np.zeros(int(mask.sum())), label[mask]).users
+    }
+    select = prepared.config.training.select
+    if not slices.keys() & select.weights.keys():
+        raise ConfigError(
+            "ranker: validation has no user with rows of both labels in a slice that "
+            f"training.select weighs ({', '.join(select.weights)}); see split.validation"
+        )
+    return slices
+
+
 def validator(
     config: RankerOptions, prepared: Prepared, encoders: Encoders
 ) -> Callable[[Ranker], dict[str, float]]:
@@ -45,21 +68,11 @@ def validator(
     Raises:
         ConfigError: No slice with a weight has a user with rows of both labels.
     """
-    data, split, options = prepared.data, prepared.split, prepared.config
-    at = split.rows(VALIDATION)
-    user, label = data.interactions.user[at], data.interactions.label[at]
-    slices = {
-        name: mask
-        for name, mask in membership(data, split, VALIDATION, at).items()
-        if gauc(user[mask], np.zeros(int(mask.sum())), label[mask]).users
-    }
-    select = options.training.select
-    if not slices.keys() & select.weights.keys():
-        raise ConfigError(
-            "ranker: validation has no user with rows of both labels in a slice that "
-            f"training.select weighs ({', '.join(select.weights)}); see split.validation"
-        )
-    rows = RankerRows.of(prepared, encoders, history_of(config, options.user), at)
+    slices, select = validated(prepared), prepared.config.training.select
+    at, interactions = prepared.split.rows(VALIDATION), prepared.data.interactions
+    user, label = interactions.user[at], interactions.label[at]
+    history = history_of(config, prepared.config.user)
+    rows = RankerRows.of(prepared, encoders, history, at)
 
     def validate(ranker: Ranker) -> dict[str, float]:
         scores = predict(ranker, rows)

@@ -1,13 +1,18 @@
 import json
+import shutil
 from pathlib import Path
 
+import pyarrow.compute as pc
+import pyarrow.parquet
 import pytest
 import torch
 
+import firstsight
 from export.contract.ranker import RankerFacts
 from export.contract.run import RunLayout
 from tests.training.conftest import world_config
 from tests.training.ranker.conftest import ranked_config
+from training.checkpoint import resolved
 from training.config import parse_config
 from training.run import Reporter, run_training
 
@@ -69,6 +74,23 @@ def test_a_resumed_run_has_the_same_ranker(world: Path, ranked: RunLayout, tmp_p
     again = run_training(config, tmp_path / "run", resume=True)
     one, other = (torch.load(layout.ranker.weights) for layout in (again, ranked))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_rows_that_a_ranker_cannot_learn_from_are_told_before_any_training(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(world, tmp_path / "data")
+    path = tmp_path / "data" / "interactions.parquet"
+    rows = pyarrow.parquet.read_table(path)
+    pyarrow.parquet.write_table(rows.filter(pc.equal(rows["label"], 1)), path)
+    config = ranked_config(tmp_path / "data")
+    yaml_path = tmp_path / "train.yaml"
+    yaml_path.write_text(resolved(config, tmp_path))
+    for command in (["validate", str(yaml_path)], ["train", str(yaml_path), "--out", "run"]):
+        assert firstsight.run(command) == 2
+        told = capsys.readouterr()
+        assert "shown and not clicked (label 0)" in told.err
+        assert "epoch" not in told.out
 
 
 @pytest.mark.parametrize("name", ["facts", "code", "score", "weights"])
