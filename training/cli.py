@@ -18,6 +18,7 @@ from training.evaluate import evaluate as measure
 from training.factors import require_factors, write_factors
 from training.prepare import make_batches, make_encoders, prepare, validator
 from training.presets import names
+from training.ranker.run import check_rows
 from training.report import reporting, tables
 from training.run import Reporter, new_model, run_training
 from training.span import read_searched
@@ -93,6 +94,7 @@ def validate(config: Config, overrides: Overrides = None) -> None:
     encoders = make_encoders(prepared)
     make_batches(prepared, encoders)
     validator(prepared, encoders)
+    check_rows(prepared)
     new_model(prepared, Reporter())
     data, split = prepared.data, prepared.split
     rows, users, items = len(data.interactions), len(data.users), len(data.items)

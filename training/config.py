@@ -16,10 +16,13 @@ from export.contract.statistics.base import Window
 from export.contract.strict import Strict
 from training.demands import check_losses, check_towers
 from training.document import parse_yaml
+from training.dropout import DropoutConfig
 from training.losses import LossConfig
 from training.negatives import NegativeConfig
 from training.override import override
 from training.presets import with_preset
+from training.ranker import RankerConfig
+from training.ranker.check import check_ranker
 from training.span import Span
 from training.split import SplitConfig
 from training.towers import TowerConfig
@@ -38,26 +41,6 @@ class DataConfig(Strict):
     def data_files(self) -> tuple[str, ...]:
         """The three tables."""
         return self.interactions, self.users, self.items
-
-
-class DropoutConfig(Strict):
-    """How often training hides what it knows.
-
-    `user` and `item` are exact shares of each batch whose preference group is hidden, natural
-    absence counted in; `column` is the chance of hiding one preference or context column of a
-    row, `unknown` that of taking a word of content for one that training never saw.
-    """
-
-    searched: ClassVar[Mapping[str, Span]] = {
-        "user": Span(0.0, 0.9, step=0.1),
-        "item": Span(0.0, 0.9, step=0.1),
-        "unknown": Span(0.0, 0.5, step=0.1),
-    }
-
-    user: float = Field(0.3, ge=0, le=1)
-    item: float = Field(0.5, ge=0, le=1)
-    column: float = Field(0.1, ge=0, le=1)
-    unknown: float = Field(0.0, ge=0, le=1)
 
 
 class SelectConfig(Strict):
@@ -126,7 +109,7 @@ class TrainConfig(Strict):
     `similarity` is what towers are trained by: the cosine of their vectors, or the inner product.
 
     `allow_id` lets a content feature hold the entity's own id, which is looked for when the
-    schema is fitted.
+    schema is fitted. A `ranker` is trained after the towers, from the same prepared data.
 
     `factors`, if given, are fitted to the train rows before anything else, and written into the
     data folder, for losses and features to read.
@@ -146,6 +129,7 @@ class TrainConfig(Strict):
     negatives: tuple[NegativeConfig, ...] = Field(min_length=1)
     dropout: DropoutConfig = DropoutConfig()
     training: TrainingConfig = TrainingConfig()
+    ranker: RankerConfig | None = None
 
     @field_validator("item")
     @classmethod
@@ -223,6 +207,12 @@ class TrainConfig(Strict):
                     f"{first} and {other} share table {table!r}, whose rows have one width; "
                     f"got dim {width[first]} and {width[other]}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _ranker_fits(self) -> Self:
+        if self.ranker is not None:
+            check_ranker(self.ranker, self.user, self.item)
         return self
 
     def _has_words(self, of: str) -> bool:

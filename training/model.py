@@ -1,6 +1,6 @@
 """Two towers over shared embedding tables: encoded features in, vectors out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -26,8 +26,8 @@ class FeatureInputs(nn.Module):
 
     One table row as it is; several rows by their (weighted) mean, or by attention; a number x as
     x times a learned vector, a given vector by a learned matrix, or another learned vector where
-    either is missing. `widths` are those of the features' vectors, in the order in which they
-    stand beside each other.
+    either is missing. `names` and `widths` are those of the features' vectors, in the order in
+    which they stand beside each other.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class FeatureInputs(nn.Module):
         values = [name for name in features if name in side.values]
         self.vectors = [name for name in features if name in side.vectors]
         order = [*(name for name, _ in self.ids), *values, *self.bags, *self.vectors]
+        self.names = tuple(order)
         self.widths = tuple(width[name] for name in order)
         self.table_of = {name: table_of(side_name, name, f) for name, f in features.items()}
         used = {self.table_of[n] for n in (*(name for name, _ in self.ids), *self.bags)}
@@ -166,7 +167,7 @@ class TwoTower(nn.Module):
 
     def __init__(self, config: TrainConfig, schema: Schema) -> None:
         super().__init__()
-        tables = _tables(config, schema)
+        tables = make_tables(schema, config.embedding)
         self._by_name = tables
         self.user = SideTower(config, schema, "user", tables)
         self.item = SideTower(config, schema, "item", tables)
@@ -191,16 +192,17 @@ class TwoTower(nn.Module):
         return [parameter for parameter in self.parameters() if parameter not in others]
 
 
-def _tables(config: TrainConfig, schema: Schema) -> dict[str, nn.Embedding]:
+def make_tables(schema: Schema, embedding: Callable[[SideName], int]) -> dict[str, nn.Embedding]:
     """Return every table that a feature looks rows up in.
 
+    `embedding` is the width of a side's vectors that name none.
     What both sides share begins with rows of length 1, so that equal words match from the start;
     what only one side has begins faint.
     """
     tables = {}
     for table, users in table_users((side, schema.side(side)) for side in SIDES).items():
         side, name = users[0]
-        width = schema.side(side).features[name].dim or config.embedding(side)
+        width = schema.side(side).features[name].dim or embedding(side)
         length = 1.0 if len({side for side, _ in users}) > 1 else FAINT
         tables[table] = _table(schema.rows(table), width, length)
     return tables
