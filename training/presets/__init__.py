@@ -36,8 +36,8 @@ def with_preset(raw: dict[str, Any], name: str) -> dict[str, Any]:
 
     Towers, similarity, losses, negatives and dropout are the preset's, or the defaults where it
     says nothing. Of `training` it may set how the optimiser steps; epochs, batch, seed and
-    selection are the configuration's, so that presets are compared on one budget. Features that
-    the preset needs are added to those there are, unless one of the name is there.
+    selection are the configuration's, so that presets are compared on one budget. Features and
+    factors that the preset needs are added, unless such are there.
 
     Raises:
         ConfigError: There is no preset of this name.
@@ -49,6 +49,8 @@ def with_preset(raw: dict[str, Any], name: str) -> dict[str, Any]:
             found[key] = preset[key]
     budget = {k: v for k, v in (found.get("training") or {}).items() if k not in OPTIMISER}
     found["training"] = budget | preset.get("training", {})
+    if "factors" in preset:
+        found.setdefault("factors", preset["factors"])
     for side in ("user", "item"):
         for group, features in preset.get(side, {}).items():
             there = found.setdefault(side, {}).setdefault(group, {})

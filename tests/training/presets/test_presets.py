@@ -22,7 +22,7 @@ def test_every_preset_makes_a_configuration(name: str, raw: dict[str, Any], worl
 @pytest.mark.parametrize("name", names())
 def test_a_preset_says_what_the_model_is_and_leaves_the_budget_alone(name: str) -> None:
     preset = read_preset(name)
-    assert preset.keys() <= {*MODEL, *TOWERS, "training", "user", "item"}
+    assert preset.keys() <= {*MODEL, *TOWERS, "training", "factors", "user", "item"}
     assert preset.get("training", {}).keys() <= set(OPTIMISER)
 
 
@@ -57,6 +57,13 @@ def test_features_a_preset_needs_join_those_there_are(
     assert found["user"]["preference"]["click_rate"] == mine
     assert found["user"]["preference"]["clicks"] == new
     assert found["user"]["content"] == {"age": new}
+
+
+def test_factors_a_preset_needs_are_those_there_are_or_its_own(raw: dict[str, Any]) -> None:
+    own = read_preset("dropoutnet-original")["factors"]
+    assert with_preset(raw, "dropoutnet-original")["factors"] == own
+    mine = with_preset(raw | {"factors": {"size": 3}}, "dropoutnet-original")
+    assert mine["factors"] == {"size": 3} != own
 
 
 def test_an_unknown_preset_is_refused_with_those_there_are(world_yaml: Path) -> None:
