@@ -29,8 +29,14 @@ VERBS = (
     Verb("init", "training.cli:init", "training", "Write a first config for three tables."),
     Verb("doctor", "training.cli:doctor", "training", "Say what is unsound in a config's data."),
     Verb("validate", "training.cli:validate", "training", "Say what is wrong with a config."),
+    Verb("factors", "training.cli:factors", "training", "Fit factors to a config's train rows."),
     Verb("train", "training.cli:train", "training", "Train a run from a config."),
     Verb("evaluate", "training.cli:evaluate", "training", "Measure a run or a bundle."),
+    Verb("compare", "training.cli:compare", "training", "Train presets, and measure them."),
+    Verb("tune", "training.cli:tune", "training", "Search the options that validate best."),
+    Verb(
+        "import-easyrec", "training.cli:import_easyrec", "training", "Take over an EasyRec config."
+    ),
     Verb("export", "export.cli:export", "export", "Make a bundle of a run."),
     Verb("embed", "export.cli:embed", "service", "Turn records into vectors, without a service."),
     Verb("recall", "export.cli:recall", "service", "Recall for many users, without a service."),

@@ -15,7 +15,7 @@ import pyarrow as pa
 import yaml
 from numpy.typing import NDArray
 
-from export.catalogue import Parts, write_bundle
+from export.catalogue import Parts, RankerParts, write_bundle
 from export.contract.bundle import LOG_ID, Lineage, Manifest, check_target
 from export.contract.concepts import read_concepts
 from export.contract.errors import BundleError
@@ -25,6 +25,7 @@ from export.contract.side import SIDES, SideName
 from export.contract.similarity import ROOM
 from export.contract.tables import RecordTable, read_records, write_as_of
 from export.onnx import convert, longest, prove_parity
+from export.ranker_file import convert_ranker, prove_ranker
 from export.tower_file import TowerFile
 
 Catalogue = Literal["all", "trained"]
@@ -91,6 +92,7 @@ def _parts(layout: RunLayout, catalogue: Catalogue, log_id: str | None, on_note:
     kept = _trained(items) if catalogue == "trained" else np.arange(len(items.ids))
     embedded = _only(items, kept)
     towers, largest_norm = _towers(layout, schema, embedded)
+    ranker = convert_ranker(layout, schema)
     metrics = json.loads(layout.metrics.read_bytes())
     tables = {"user": users, "item": items}
     return Parts(
@@ -100,8 +102,13 @@ def _parts(layout: RunLayout, catalogue: Catalogue, log_id: str | None, on_note:
         users=users.records,
         lineage=_lineage(layout, metrics, log_id),
         parity={
-            side: _proven(layout, schema, side, towers[side], tables[side], largest_norm, on_note)
-            for side in SIDES
+            **{
+                side: _proven(
+                    layout, schema, side, towers[side], tables[side], largest_norm, on_note
+                )
+                for side in SIDES
+            },
+            **_proven_ranker(layout, schema, ranker, users, items, on_note),
         },
         metrics=metrics,
         concepts=read_concepts(layout.concepts, schema),
@@ -109,6 +116,7 @@ def _parts(layout: RunLayout, catalogue: Catalogue, log_id: str | None, on_note:
         item_vectors={
             name: np.load(layout.item_vectors(name))[kept] for name in schema.user.item_vectors
         },
+        ranker=ranker,
     )
 
 
@@ -149,6 +157,23 @@ def _proven(
         mib = tower.beside_bytes / 2**20
         on_note(f"{side} tower: {mib:.0f} MiB of tables lie in a data file beside it")
     return parity
+
+
+def _proven_ranker(
+    layout: RunLayout,
+    schema: Schema,
+    ranker: RankerParts | None,
+    users: RecordTable,
+    items: RecordTable,
+    on_note: OnNote,
+) -> dict[str, Any]:
+    """Prove the parity of the ranker, if there is one, and tell how near it comes."""
+    if ranker is None:
+        return {}
+    parity = prove_ranker(layout.ranker, schema, ranker, users.records, items.records)
+    rows, worst = sum(parity["rows"].values()), parity["max_abs_difference"]
+    on_note(f"ranker: torch and onnxruntime differ by {worst:.1e} over {rows} rows")
+    return {"ranker": parity}
 
 
 def _towers(

@@ -19,16 +19,36 @@ from export.contract.bundle import (
 )
 from export.contract.concepts import ConceptTable
 from export.contract.errors import BundleError
+from export.contract.ranker import Ranker, RankerFacts
 from export.contract.schema import Schema
 from export.contract.side import Record, SideName
 from export.contract.tables import RecordTable, write_records
 from export.embedder import Embedder, Vectors, open_bundle
-from export.golden import golden_queries
+from export.golden import Golden, golden_queries
+from export.golden_ranks import with_ranks
 from export.index.tune import tune
+from export.ranker import open_ranker, ranker_of
 from export.tower_file import TowerFile
 
 RECALL_K = 100
 TUNING_USERS = 2000
+
+
+@dataclass(frozen=True)
+class RankerParts:
+    """What a ranker is, and its files: of what codes items, and of what scores them."""
+
+    facts: RankerFacts
+    code: TowerFile
+    score: TowerFile
+
+    def open(self, schema: Schema) -> Ranker:
+        """Open the ranker as it would be saved.
+
+        Raises:
+            BundleError: A file does not fit the schema.
+        """
+        return ranker_of(schema, self.facts, self.code.open(), self.score.open())
 
 
 @dataclass(frozen=True)
@@ -40,7 +60,7 @@ class Parts:
     that will be searched for, and do not get into the bundle. `concepts` is needed where a feature
     of the schema has `by`, `item_vectors` (by feature, in the order of the items, NaN for none)
     where a user's preference is made of them; `largest_norm` is M of the lift that towers of an
-    inner product end in.
+    inner product end in. Without a `ranker` the bundle has none.
     """
 
     schema: Schema
@@ -54,6 +74,7 @@ class Parts:
     concepts: ConceptTable | None = None
     largest_norm: float | None = None
     item_vectors: Mapping[str, Vectors] = field(default_factory=dict)
+    ranker: RankerParts | None = None
 
 
 def write_bundle(target: Path, parts: Parts, *, target_recall: float = 0.99) -> Manifest:
@@ -77,6 +98,8 @@ def write_bundle(target: Path, parts: Parts, *, target_recall: float = 0.99) -> 
         users = embedder.embed("user", parts.users[:TUNING_USERS])
         report = _write_index(layout, vectors, users, target_recall)
         golden = golden_queries(embedder, parts.items.ids, parts.items.records, vectors)
+        if parts.ranker is not None:
+            golden = _write_ranker(layout, parts, parts.ranker, golden)
         _write_json(layout.golden, golden.model_dump())
         manifest = Manifest(
             version=target.name,
@@ -111,6 +134,18 @@ def _write_inputs(layout: BundleLayout, parts: Parts) -> None:
     write_records(
         layout.items, parts.schema.item, "id", parts.items.ids, parts.items.records, extras
     )
+
+
+def _write_ranker(
+    layout: BundleLayout, parts: Parts, ranker: RankerParts, golden: Golden
+) -> Golden:
+    """Write a ranker and the codes of the items; return the golden queries with its own."""
+    ranker.facts.write(layout.ranker_facts)
+    ranker.code.save(layout.ranker_item)
+    ranker.score.save(layout.ranker)
+    opened = open_ranker(layout, parts.schema, ranker.facts)
+    np.save(layout.ranker_items, opened.code(parts.items.records))
+    return with_ranks(golden, parts.schema, opened)
 
 
 def _write_index(

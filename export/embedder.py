@@ -13,6 +13,8 @@ from export.contract.schema import Schema
 from export.contract.session import open_session
 from export.contract.side import Record, SideName
 from export.golden import check_golden
+from export.golden_ranks import check_ranks
+from export.ranker import open_ranker
 
 Vectors = NDArray[np.float32]
 
@@ -91,7 +93,7 @@ def _check_fits(schema: Schema, side: SideName, session: ort.InferenceSession) -
 
 
 def open_bundle(folder: Path) -> tuple[Bundle, Embedder]:
-    """Read a bundle, open its towers, and ask its golden queries.
+    """Read a bundle, open its towers and its ranker, and ask its golden queries.
 
     Raises:
         BundleError: Anything is wrong with it; names the member.
@@ -100,4 +102,6 @@ def open_bundle(folder: Path) -> tuple[Bundle, Embedder]:
     bundle = read_bundle(folder)
     embedder = Embedder.open(bundle.layout, bundle.schema)
     check_golden(bundle, embedder)
+    if bundle.ranker is not None:
+        check_ranks(bundle, open_ranker(bundle.layout, bundle.schema, bundle.ranker.facts))
     return bundle, embedder

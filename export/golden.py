@@ -1,7 +1,7 @@
 """Golden queries: records with the answers a bundle must give, asked again when it is opened."""
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,11 +43,27 @@ class GoldenItem(Strict):
     vector: list[float]
 
 
+class GoldenRank(Strict):
+    """One of the golden users with a history, and the chances of all golden items, in order.
+
+    `history` are places among the golden items, oldest first.
+    """
+
+    user: int
+    history: list[int]
+    chances: list[float]
+
+
 class Golden(Strict):
-    """All golden queries of a bundle; each record stands twice, with and without preference."""
+    """All golden queries of a bundle; each record stands twice, with and without preference.
+
+    `ranks` and, item by item, `codes` are there where the bundle has a ranker.
+    """
 
     users: list[GoldenUser]
     items: list[GoldenItem]
+    codes: list[list[float]] = []
+    ranks: list[GoldenRank] = []
 
 
 def golden_queries(
@@ -117,6 +133,10 @@ def invented(schema: Schema, side: SideName, count: int) -> list[dict[str, Raw]]
     return [*records, {}]
 
 
+Answers = Callable[[Golden], Iterator[tuple[str, Vectors, Vectors]]]
+"""Gives what was asked, what came now, and what was recorded."""
+
+
 def check_golden(bundle: Bundle, embedder: "Embedder") -> None:
     """Ask the golden queries again.
 
@@ -124,10 +144,20 @@ def check_golden(bundle: Bundle, embedder: "Embedder") -> None:
         BundleError: A vector or a score differs from the recorded one by more than 1e-4.
 
     """
+    check_answers(bundle, lambda golden: _answers(bundle, embedder, golden))
+
+
+def check_answers(bundle: Bundle, answers: Answers) -> None:
+    """Hold what comes now against what was recorded.
+
+    Raises:
+        BundleError: A number differs from the recorded one by more than 1e-4.
+
+    """
     path = bundle.layout.golden
     try:
         golden = Golden.model_validate_json(path.read_bytes())
-        for query, got, expected in _answers(bundle, embedder, golden):
+        for query, got, expected in answers(golden):
             if got.shape != expected.shape:
                 raise BundleError(f"{path}: {query}: got {got.shape}, recorded {expected.shape}")
             off = float(np.abs(got - expected).max(initial=0))
@@ -146,7 +176,6 @@ def check_golden(bundle: Bundle, embedder: "Embedder") -> None:
 def _answers(
     bundle: Bundle, embedder: "Embedder", golden: Golden
 ) -> Iterator[tuple[str, Vectors, Vectors]]:
-    """Give what was asked, what came now, and what was recorded."""
     rows = {one: row for row, one in enumerate(bundle.ids)}
     for number, user in enumerate(golden.users, start=1):
         record = bundle.schema.user.parse(user.record)

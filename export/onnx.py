@@ -5,6 +5,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from export.contract.session import open_session
 from export.contract.side import Arrays, Record, Side, SideName
 from export.contract.similarity import lifted_items, lifted_users
 from export.golden import invented
+from export.graph import Ends
 from export.tower_file import TowerFile
 
 Vectors = NDArray[np.float32]
@@ -41,26 +43,37 @@ def convert(layout: RunLayout, schema: Schema, side: SideName) -> TowerFile:
     Raises:
         BundleError: The program does not fit the schema.
     """
-    program = load(layout.tower(side))
+    ends = Ends.of_tower(schema)
+    return convert_program(layout.tower(side), onnx.load(layout.encoder(side)), schema, side, ends)
+
+
+def convert_program(
+    path: Path, encoder: onnx.ModelProto, schema: Schema, side: SideName, ends: Ends
+) -> TowerFile:
+    """Return an encoder and the program of a file behind it.
+
+    Raises:
+        BundleError: The program does not fit the schema.
+    """
+    names = [*schema.side(side).encoded, *(one.name for one in ends.beside)]
     with _quiet():
         converted = torch.onnx.export(
-            program,
+            load(path),
             dynamo=True,
             external_data=False,
             opset_version=20,
             # A feature may be called as the exporter calls its own tensors ("add", "val_1").
-            input_names=[f"input/{name}" for name in schema.side(side).encoded],
-            output_names=["vector"],
+            input_names=[f"input/{name}" for name in names],
+            output_names=[ends.output],
             verbose=False,
         )
     if converted is None:
-        raise BundleError(f"{layout.tower(side)}: the exporter gave no program")
+        raise BundleError(f"{path}: the exporter gave no program")
     large = set_aside(converted.model)
-    encoder = onnx.load(layout.encoder(side))
     try:
-        return TowerFile.join(schema, side, encoder, converted.model_proto, large)
+        return TowerFile.join(schema, side, encoder, converted.model_proto, large, ends)
     except (BundleError, ValueError, onnx.checker.ValidationError) as error:
-        raise BundleError(f"{layout.tower(side)}: does not fit the schema: {error}") from error
+        raise BundleError(f"{path}: does not fit the schema: {error}") from error
 
 
 def set_aside(program: ir.Model) -> dict[str, NDArray[Any]]:
@@ -116,14 +129,14 @@ def prove_parity(
     features = schema.side(side)
     encoder = open_session(layout.encoder(side))
     program = _module(load(layout.tower(side)))
-    records = [*_in_context(records[: MOST_ROWS // 2 - 1], schema, side), {}]
+    records = [*in_context(records[: MOST_ROWS // 2 - 1], schema, side), {}]
     counts, worst = Counter[str](), 0.0
     for is_warm in (True, False):
         for size, part in _batches(records):
             present = [is_warm and features.has_preference(record) for record in part]
             arrays = features.pack(part, present)
             got = tower.run(["vector"], arrays)[0]
-            expected = program(_encoded(encoder, arrays, features.encoded)).numpy()
+            expected = program(encoded(encoder, arrays, features.encoded)).numpy()
             if largest_norm is not None:
                 expected = _lifted(side, expected, largest_norm)
                 got, expected = _comparable(got), _comparable(expected)
@@ -150,7 +163,8 @@ def _comparable(vectors: Vectors) -> Vectors:
     return np.concatenate([vectors[:, :-1], vectors[:, -1:] ** 2], axis=1)
 
 
-def _in_context(records: Sequence[Record], schema: Schema, side: SideName) -> list[Record]:
+def in_context(records: Sequence[Record], schema: Schema, side: SideName) -> list[Record]:
+    """Return records with made-up context, which no table holds."""
     context = schema.side(side).context
     if not context:
         return list(records)
@@ -198,7 +212,7 @@ def _batches(
         start, turn = start + size, turn + 1
 
 
-def _encoded(session: Any, arrays: Arrays, names: Sequence[str]) -> dict[str, torch.Tensor]:
+def encoded(session: Any, arrays: Arrays, names: Sequence[str]) -> dict[str, torch.Tensor]:
     """Return the program's inputs: what the encoder makes, and what it passes by."""
     inputs = {one.name: arrays[one.name] for one in session.get_inputs()}
     made = [one.name for one in session.get_outputs()]

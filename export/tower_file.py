@@ -16,7 +16,7 @@ from export.contract.manifest import data_beside
 from export.contract.schema import Schema
 from export.contract.session import open_session
 from export.contract.side import SideName
-from export.graph import PREFIX, join
+from export.graph import PREFIX, Ends, join
 from export.lift import lift
 
 PAGE = 4096  # onnxruntime maps a table from where a page begins
@@ -39,15 +39,16 @@ class TowerFile:
         encoder: onnx.ModelProto,
         program: onnx.ModelProto,
         beside: Tables,
+        ends: Ends | None = None,
     ) -> "TowerFile":
-        """Join an encoder and a program whose tables `beside` have no row in it.
+        """Join an encoder and a program whose tables `beside` have no row in it; see `join`.
 
         Raises:
             BundleError: The program takes another number of inputs.
 
         """
         tables = {PREFIX + name: table for name, table in beside.items()}
-        return cls(join(schema, side, encoder, program), tables)
+        return cls(join(schema, side, encoder, program, ends), tables)
 
     @property
     def beside_bytes(self) -> int:

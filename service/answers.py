@@ -145,6 +145,7 @@ def version_answer(generation: Generation) -> Response:
             "schema_hash": schema.hash,
             "dim": schema.dim,
             "similarity": schema.similarity,
+            "ranker": generation.ranker,
             "lineage": generation.bundle.manifest.lineage.model_dump(mode="json"),
             "features": {"user": _features(schema.user), "item": _features(schema.item)},
         }

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from export.contract.errors import RecordError
 from export.embedder import Embedder
+from export.ranker import open_ranker
 from service.control import WorkerControl
 from service.embed import Embed
 from service.errors import Problem, answer_error
@@ -19,6 +20,7 @@ from service.layers import EncodedPath, Limited, Observed
 from service.observe import PUBLISH_TO_SEARCHABLE
 from service.openapi import API_VERSION, TITLE, document
 from service.parts import Parts, UseCases
+from service.ranking import Ranking
 from service.recall import Recaller
 from service.refresh import Follower
 from service.routes import add_routes, answer_unrouted
@@ -101,13 +103,21 @@ def _wire(
     items = Items(generation, embedder, store, follower.refresh)
     return UseCases(
         generation=generation,
-        recaller=Recaller(generation, embedder, store, follower, settings),
+        recaller=Recaller(generation, embedder, store, follower, settings, _ranking(generation)),
         items=items,
         users=Users(generation.schema, store),
         similar=Similar(generation, items, follower, settings),
         embed=Embed(generation, embedder, settings.limits.history),
         follower=follower,
     )
+
+
+def _ranking(generation: Generation) -> Ranking | None:
+    bundle = generation.bundle
+    if bundle.ranker is None:
+        return None
+    ranker = open_ranker(bundle.layout, bundle.schema, bundle.ranker.facts)
+    return Ranking(generation, ranker)
 
 
 async def _catch_up(follower: Follower, store: Store, timeout_s: float) -> None:

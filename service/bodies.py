@@ -14,6 +14,7 @@ from export.contract.tables import AN_ID
 from service.bounds import list_of, whole_number
 from service.errors import BodyTimeout, InvalidRecord, Malformed, UnsupportedMedia
 from service.payloads import Features, RecallBody
+from service.query import A_RANKER
 from service.settings import Limits
 
 EXPECTED = {
@@ -139,6 +140,7 @@ def _faults(error: ValidationError, limits: Limits) -> list[Fault]:
         "k": whole_number(limits.k),
         "exclude": list_of("ids", limits.exclude),
         "history": list_of("ids", limits.history),
+        "rank": A_RANKER,
     }
     known = f"one of {', '.join(RecallBody.model_fields)}"
     faults = []

@@ -15,6 +15,12 @@ RECALL_WARM = {
     "exhausted": False,
     "request_id": "01JD8X0J7Q6V3M5C9T2R4W8E1Z",
 }
+RECALL_RANKED = RECALL_WARM | {
+    "items": ["v9", "v17"],
+    "scores": [0.81, 0.83],
+    "rank": "din",
+    "rank_scores": [0.42, 0.27],
+}
 RECALL_COLD = RECALL_WARM | {"state": "cold", "dropped": ["preference"]}
 RECALL_BATCH = {
     "requests": [
@@ -85,6 +91,7 @@ VERSION = {
     "schema_hash": "9f2c",
     "dim": 64,
     "similarity": "cosine",
+    "ranker": "din",
     "lineage": {
         "run": "kuairand",
         "data": "kuairand_pure",

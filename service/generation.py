@@ -82,6 +82,12 @@ class Generation:
         logger.info("generation loaded", extra=facts)
         return generation
 
+    @property
+    def ranker(self) -> str | None:
+        """The kind of the bundle's ranker; None: it has none."""
+        ranked = self.bundle.ranker
+        return None if ranked is None else ranked.facts.kind
+
     def __len__(self) -> int:
         """Items that can be found."""
         return self.main_size + self._view.delta.live

@@ -66,16 +66,22 @@ class Ids(Sequence[str]):
 
     def rows(self, ids: Collection[str]) -> Rows:
         """Return the rows of those of the ids that are here, in no order."""
+        found = self.places(list(ids))
+        return found[found >= 0]
+
+    def places(self, ids: Sequence[str]) -> Rows:
+        """Return the row of each id, in order, -1 for one that is not here."""
+        found: Rows = np.full(len(ids), -1, dtype=np.int64)
         if not len(self) or not len(ids):
-            return np.empty(0, np.int64)
+            return found
         keys = np.fromiter(map(hash, ids), np.int64, len(ids))
         places = np.minimum(self._hashes.searchsorted(keys), len(self) - 1)
         hits = np.flatnonzero(self._hashes[places] == keys)
-        rows = self._order[places[hits]].astype(np.int64)
-        listed = list(ids)
-        asked = [listed[hit] for hit in hits.tolist()]
-        if self.take(rows) == asked:
-            return rows
+        found[hits] = self._order[places[hits]]
+        asked = [ids[hit] for hit in hits.tolist()]
+        if self.take(found[hits]) == asked:
+            return found
         # Another id of the same hash stands first, or only.
-        found = (self.row(one) for one in asked)
-        return np.array([row for row in found if row is not None], np.int64)
+        rows = (self.row(one) for one in asked)
+        found[hits] = [-1 if row is None else row for row in rows]
+        return found

@@ -10,6 +10,11 @@ State = Literal["warm", "cold", "fallback"]
 Features = dict[str, Any]
 """Flat: feature name to value; null means missing. The schema knows each feature's group."""
 
+Rank = Literal["din", "base"]
+"""The kinds of rankers."""
+
+RANK = "Score what is recalled by this ranker; 422 where the bundle has none of the kind."
+
 HISTORY = "Item ids from oldest to newest; replaces `last`, `profile` and `item_vectors` features."
 
 
@@ -37,6 +42,7 @@ class RecallBody(Strict):
     after: StrictStr | None = Field(
         None, description="A `log_id`: wait up to 250 ms until this replica has applied it."
     )
+    rank: Rank | None = Field(None, description=RANK)
 
 
 class RecallBatch(Strict):
@@ -46,7 +52,7 @@ class RecallBatch(Strict):
 
 
 class RecallAnswer(Strict):
-    """Items, best first; `scores` is parallel to `items`."""
+    """Items, best first; `scores` is parallel to `items`, and so is `rank_scores`."""
 
     user_id: str | None
     state: State
@@ -55,6 +61,12 @@ class RecallAnswer(Strict):
     items: list[str]
     scores: list[float]
     score: Literal["cosine", "inner_product", "popularity"]
+    rank: Rank | None = Field(
+        None, description="The ranker by whose scores items are ordered; absent if none was asked."
+    )
+    rank_scores: list[float] | None = Field(
+        None, description="Chances of a click, 0 to 1; absent if no ranker was asked for."
+    )
     degraded: list[Literal["store", "features", "stale"]]
     exhausted: bool = Field(description="There are fewer than `k` items to give.")
     request_id: str
@@ -206,6 +218,7 @@ class VersionAnswer(Strict):
     schema_hash: str
     dim: int
     similarity: Literal["cosine", "inner_product"]
+    ranker: Rank | None = Field(description="What `rank` may be; null: the bundle has no ranker.")
     lineage: Features
     features: dict[Literal["user", "item"], dict[str, dict[str, Features]]]
 

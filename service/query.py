@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import get_args
 from urllib.parse import unquote_to_bytes
 
 from export.contract.errors import Fault
 from export.contract.tables import id_fault
 from service.bounds import size, whole_number
 from service.errors import InvalidRecord
-from service.payloads import RecallBody
+from service.payloads import Rank, RecallBody
 from service.settings import Limits
 
 CONTEXT = "context."
-RECALL = ("user_id", "k", "exclude", "cold", "after", "context.<feature>")
+RECALL = ("user_id", "k", "exclude", "cold", "after", "rank", "context.<feature>")
 SIMILAR = ("k", "exclude", "after")
+A_RANKER = f"a ranker: {' or '.join(get_args(Rank))}"
 TRUE_OR_FALSE = "true or false"
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
@@ -80,6 +82,7 @@ def read_recall_query(query: bytes, limits: Limits) -> RecallBody:
     if "user_id" not in given.single:
         faults.append(Fault.of("user_id", None, "a user's id; POST /recall can do without"))
     k, cold = _whole(given, "k", limits.k, faults), _truth(given, "cold", faults)
+    rank = _rank(given, faults)
     if faults:
         raise InvalidRecord(faults)
     return RecallBody(
@@ -89,6 +92,7 @@ def read_recall_query(query: bytes, limits: Limits) -> RecallBody:
         exclude=given.exclude,
         cold=bool(cold),
         after=given.single.get("after"),
+        rank=rank,
     )
 
 
@@ -167,6 +171,18 @@ def _whole(given: _Given, name: str, most: int, faults: list[Fault]) -> int | No
     if text.isascii() and text.isdigit() and len(text) < 19 and 1 <= int(text) <= most:
         return int(text)
     faults.append(Fault.of(name, text, whole_number(most)))
+    return None
+
+
+def _rank(given: _Given, faults: list[Fault]) -> Rank | None:
+    """Return the ranker that is asked for; None if none was, or it is a fault now."""
+    text = given.single.get("rank")
+    for kind in get_args(Rank):
+        if text == kind:
+            found: Rank = kind
+            return found
+    if text is not None:
+        faults.append(Fault.of("rank", text, A_RANKER))
     return None
 
 

@@ -14,6 +14,7 @@ from service.errors import InvalidRecord
 from service.generation import Found, Generation
 from service.known_user import KnownUser, UserReader
 from service.observe import DEGRADED, RECALLS, STAGE_SECONDS
+from service.ranking import Ranked, Ranking
 from service.recall_request import RecallRequest
 from service.records import State, UserRecord
 from service.refresh import Follower
@@ -39,9 +40,14 @@ class Recalled:
     found: Found
     score: Literal["cosine", "inner_product", "popularity"]
     degraded: list[str]
+    ranked: Ranked | None = None
 
     def encode(self, request_id: str, **beside: object) -> bytes:
         """Return the JSON body; what is given `beside` stands in front."""
+        found, rank = self.found, {}
+        if self.ranked is not None:
+            found = self.ranked.found
+            rank = {"rank": self.ranked.kind, "rank_scores": self.ranked.chances}
         return json_bytes(
             {
                 **beside,
@@ -49,11 +55,12 @@ class Recalled:
                 "state": self.state,
                 "dropped": self.dropped,
                 "version": self.version,
-                "items": self.found.items,
-                "scores": self.found.scores,
+                "items": found.items,
+                "scores": found.scores,
                 "score": self.score,
+                **rank,
                 "degraded": self.degraded,
-                "exhausted": self.found.exhausted,
+                "exhausted": found.exhausted,
                 "request_id": request_id,
             }
         )
@@ -69,7 +76,9 @@ class Recaller:
         store: Store,
         follower: Follower,
         settings: Settings,
+        ranking: Ranking | None = None,
     ) -> None:
+        self._ranking = ranking
         self._generation = generation
         self._embedder = embedder
         self._store = store
@@ -125,6 +134,7 @@ class Recaller:
             users = [_without_vector(requests[0], users[0])]
             found = self._search(requests, users)
         similarity = self._generation.schema.similarity
+        ranked = await self._rank(requests, users, found)
         return [
             Recalled(
                 user_id=one.user_id,
@@ -134,9 +144,20 @@ class Recaller:
                 found=items,
                 score="popularity" if user.state == "fallback" else similarity,
                 degraded=user.degraded,
+                ranked=ranked.get(place),
             )
-            for one, user, items in zip(requests, users, found, strict=True)
+            for place, (one, user, items) in enumerate(zip(requests, users, found, strict=True))
         ]
+
+    async def _rank(
+        self, requests: Sequence[RecallRequest], users: Sequence[KnownUser], found: Sequence[Found]
+    ) -> dict[int, Ranked]:
+        """Return what was found in the ranker's order, for those who ask for it, by their place."""
+        asking = [place for place, one in enumerate(requests) if one.rank is not None]
+        if self._ranking is None or not asking:
+            return {}
+        ranked = await self._ranking.rank([(users[place], found[place]) for place in asking])
+        return dict(zip(asking, ranked, strict=True))
 
     async def _read(self, ids: Sequence[str]) -> dict[str, UserRecord | None] | None:
         """Return what is stored of these users; None when the store does not answer."""

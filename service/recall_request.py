@@ -27,10 +27,16 @@ class RecallRequest(AskedUser):
     k: int
     exclude: frozenset[str]
     after: str | None
+    rank: str | None = None
 
 
 def check_recall(
-    body: RecallBody, side: Side, settings: Settings, *, from_query: bool = False
+    body: RecallBody,
+    side: Side,
+    settings: Settings,
+    *,
+    from_query: bool = False,
+    ranker: str | None = None,
 ) -> RecallRequest:
     """Hold a body against the schema's user side and the limits.
 
@@ -39,6 +45,7 @@ def check_recall(
         side: The user side of the schema.
         settings: For the limits and the default k.
         from_query: Whether context values are text that each feature reads in its own way.
+        ranker: The kind of ranker that is served, if there is one.
 
     Raises:
         InvalidRecord: Names every value at fault.
@@ -50,6 +57,9 @@ def check_recall(
     if len(body.history or ()) > limits.history:
         expected = list_of("ids", limits.history)
         faults.append(Fault("history", f"{len(body.history or ())} ids", expected))
+    if body.rank is not None and body.rank != ranker:
+        expected = "none, the bundle that is served has no ranker"
+        faults.append(Fault.of("rank", body.rank, expected if ranker is None else repr(ranker)))
     if faults:
         raise InvalidRecord(faults)
     user, settled = _inline(body.user, side) if body.user else ({}, frozenset())
@@ -63,17 +73,19 @@ def check_recall(
         exclude=frozenset(body.exclude),
         cold=body.cold,
         after=body.after,
+        rank=body.rank,
     )
 
 
 async def check_recalls(
-    bodies: Sequence[object], side: Side, settings: Settings
+    bodies: Sequence[object], side: Side, settings: Settings, *, ranker: str | None = None
 ) -> list[RecallRequest | Exception]:
     """Check the bodies of a batch, in order; in place of a bad one stands what is wrong with it."""
     checked: list[RecallRequest | Exception] = []
     for place, body in enumerate(bodies):
         try:
-            checked.append(check_recall(read_recall_body(body, settings.limits), side, settings))
+            read = read_recall_body(body, settings.limits)
+            checked.append(check_recall(read, side, settings, ranker=ranker))
         except (InvalidRecord, RecordError) as error:
             checked.append(error)
         if place % SLICE == SLICE - 1:

@@ -69,7 +69,8 @@ async def recall(request: Request) -> Response:
     parts = parts_of(request)
     cases = parts.ready()
     body = read_recall_query(request.scope["query_string"], parts.settings.limits)
-    asked = check_recall(body, cases.generation.schema.user, parts.settings, from_query=True)
+    side, ranker = cases.generation.schema.user, cases.generation.ranker
+    asked = check_recall(body, side, parts.settings, from_query=True, ranker=ranker)
     recalled = await cases.recaller.recall(asked)
     return Response(recalled.encode(request_id()), media_type=JSON)
 
@@ -80,7 +81,8 @@ async def recall_with(request: Request) -> Response:
     cases = parts.ready()
     limits = parts.settings.limits
     body = read_recall_body(await read_object(request, limits), limits)
-    asked = check_recall(body, cases.generation.schema.user, parts.settings)
+    side, ranker = cases.generation.schema.user, cases.generation.ranker
+    asked = check_recall(body, side, parts.settings, ranker=ranker)
     recalled = await cases.recaller.recall(asked)
     return Response(recalled.encode(request_id()), media_type=JSON)
 
@@ -91,7 +93,8 @@ async def recall_batch(request: Request) -> Response:
     cases = parts.ready()
     body = await read_object(request, parts.settings.limits)
     bodies = read_batch(body, "requests", parts.settings.limits.requests)
-    asked = await check_recalls(bodies, cases.generation.schema.user, parts.settings)
+    side, ranker = cases.generation.schema.user, cases.generation.ranker
+    asked = await check_recalls(bodies, side, parts.settings, ranker=ranker)
     return await recall_batch_answer(await cases.recaller.recall_all(asked))
 
 

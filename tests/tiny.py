@@ -1,6 +1,6 @@
 """A tiny bundle without torch: hand-made towers over a real schema, for tests of what serves."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import onnx
 import pyarrow as pa
 from onnx import TensorProto, helper, numpy_helper
 
-from export.catalogue import Parts, write_bundle
+from export.catalogue import Parts, RankerParts, write_bundle
 from export.contract.bundle import Lineage
 from export.contract.encoder import build_encoder
 from export.contract.schema import Schema
@@ -201,12 +201,14 @@ def tiny_bundle(
     large_bytes: int | None = None,
     schema: Schema | None = None,
     beside: Mapping[str, object] | None = None,
+    ranker: Callable[[Schema], RankerParts] | None = None,
 ) -> Path:
     """Write the tiny bundle as `folder/version` and return its path.
 
     With a `largest_norm` it is one of an inner product, though its raw vectors have length 1.
     With `large_bytes`, tables from this size on lie in a data file. A `schema` may know more
-    features than the tiny one, and `beside` gives them to every item.
+    features than the tiny one, and `beside` gives them to every item. `ranker` makes one of the
+    schema.
     """
     schema = schema or tiny_schema(items, "cosine" if largest_norm is None else "inner_product")
     sides: tuple[SideName, ...] = ("user", "item")
@@ -236,6 +238,7 @@ def tiny_bundle(
         parity={},
         metrics={},
         largest_norm=largest_norm,
+        ranker=None if ranker is None else ranker(schema),
     )
     write_bundle(folder / version, parts)
     return folder / version

@@ -12,11 +12,13 @@ from export.contract.side import Arrays
 from training.candidates import Candidates
 from training.config import TrainConfig
 from training.dropout import Flags, States, draw_states, forget_words, hide, hide_columns
-from training.losses.base import Scored
+from training.losses.base import Scored, SideVectors, Vectors
 from training.metrics import UserItems
 from training.rows import SideRows
+from training.vectors import VectorFiles
 
 Indices = NDArray[np.int64]
+Tensors = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,11 @@ class Batch:
     """B rows as tensors, their C candidates, and the facts of both; item i < B is row i's own."""
 
     rows: Indices  # [B] positions among the rows learned from
-    user: dict[str, Tensor]  # [B, ...]
-    item: dict[str, Tensor]  # [C, ...]
+    user: Tensors  # [B, ...]
+    item: Tensors  # [C, ...]
+    warm: tuple[Tensors, Tensors] | None  # the same of both with nothing hidden, if a loss asks
+    users: Tensor  # int64[B] positions in the table of users
+    items: Tensor  # int64[C] positions in the table of items
     is_positive: Tensor  # bool[B]
     weight: Tensor  # float[B]
     candidate: Tensor  # bool[B, C]
@@ -34,12 +39,21 @@ class Batch:
     cold: Tensor  # bool[C]
     log_q: Tensor  # float[B, C]
     sessions: dict[str, Tensor]  # int64[B]
+    categories: dict[str, Tensor]  # int64[C]
+    given: dict[VectorFiles, Vectors]  # of the B users and C candidates
     states: States  # of the B rows
 
-    def scored(self, scores: Tensor) -> Scored:
-        """Return what losses are given, from float[B, C]."""
+    def scored(self, user: SideVectors, item: SideVectors, warm: Vectors | None = None) -> Scored:
+        """Return what losses are given, from what the towers made of B users and C items.
+
+        `warm` is what they made of the same with nothing hidden.
+        """
         return Scored(
-            scores=scores,
+            user_vectors=user.vectors,
+            item_vectors=item.vectors,
+            scores=user.vectors @ item.vectors.T,
+            users=self.users,
+            items=self.items,
             own=torch.arange(len(self.rows)),
             is_positive=self.is_positive,
             weight=self.weight,
@@ -49,6 +63,11 @@ class Batch:
             cold=self.cold,
             log_q=self.log_q,
             sessions=self.sessions,
+            user_augmented=user.augmented,
+            item_augmented=item.augmented,
+            categories=self.categories,
+            warm=warm,
+            given=self.given,
         )
 
 
@@ -68,6 +87,7 @@ class Batches:
     positives: UserItems
     candidates: Candidates
     sessions: Mapping[str, Indices]  # column to [rows], equal where the session is
+    given: Mapping[VectorFiles, Vectors]  # of all users and items
 
     def __len__(self) -> int:
         return -(-len(self.users) // self.config.training.batch)
@@ -87,14 +107,22 @@ class Batches:
 
     def _batch(self, rows: Indices, rng: np.random.Generator) -> Batch:
         columns = self.candidates.draw(rows, rng)
+        warm = None
+        if any(one.needs_warm_view for one in self.config.losses):
+            warm = tensors(self.users.batch(rows)), tensors(self.items.batch(columns.rows))
         user, item = self.users.batch(rows), self.items.batch(columns.rows)
+        categories = self._categories(item)  # before anything is hidden
         states, shown_items = self._hide(user, item, rows, columns.rows, rng)
         items = self.items.entity[columns.rows].astype(np.int64)
         same = items[: len(rows), None] == items[None]
+        places = torch.from_numpy(self.users.entity[rows].astype(np.int64)), torch.from_numpy(items)
         return Batch(
             rows=rows,
             user=tensors(user),
             item=tensors(item),
+            warm=warm,
+            users=places[0],
+            items=places[1],
             is_positive=torch.from_numpy(self.is_positive[rows]),
             weight=torch.from_numpy(self.weight[rows]),
             candidate=torch.from_numpy(columns.candidate),
@@ -103,6 +131,8 @@ class Batches:
             cold=torch.from_numpy(~shown_items),
             log_q=torch.from_numpy(columns.log_q),
             sessions={name: torch.from_numpy(one[rows]) for name, one in self.sessions.items()},
+            categories=categories,
+            given={files: whole.take(*places) for files, whole in self.given.items()},
             states=states,
         )
 
@@ -129,6 +159,13 @@ class Batches:
                 arrays["present"] = side[:, None]
         return States(shown.user, shown.item[: len(rows)]), shown.item
 
+    def _categories(self, item: Arrays) -> dict[str, Tensor]:
+        """Return the table rows of the words that losses read, [C] each."""
+        asked = [name for one in self.config.losses for name in one.categories]
+        column = {name: self.items.side.ids.index(name) for name in asked}
+        ids = {name: item["ids"][:, at].astype(np.int64) for name, at in column.items()}
+        return tensors(ids)
+
     def _known(self, rows: Indices, items: Indices) -> Flags:
         """Say which columns hold an item that the row's user clicked in training: [B, C]."""
         distinct, column = np.unique(items, return_inverse=True)
@@ -141,7 +178,7 @@ class Batches:
         return known[:, column]
 
 
-def tensors(arrays: Arrays) -> dict[str, Tensor]:
+def tensors(arrays: Arrays) -> Tensors:
     """Return the arrays as tensors; rows of tables become int64."""
     return {
         name: torch.from_numpy(array.astype(np.int64) if array.dtype.kind == "i" else array)

@@ -1,21 +1,27 @@
-"""The commands of this room: `firstsight init`, `doctor`, `validate`, `train`, `evaluate`."""
+"""The commands of this room, from `init` to `tune`."""
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from export.contract.errors import ConfigError
+from training.compare import compare as run_comparison
 from training.comparison import grouped
 from training.config import read_config
 from training.doctor import Patient, examine
 from training.doctor.report import document, is_serious, lines
+from training.easyrec import Request, convert
 from training.evaluate import evaluate as measure
+from training.factors import require_factors, write_factors
 from training.prepare import make_batches, make_encoders, prepare, validator
+from training.presets import names
+from training.ranker.run import check_rows
 from training.report import reporting, tables
 from training.run import Reporter, new_model, run_training
+from training.span import read_searched
 from training.start import start
 from training.subject import open_subject
 
@@ -23,6 +29,9 @@ Config = Annotated[Path, typer.Argument(help="The YAML of a run.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", help="path=value, may be repeated.", metavar="PATH=VALUE"),
+]
+Preset = Annotated[
+    str | None, typer.Option(help=f"Take the model of this preset: one of {', '.join(names())}.")
 ]
 
 
@@ -38,6 +47,25 @@ def init(
     typer.echo(f"wrote {out}; next: firstsight doctor {out}")
 
 
+def import_easyrec(
+    source: Annotated[Path, typer.Argument(help="EasyRec's configuration.", metavar="FILE.config")],
+    out: Annotated[Path, typer.Option(help="The YAML to write.")] = Path("train.yaml"),
+    data: Annotated[Path, typer.Option(help="The folder of the three tables.")] = Path("data"),
+    samples: Annotated[
+        Path | None,
+        typer.Option(help="EasyRec's flat samples, to be written as three tables into --data."),
+    ] = None,
+    user_id: Annotated[str | None, typer.Option(help="The column of the user's id.")] = None,
+    item_id: Annotated[str | None, typer.Option(help="The column of the item's id.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the YAML if it is there.")
+    ] = False,
+) -> None:
+    """Turn an EasyRec configuration into a YAML; every field is mapped, noted or refused."""
+    for line in convert(Request(source, out, data, samples, user_id, item_id, force)):
+        typer.echo(line)
+
+
 def doctor(
     config: Config,
     overrides: Overrides = None,
@@ -47,7 +75,9 @@ def doctor(
 ) -> None:
     """Say what is unsound in a config and its data; exit code 1 if something is serious."""
     _writable("--json", as_json)
-    found = examine(Patient.of(read_config(config, overrides)))
+    checked = read_config(config, overrides)
+    require_factors(checked)
+    found = examine(Patient.of(checked))
     typer.echo("\n".join(lines(found)))
     if as_json is not None:
         text = json.dumps(document(config, found), indent=1, allow_nan=False)
@@ -58,10 +88,13 @@ def doctor(
 
 def validate(config: Config, overrides: Overrides = None) -> None:
     """Say what is wrong with a config and its data, without training."""
-    prepared = prepare(read_config(config, overrides))
+    checked = read_config(config, overrides)
+    require_factors(checked)
+    prepared = prepare(checked)
     encoders = make_encoders(prepared)
     make_batches(prepared, encoders)
     validator(prepared, encoders)
+    check_rows(prepared)
     new_model(prepared, Reporter())
     data, split = prepared.data, prepared.split
     rows, users, items = len(data.interactions), len(data.users), len(data.items)
@@ -72,16 +105,31 @@ def validate(config: Config, overrides: Overrides = None) -> None:
     typer.echo(f"{config}: good")
 
 
+def factors(
+    config: Config,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to write to; else the data folder.")
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Fit factors of users and items to the train rows of a config."""
+    checked = read_config(config, overrides)
+    folder = checked.data.folder if out is None else out
+    folder.mkdir(parents=True, exist_ok=True)
+    write_factors(checked, folder, typer.echo)
+
+
 def train(
     config: Config,
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
     overrides: Overrides = None,
+    preset: Preset = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue a run that was stopped.")
     ] = False,
 ) -> None:
     """Train a run from a config."""
-    checked = read_config(config, overrides)
+    checked = read_config(config, overrides, preset=preset)
     with reporting(Console()) as reporter:
         layout = run_training(checked, out, resume=resume, reporter=reporter)
     typer.echo(f"wrote {layout.folder}")
@@ -111,6 +159,62 @@ def evaluate(
     _writable("--html", as_html)
     subjects = [open_subject(one, data) for one in runs]
     found = measure(subjects, grouped([open_subject(one, data) for one in baseline or []]))
+    _show(found, as_json, as_html)
+
+
+def compare(
+    config: Config,
+    presets: Annotated[
+        str, typer.Option(help=f"Of {', '.join(names())}; commas between. The first leads.")
+    ],
+    out: Annotated[Path, typer.Option(help="The folder of the runs, PRESET-SEED each.")],
+    seeds: Annotated[str, typer.Option(help="Seeds of training, commas between.")] = "1,2,3",
+    overrides: Overrides = None,
+    as_json: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures to this file.")
+    ] = None,
+    as_html: Annotated[
+        Path | None, typer.Option("--html", help="Write a report with plots to this file.")
+    ] = None,
+) -> None:
+    """Train presets on the data, features, split and budget of a config, and measure them."""
+    _writable("--json", as_json)
+    _writable("--html", as_html)
+    asked = [one.strip() for one in presets.split(",")]
+    if twice := [one for one in asked if asked.count(one) > 1]:
+        raise ConfigError(f"--presets: {twice[0]!r} stands twice")
+    configs = {name: read_config(config, overrides, preset=name) for name in asked}
+    with reporting(Console()) as reporter:
+        found = run_comparison(configs, _whole_numbers("--seeds", seeds), out, reporter)
+    _show(found, as_json, as_html)
+
+
+def tune(
+    config: Config,
+    trials: Annotated[int, typer.Option(min=1, help="How many, those made before included.")],
+    out: Annotated[Path, typer.Option(help="The folder of the search.")],
+    search: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What to search, in place of what the parts of the config say; may be repeated.",
+            metavar="PATH=LOW..HIGH",
+        ),
+    ] = None,
+    overrides: Overrides = None,
+    preset: Preset = None,
+) -> None:
+    """Search the options that validate best; a stopped search goes on where it was."""
+    from training.tune import search_space  # optuna loads slowly, and only a search needs it
+    from training.tune import tune as run_search
+
+    checked = read_config(config, overrides, preset=preset)
+    space = dict(map(read_searched, search)) if search else search_space(checked)
+    run_search(checked, space, trials, out, typer.echo)
+    typer.echo(f"wrote {out / 'best.yaml'}; next: firstsight train {out / 'best.yaml'} --out RUN")
+
+
+def _show(found: dict[str, Any], as_json: Path | None, as_html: Path | None) -> None:
+    """Print an evaluation's tables, and write it where asked."""
     console = Console(width=120)
     for table in tables(found):
         console.print(table)
@@ -122,6 +226,13 @@ def evaluate(
         from training.page import page  # matplotlib loads slowly, and only a report needs it
 
         as_html.write_text(page(found), encoding="utf-8")
+
+
+def _whole_numbers(option: str, text: str) -> list[int]:
+    found = [one.strip() for one in text.split(",")]
+    if not all(one.isascii() and one.isdigit() for one in found) or len(set(found)) < len(found):
+        raise ConfigError(f"{option}: got {text!r}, expected different whole numbers, as in 1,2,3")
+    return [int(one) for one in found]
 
 
 def _writable(option: str, path: Path | None) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import yaml
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -14,12 +14,19 @@ from export.contract.side import Side, SideName
 from export.contract.similarity import Similarity
 from export.contract.statistics.base import Window
 from export.contract.strict import Strict
+from training.demands import check_losses, check_towers
 from training.document import parse_yaml
+from training.dropout import DropoutConfig
 from training.losses import LossConfig
 from training.negatives import NegativeConfig
 from training.override import override
+from training.presets import with_preset
+from training.ranker import RankerConfig
+from training.ranker.check import check_ranker
+from training.span import Span
 from training.split import SplitConfig
 from training.towers import TowerConfig
+from training.wmf import WMFConfig
 
 
 class DataConfig(Strict):
@@ -34,20 +41,6 @@ class DataConfig(Strict):
     def data_files(self) -> tuple[str, ...]:
         """The three tables."""
         return self.interactions, self.users, self.items
-
-
-class DropoutConfig(Strict):
-    """How often training hides what it knows.
-
-    `user` and `item` are exact shares of each batch whose preference group is hidden, natural
-    absence counted in; `column` is the chance of hiding one preference or context column of a
-    row, `unknown` that of taking a word of content for one that training never saw.
-    """
-
-    user: float = Field(0.3, ge=0, le=1)
-    item: float = Field(0.5, ge=0, le=1)
-    column: float = Field(0.1, ge=0, le=1)
-    unknown: float = Field(0.0, ge=0, le=1)
 
 
 class SelectConfig(Strict):
@@ -94,6 +87,7 @@ class TrainingConfig(Strict):
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
+    searched: ClassVar[Mapping[str, Span]] = {"learning_rate": Span(0.0005, 0.02)}
 
     epochs: int = Field(10, ge=1)
     batch: int = Field(1024, ge=1)
@@ -115,7 +109,10 @@ class TrainConfig(Strict):
     `similarity` is what towers are trained by: the cosine of their vectors, or the inner product.
 
     `allow_id` lets a content feature hold the entity's own id, which is looked for when the
-    schema is fitted.
+    schema is fitted. A `ranker` is trained after the towers, from the same prepared data.
+
+    `factors`, if given, are fitted to the train rows before anything else, and written into the
+    data folder, for losses and features to read.
     """
 
     data: DataConfig = DataConfig()
@@ -123,6 +120,7 @@ class TrainConfig(Strict):
     item: Side
     allow_id: bool = False
     split: SplitConfig
+    factors: WMFConfig | None = None
     similarity: Similarity = "cosine"
     tower: TowerConfig | None = None
     user_tower: TowerConfig | None = None
@@ -131,6 +129,7 @@ class TrainConfig(Strict):
     negatives: tuple[NegativeConfig, ...] = Field(min_length=1)
     dropout: DropoutConfig = DropoutConfig()
     training: TrainingConfig = TrainingConfig()
+    ranker: RankerConfig | None = None
 
     @field_validator("item")
     @classmethod
@@ -187,6 +186,13 @@ class TrainConfig(Strict):
         return self
 
     @model_validator(mode="after")
+    def _demands_are_met(self) -> Self:
+        towers: dict[SideName, TowerConfig] = dict(zip(("user", "item"), self.towers, strict=True))
+        check_towers(towers, {"user": self.user, "item": self.item})
+        check_losses(self.losses, towers, self.item)
+        return self
+
+    @model_validator(mode="after")
     def _tables_agree(self) -> Self:
         sides: list[tuple[SideName, Side]] = [("user", self.user), ("item", self.item)]
         check_tables(sides)
@@ -201,6 +207,12 @@ class TrainConfig(Strict):
                     f"{first} and {other} share table {table!r}, whose rows have one width; "
                     f"got dim {width[first]} and {width[other]}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _ranker_fits(self) -> Self:
+        if self.ranker is not None:
+            check_ranker(self.ranker, self.user, self.item)
         return self
 
     def _has_words(self, of: str) -> bool:
@@ -224,8 +236,10 @@ class TrainConfig(Strict):
         return user, item
 
 
-def read_config(path: Path, overrides: list[str] | None = None) -> TrainConfig:
-    """Read a run's YAML, with `--set path=value` overrides.
+def read_config(
+    path: Path, overrides: list[str] | None = None, preset: str | None = None
+) -> TrainConfig:
+    """Read a run's YAML, with the model of a preset, and with `--set path=value` overrides.
 
     Raises:
         ConfigError: Names the key, what came and what would be right.
@@ -241,6 +255,8 @@ def read_config(path: Path, overrides: list[str] | None = None) -> TrainConfig:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: expected keys and values, got {type(raw).__name__}")
+    if preset is not None:
+        raw = with_preset(raw, preset)
     for one in overrides or []:
         override(raw, one)
     return parse_config(raw, path)
@@ -270,6 +286,8 @@ def _explain(error: ValidationError) -> str:
         place = fault["loc"]
         if any(len(o["loc"]) > len(place) and o["loc"][: len(place)] == place for o in faults):
             continue  # a list whose members are at fault is called too short as well
+        if fault["type"] == "default_factory_not_called":
+            continue  # a default that is made of a value at fault
         where = ".".join(map(str, place))
         text = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":

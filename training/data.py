@@ -10,12 +10,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from export.contract.errors import DataError
-from export.contract.features import FeatureKind
+from export.contract.features import FeatureKind, Mismatch, Vector
 from export.contract.side import Side, SideName
 from export.contract.tables import RecordTable, read_ids, read_records, read_table
 from training.columns import Carried, Column, Columns, distinct, first_of_repeats
 from training.config import DataConfig
-from training.item_vectors import read_item_vectors
+from training.vectors import read_vectors
 
 OWN = {"user_id", "item_id", "label", "weight", "timestamp", "order"}
 
@@ -80,8 +80,11 @@ def read_data(config: DataConfig, user: Side, item: Side) -> Data:
     _check_columns(user, users, config.folder / config.users, of_user)
     _check_columns(item, items, config.folder / config.items, of_item)
     rows = _interactions(Columns(table, path), known, {"user": of_user, "item": of_item})
+    for side, records, column in ((user, users, "user_id"), (item, items, "item_id")):
+        _fill_vectors(side, records, config.folder, column)
     vectors = {
-        file: read_item_vectors(config.folder / file, items.ids) for file in _vector_files(user)
+        file: read_vectors(config.folder / file, items.ids, "item_id")
+        for file in _vector_files(user)
     }
     return Data(rows, users, items, known.dropped, vectors)
 
@@ -148,6 +151,21 @@ def _vector_files(user: Side) -> list[str]:
     return sorted({one.vectors_of for one in statistics if one.vectors_of is not None})
 
 
+def _fill_vectors(side: Side, table: RecordTable, folder: Path, id_column: str) -> None:
+    """Put the vectors of features with a file into the records, where they have one."""
+    for name, feature in side.of_kind(Vector).items():
+        if feature.file is None:
+            continue
+        path = folder / feature.file
+        found = read_vectors(path, table.ids, id_column)
+        try:
+            for record, vector in zip(table.records, found, strict=True):
+                if not np.isnan(vector[0]):
+                    record[name] = feature.parse(vector.tolist())
+        except Mismatch as mismatch:
+            raise DataError(f"{path}: feature {name!r}: expected {mismatch}") from mismatch
+
+
 def _without_context(side: Side) -> Side:
     return Side(content=side.content, preference=side.preference)
 
@@ -159,9 +177,15 @@ def _given(side: Side, have: Collection[str]) -> dict[str, FeatureKind]:
 
 
 def _check_columns(side: Side, table: RecordTable, path: Path, carried: Collection[str]) -> None:
-    """Refuse a feature that has no column, since it would be missing everywhere."""
+    """Refuse a feature that has no column, since it would be missing everywhere, or has two."""
     for name, feature in side.features.items():
-        if feature.statistic is not None or feature.made_of or name in carried:
+        if feature.statistic is not None or feature.made_of:
+            continue
+        if file := getattr(feature, "file", None):
+            if name in carried or name in table.features:
+                raise DataError(f"{name}: got a column and the file {file!r}, expected one of them")
+            continue
+        if name in carried:
             continue
         if name in side.context:
             raise DataError(f"context.{name}: interactions have no such column")

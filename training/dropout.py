@@ -1,17 +1,41 @@
 """What a batch hides: exact shares of the four states, and single columns."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from export.contract.features import FIRST_WORD_ROW, MISSING_ROW, PADDING_ROW, UNKNOWN_ROW
 from export.contract.features.base import Made
 from export.contract.features.vocabulary import Worded
 from export.contract.side import Arrays, Side
+from export.contract.strict import Strict
+from training.span import Span
 
 Flags = NDArray[np.bool_]
+
+
+class DropoutConfig(Strict):
+    """How often training hides what it knows.
+
+    `user` and `item` are exact shares of each batch whose preference group is hidden, natural
+    absence counted in; `column` is the chance of hiding one preference or context column of a
+    row, `unknown` that of taking a word of content for one that training never saw.
+    """
+
+    searched: ClassVar[Mapping[str, Span]] = {
+        "user": Span(0.0, 0.9, step=0.1),
+        "item": Span(0.0, 0.9, step=0.1),
+        "unknown": Span(0.0, 0.5, step=0.1),
+    }
+
+    user: float = Field(0.3, ge=0, le=1)
+    item: float = Field(0.5, ge=0, le=1)
+    column: float = Field(0.1, ge=0, le=1)
+    unknown: float = Field(0.0, ge=0, le=1)
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,14 @@ class Embedded:
 
     def row_scores(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Score rows in the context each was shown in; a user in one context is embedded once."""
+        records, place = self.in_context(rows)
+        return self._products(records, place, self.data.interactions.item[rows])
+
+    def in_context(self, rows: NDArray[np.int64]) -> tuple[list[Record], NDArray[np.int64]]:
+        """Return the records of the rows' users, each in one context, and the place of each row's.
+
+        A user in one context stands once.
+        """
         interactions = self.data.interactions
         carried = interactions.carried["user"]
         context = {name: carried[name] for name in self.towers.schema.user.context}
@@ -61,7 +69,7 @@ class Embedded:
                 if column.values[code] is not None:
                     record[name] = column.values[code]
             records.append(record)
-        return self._products(records, place.reshape(-1), interactions.item[rows])
+        return records, place.reshape(-1)
 
     def _products(
         self, users: Sequence[Record], place: NDArray[np.int64], item: NDArray[np.int32]

@@ -24,6 +24,7 @@ from training.ground import LIST_K, Ground, Measured
 from training.metrics import Floats, RankMetrics, Scores, UserItems, dot_scores
 from training.parts import TEST, TRAIN, VALIDATION
 from training.prepare import SIDES
+from training.ranker.measure import measure_rankers, ranked_figures
 from training.slices import FEW_SHOT, FINE, SLICES, Slices
 from training.subject import Subject
 
@@ -53,15 +54,17 @@ def evaluate(
     rivals = rivals or {}
     ground = _common_ground(runs, rivals)
     baselines, window = make_baselines(ground)
-    first = Embedded.of(runs[0], ground.data_for(runs[0].config), ground.split)
-    found = {MODEL: [_measure(first, ground)]}
-    found[MODEL] += [_measure_run(run, runs[0], ground) for run in runs[1:]]
+    embedded = [_embedded(run, runs[0], ground) for run in runs]
+    first, found = embedded[0], {MODEL: [_measure(one, ground) for one in embedded]}
     found |= {name: [ground.measure(scores)] for name, scores in baselines.items()}
     for name, group in rivals.items():
-        found[name] = [_measure_run(run, runs[0], ground) for run in group]
+        found[name] = [_measure(_embedded(run, runs[0], ground), ground) for run in group]
+    pairs = zip(embedded, runs, strict=True)
+    ranked = [measure_rankers(one, run.rankers, ground) for one, run in pairs]
     return {
         "runs": [run.name for run in runs],
         **_tables(found),
+        "ranker": ranked_figures(ranked),
         "paired": _paired(found),
         "curve": _curve(found, first, ground),
         **_looks(first, ground),
@@ -121,9 +124,9 @@ def make_baselines(ground: Ground) -> tuple[dict[str, Scores], str]:
     return baselines, window
 
 
-def _measure_run(run: Subject, first: Subject, ground: Ground) -> Measured:
+def _embedded(run: Subject, first: Subject, ground: Ground) -> Embedded:
     run = run.on_rows_of(first)
-    return _measure(Embedded.of(run, ground.data_for(run.config), ground.split), ground)
+    return Embedded.of(run, ground.data_for(run.config), ground.split)
 
 
 def _measure(run: Embedded, ground: Ground) -> Measured:

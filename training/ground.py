@@ -103,7 +103,7 @@ class Ground:
         slices = self.slices.measure(scores, KS, lists.add)
         if row_scores is None:
             row_scores = self._row_scores(scores)
-        return Measured(slices, lists.figures(), self._orders(row_scores))
+        return Measured(slices, lists.figures(), self.orders(row_scores))
 
     def curve(self, scores: Scores) -> dict[str, RankMetrics]:
         """Measure a scorer on the buckets of the curve alone."""
@@ -125,8 +125,8 @@ class Ground:
             found[mine] = block[place[mine] - start, item[mine]]
         return found
 
-    def _orders(self, scores: NDArray[np.float32]) -> Orders:
-        """Return AUC and GAUC of the exposed rows of each slice."""
+    def orders(self, scores: NDArray[np.float32]) -> Orders:
+        """Return AUC and GAUC of the exposed rows of each slice, from scores of the test rows."""
         rows = self.data.interactions
         user, label = rows.user[self.tests], rows.label[self.tests]
         found: Orders = {}

@@ -11,6 +11,7 @@ from torch import Tensor
 from export.contract.errors import ContractError
 from training.batches import Batch, Batches
 from training.config import TrainConfig
+from training.losses.base import Scored, Vectors
 from training.model import TwoTower
 
 OnStep = Callable[[int, float], None]
@@ -170,8 +171,7 @@ def step(
     progress: Progress,
 ) -> float:
     """Take one step and return the loss."""
-    scores = model.user(batch.user) @ model.item(batch.item).T  # [B, C]
-    scored = batch.scored(scores)
+    scored = encode(model, batch)
     pairs = zip(config.losses, model.losses, strict=True)
     losses = [one.weight * module(scored) for one, module in pairs]
     loss = torch.stack(losses).sum()
@@ -181,10 +181,21 @@ def step(
         raise NotFinite(
             f"loss is {loss.item()} in epoch {progress.epoch + 1}, step {progress.step + 1}: "
             f"losses {parts}, {len(batch.rows)} rows (first {batch.rows[:5].tolist()}), learning "
-            f"rate {rate:.2g}, largest score {scores.abs().max().item():.3g}, states "
+            f"rate {rate:.2g}, largest score {scored.scores.abs().max().item():.3g}, states "
             f"{batch.states.shares()}; lower training.learning_rate or look at these rows"
         )
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     return loss.item()
+
+
+def encode(model: TwoTower, batch: Batch) -> Scored:
+    """Return what losses are given; the warm view is the model's as it would be served now."""
+    warm = None
+    if batch.warm is not None:
+        model.eval()
+        with torch.no_grad():
+            warm = Vectors(model.user(batch.warm[0]), model.item(batch.warm[1]))
+        model.train()
+    return batch.scored(model.user.seen(batch.user), model.item.seen(batch.item), warm)

@@ -1,6 +1,7 @@
 """Two towers over shared embedding tables: encoded features in, vectors out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,10 @@ from export.contract.features import FIRST_WORD_ROW, PADDING_ROW
 from export.contract.schema import Schema
 from export.contract.sharing import table_of, table_users
 from export.contract.side import SIDES, Group, Side, SideName
+from training.augmented import AUGMENTED, Augmented, AugmentedInput, own_ids
 from training.config import TrainConfig
+from training.losses.base import SideVectors
+from training.pooling import pooling
 
 GROUPS: tuple[Group, ...] = ("content", "context", "preference")
 FAINT = 0.1  # length of a vector that nothing on the other side matches yet
@@ -20,24 +24,29 @@ Tables = Mapping[str, nn.Embedding]
 class FeatureInputs(nn.Module):
     """The features of one group as one wide vector, [batch, sum(widths)].
 
-    One table row as it is; several rows by their (weighted) mean; a number x as x times a
-    learned vector, a given vector by a learned matrix, or another learned vector where either
-    is missing. `widths` are those of the
-    features' vectors, in the order in which they stand beside each other.
+    One table row as it is; several rows by their (weighted) mean, or by attention; a number x as
+    x times a learned vector, a given vector by a learned matrix, or another learned vector where
+    either is missing. `names` and `widths` are those of the features' vectors, in the order in
+    which they stand beside each other.
     """
 
     def __init__(
-        self, schema: Schema, side_name: SideName, group: Group, tables: Tables, embedding: int
+        self,
+        schema: Schema,
+        side_name: SideName,
+        features: Mapping[str, Any],
+        tables: Tables,
+        embedding: int,
     ) -> None:
         super().__init__()
         side: Side = schema.side(side_name)
-        features = getattr(side, group)
         width = {name: feature.dim or embedding for name, feature in features.items()}
         self.ids = [(n, side.ids.index(n)) for n in features if n in side.ids]
         self.bags = [name for name in features if name in side.bags]
         values = [name for name in features if name in side.values]
         self.vectors = [name for name in features if name in side.vectors]
         order = [*(name for name, _ in self.ids), *values, *self.bags, *self.vectors]
+        self.names = tuple(order)
         self.widths = tuple(width[name] for name in order)
         self.table_of = {name: table_of(side_name, name, f) for name, f in features.items()}
         used = {self.table_of[n] for n in (*(name for name, _ in self.ids), *self.bags)}
@@ -52,6 +61,9 @@ class FeatureInputs(nn.Module):
 
         self.dense = nn.ModuleDict(
             {_key(name): Dense(features[name].size, width[name]) for name in self.vectors}
+        )
+        self.pooling = nn.ModuleDict(
+            {_key(name): pooling(features[name], width[name]) for name in self.bags}
         )
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -72,11 +84,9 @@ class FeatureInputs(nn.Module):
 
     def _pooled(self, name: str, inputs: Mapping[str, Tensor]) -> Tensor:
         rows = inputs[name]  # [batch, length]
-        weights = (rows != PADDING_ROW).float()
-        if f"{name}.weights" in inputs:
-            weights = weights * inputs[f"{name}.weights"]
-        share = weights / weights.sum(1, keepdim=True).clamp_min(1e-9)
-        return torch.matmul(share.unsqueeze(1), self._table(name)(rows)).squeeze(1)
+        vectors, weights = self._table(name)(rows), inputs.get(f"{name}.weights")
+        pooled: Tensor = self.pooling[_key(name)](vectors, rows != PADDING_ROW, weights)
+        return pooled
 
 
 class Dense(nn.Module):
@@ -110,13 +120,24 @@ class SideTower(nn.Module):
         super().__init__()
         tower = config.towers[0] if side_name == "user" else config.towers[1]
         side = schema.side(side_name)
-        groups = [group for group in GROUPS if getattr(side, group)]
+        apart = own_ids(side)[:1] if tower.takes_augmented else []
+        groups = {g: {n: f for n, f in getattr(side, g).items() if n not in apart} for g in GROUPS}
         self.inputs = nn.ModuleDict(
-            {g: FeatureInputs(schema, side_name, g, tables, tower.embedding) for g in groups}
+            {
+                group: FeatureInputs(schema, side_name, features, tables, tower.embedding)
+                for group, features in groups.items()
+                if features
+            }
         )
-        self.has_preference = "preference" in groups
+        self.has_preference = bool(side.preference)
         self.is_unit = config.similarity == "cosine"
-        self.tower = tower.build({g: self._group(g).widths for g in groups})
+        widths = {group: self._group(group).widths for group in self.inputs}
+        self.augmented: AugmentedInput | None = None
+        for name in apart:
+            table = tables[table_of(side_name, name, side.features[name])]
+            self.augmented = AugmentedInput(side.ids.index(name), table)
+            widths[AUGMENTED] = (table.embedding_dim,)
+        self.tower = tower.build(widths)
 
     def _group(self, group: str) -> FeatureInputs:
         found = self.inputs[group]
@@ -125,10 +146,20 @@ class SideTower(nn.Module):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Return vectors; `inputs` are the arrays that `Side.encoded` names."""
+        return self.seen(inputs).vectors
+
+    def seen(self, inputs: Mapping[str, Tensor]) -> SideVectors:
+        """Return vectors, and what losses may ask for beside them."""
         groups = {group: module(inputs) for group, module in self.inputs.items()}
         present = inputs["present"] if self.has_preference else None
+        augmented: Augmented | None = None
+        if self.augmented is not None:
+            augmented = self.augmented(inputs)
+            groups[AUGMENTED] = augmented.vectors
         vectors: Tensor = self.tower(groups, present)
-        return functional.normalize(vectors, dim=1) if self.is_unit else vectors
+        if self.is_unit:
+            vectors = functional.normalize(vectors, dim=1)
+        return SideVectors(vectors, augmented)
 
 
 class TwoTower(nn.Module):
@@ -136,7 +167,7 @@ class TwoTower(nn.Module):
 
     def __init__(self, config: TrainConfig, schema: Schema) -> None:
         super().__init__()
-        tables = _tables(config, schema)
+        tables = make_tables(schema, config.embedding)
         self._by_name = tables
         self.user = SideTower(config, schema, "user", tables)
         self.item = SideTower(config, schema, "item", tables)
@@ -161,16 +192,17 @@ class TwoTower(nn.Module):
         return [parameter for parameter in self.parameters() if parameter not in others]
 
 
-def _tables(config: TrainConfig, schema: Schema) -> dict[str, nn.Embedding]:
+def make_tables(schema: Schema, embedding: Callable[[SideName], int]) -> dict[str, nn.Embedding]:
     """Return every table that a feature looks rows up in.
 
+    `embedding` is the width of a side's vectors that name none.
     What both sides share begins with rows of length 1, so that equal words match from the start;
     what only one side has begins faint.
     """
     tables = {}
     for table, users in table_users((side, schema.side(side)) for side in SIDES).items():
         side, name = users[0]
-        width = schema.side(side).features[name].dim or config.embedding(side)
+        width = schema.side(side).features[name].dim or embedding(side)
         length = 1.0 if len({side for side, _ in users}) > 1 else FAINT
         tables[table] = _table(schema.rows(table), width, length)
     return tables

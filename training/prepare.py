@@ -15,6 +15,7 @@ from training.candidates import Candidates
 from training.config import TrainConfig
 from training.data import Data, read_data
 from training.fit import fit_schema
+from training.losses.base import Vectors
 from training.metrics import UserItems, dot_scores
 from training.model import SideTower, TwoTower
 from training.negatives.base import Shown
@@ -23,6 +24,7 @@ from training.sessions import session_codes
 from training.slices import Slices
 from training.split import TRAIN, VALIDATION, Split, make_split
 from training.statistics import Log
+from training.vectors import VectorFiles
 from training.weights import row_weights
 
 SIDES: tuple[SideName, ...] = ("user", "item")
@@ -109,7 +111,33 @@ def make_batches(prepared: Prepared, encoders: Encoders) -> Batches:
         positives=positives,
         candidates=Candidates(shown, [one.source(shown) for one in config.negatives]),
         sessions={name: session_codes(name, rows, learned) for name in together},
+        given=_given(prepared),
     )
+
+
+def _given(prepared: Prepared) -> dict[VectorFiles, Vectors]:
+    """Read the vectors that losses name, of all users and items, once it is sure they can be used.
+
+    Raises:
+        ConfigError: A loss needs a warm view, and there is no preference to hide; or it cannot
+            use vectors of this length.
+        DataError: A file cannot be used.
+    """
+    config, data = prepared.config, prepared.data
+    found: dict[VectorFiles, Vectors] = {}
+    for loss in config.losses:
+        if loss.needs_warm_view and not (config.user.preference or config.item.preference):
+            raise ConfigError(
+                f"losses.{loss.kind}: the warm view is that with preference, but neither user nor "
+                "item has a preference feature; declare one, or give it another teacher"
+            )
+        files = loss.vector_files
+        if files is None:
+            continue
+        tables = files.read(config.data.folder, data.users.ids, data.items.ids)
+        loss.check_vectors(tables[0].shape[1], config.towers[0].dim)
+        found[files] = Vectors(*map(torch.from_numpy, tables))
+    return found
 
 
 def _rows(prepared: Prepared) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -51,6 +51,8 @@ def tables(found: dict[str, Any]) -> Iterator[Table]:
     counts = "recall@100 by rows that the item, or the user, had before test"
     yield _by_slice(counts, found, "slices", buckets, ("recall@100",))
     yield _by_slice("AUC / GAUC of exposed rows", found, "rows", SLICES, ("auc", "gauc"))
+    if found["ranker"]:
+        yield _rankers(found["ranker"])
     yield _lists(found)
     yield _paired(found)
 
@@ -58,7 +60,7 @@ def tables(found: dict[str, Any]) -> Iterator[Table]:
 def names(found: dict[str, Any]) -> dict[str, str]:
     """Return what each scorer is called: the model by its run, or by how many seeds it had."""
     runs = found["runs"]
-    own = runs[0] if len(runs) == 1 else f"{runs[0]} and {len(runs) - 1} more"
+    own = runs[0] if len(set(runs)) == 1 else f"{runs[0]} and {len(runs) - 1} more"
     return {scorer: own if scorer == "model" else scorer for scorer in found["slices"]}
 
 
@@ -72,6 +74,15 @@ def _by_slice(
         cells = (by_slice.get(one, {}) for one in slices)
         texts = (" / ".join(number(cell[key]) for key in keys) if cell else "" for cell in cells)
         table.add_row(Text(called[scorer]), *texts)
+    return table
+
+
+def _rankers(figures: dict[str, Any]) -> Table:
+    slices = [one for one in SLICES if any(one in of["mean"] for of in figures.values())]
+    table = Table("", *slices, title="GAUC of exposed rows: the towers' scores, and the rankers'")
+    for scorer, of in figures.items():
+        cells = [of["mean"].get(one) for one in slices]
+        table.add_row(Text(scorer), *(number(cell["gauc"]) if cell else "" for cell in cells))
     return table
 
 

@@ -22,6 +22,7 @@ from training.checkpoint import load_checkpoint, resolved, save_checkpoint
 from training.config import TrainConfig
 from training.data import Data
 from training.digest import data_digest
+from training.factors import write_factors
 from training.loop import Progress, optimiser, retrain, train
 from training.model import TwoTower
 from training.prepare import (
@@ -36,6 +37,7 @@ from training.prepare import (
 )
 from training.presence import Step, helps, in_json, measure_presence
 from training.program import export_tower
+from training.ranker.run import check_rows, train_rankers
 from training.rows import RowEncoder
 from training.split import TRAIN, VALIDATION
 from training.statistics import Log
@@ -69,8 +71,12 @@ def run_training(
     layout, told, began = RunLayout(out), reporter or Reporter(), time.monotonic()
     if layout.config.exists() and not resume:
         raise ConfigError(f"{out}: holds a run already; use --resume, or another --out")
+    if config.factors is not None:
+        write_factors(config, config.data.folder, told.note)
     prepared, digest = prepare(config), data_digest(config)
+    check_rows(prepared)
     _tell(prepared, told)
+    selected = prepared
     with SummaryWriter(str(layout.log)) as scalars:
         model, progress = _select(layout, prepared, digest, told, scalars, resume=resume)
         presence = measure_presence(prepared, model)
@@ -87,8 +93,9 @@ def run_training(
             log = log_of(prepared.data, prepared.split, (TRAIN, VALIDATION))
             prepared, losses = replace(prepared, log=log), []
     write_run(layout, prepared, model)
+    ranked = train_rankers(layout, selected, prepared, told.note, told.step)
     seconds = time.monotonic() - began
-    _write_metrics(layout, prepared, digest, progress, losses, presence, seconds)
+    _write_metrics(layout, prepared, digest, progress, losses, presence, seconds, ranked)
     return layout
 
 
@@ -231,6 +238,7 @@ def _write_metrics(
     refit: list[float],
     presence: Mapping[SideName, Sequence[Step]],
     seconds: float,
+    ranked: Mapping[str, Any],
 ) -> None:
     found = {
         "selected_epoch": progress.best_epoch,
@@ -246,5 +254,6 @@ def _write_metrics(
         "rules": prepared.schema.rules,
         "select_k": SELECT_K,
         "presence": in_json(presence),
+        **ranked,
     }
     layout.metrics.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ from training.config import TrainConfig, parse_config
 from training.digest import data_digest
 from training.document import parse_yaml
 from training.encoder import Encoder
+from training.ranker.opened import Rankers, bundle_rankers, run_rankers
 
 CHUNK = 2048
 SIDES: tuple[SideName, ...] = ("user", "item")
@@ -86,6 +87,7 @@ class Subject:
     towers: Towers
     config: TrainConfig
     epochs: list[dict[str, Any]]
+    rankers: Rankers = field(default_factory=dict)
 
     def on_rows_of(self, other: "Subject") -> "Subject":
         """Return the same towers, to be measured on the data and split of another subject."""
@@ -115,7 +117,9 @@ def open_subject(folder: Path, data: Path | None) -> Subject:
         _require_its_data(folder, config, metrics.get("data_digest"))
     is_bundle = bundle.manifest.is_file()
     towers = BundleTowers(bundle) if is_bundle else RunTowers(run)
-    return Subject(str(folder), towers, config, metrics.get("epochs", []))
+    schema = towers.schema
+    rankers = bundle_rankers(bundle, schema) if is_bundle else run_rankers(run, schema)
+    return Subject(str(folder), towers, config, metrics.get("epochs", []), rankers)
 
 
 def _require_its_data(folder: Path, config: TrainConfig, digest: str | None) -> None:

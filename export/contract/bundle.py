@@ -30,6 +30,7 @@ from export.contract.manifest import (
     read_manifest,
     write_manifest,
 )
+from export.contract.ranker import RankerFacts, read_facts
 from export.contract.schema import Schema, hash_of, read_schema
 from export.contract.tables import read_ids, read_table
 
@@ -43,6 +44,7 @@ __all__ = [
     "IndexReport",
     "Lineage",
     "Manifest",
+    "RankedItems",
     "check_target",
     "check_version",
     "checksum",
@@ -62,7 +64,7 @@ class Bundle:
 
     `records` holds the catalogue's feature columns, `popularity` the share of interactions in
     0..1, `first_seen` seconds since 1970 (NaN: unknown). `item_vectors` are the given vectors
-    behind a user's preference, by feature, NaN for an item without one.
+    behind a user's preference, by feature, NaN for an item without one. `ranker` may be None.
     """
 
     layout: BundleLayout
@@ -75,11 +77,20 @@ class Bundle:
     vectors: NDArray[np.float32]
     concepts: ConceptTable
     item_vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    ranker: "RankedItems | None" = None
 
     @property
     def version(self) -> str:
         """The bundle's name."""
         return self.manifest.version
+
+
+@dataclass(frozen=True)
+class RankedItems:
+    """What a bundle's ranker is, and the codes of the items: float32[items, width]."""
+
+    facts: RankerFacts
+    codes: NDArray[np.float32]
 
 
 def check_target(target: Path) -> None:
@@ -170,7 +181,19 @@ def read_bundle(folder: Path) -> Bundle:
             name: _given_vectors(layout.item_vectors(name), len(ids), schema.user.features[name])
             for name in schema.user.item_vectors
         },
+        ranker=_ranked_items(layout, manifest, schema),
     )
+
+
+def _ranked_items(layout: BundleLayout, manifest: Manifest, schema: Schema) -> RankedItems | None:
+    if layout.ranker.name not in manifest.checksums:
+        return None
+    facts, path = read_facts(layout.ranker_facts, schema), layout.ranker_items
+    codes, shape = _load(path), (manifest.items, facts.width)
+    if codes.dtype != np.float32 or codes.shape != shape or not np.isfinite(codes).all():
+        got = f"{codes.dtype}{list(codes.shape)}"
+        raise BundleError(f"{path}: got {got}, expected finite float32{list(shape)}")
+    return RankedItems(facts, codes)
 
 
 def _floats(table: pa.Table, name: str, path: Path) -> NDArray[np.float64]:

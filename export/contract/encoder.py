@@ -27,6 +27,7 @@ ELEMENT_TYPES = {
     "string": TensorProto.STRING,
     "float32": TensorProto.FLOAT,
     "bool": TensorProto.BOOL,
+    "int64": TensorProto.INT64,
 }
 
 

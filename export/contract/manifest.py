@@ -65,6 +65,26 @@ class BundleLayout:
         return self.folder / "item_vectors" / f"{feature}.npy"
 
     @property
+    def ranker(self) -> Path:
+        """The ONNX file that scores candidates; this and what follows only where there is one."""
+        return self.folder / "ranker.onnx"
+
+    @property
+    def ranker_item(self) -> Path:
+        """The ONNX file that makes a code of an item: what scoring reads of it."""
+        return self.folder / "ranker_item.onnx"
+
+    @property
+    def ranker_facts(self) -> Path:
+        """What the ranker is."""
+        return self.folder / "ranker.json"
+
+    @property
+    def ranker_items(self) -> Path:
+        """The items' codes: float32[items, width], in the order of `items`."""
+        return self.folder / "ranker_items.npy"
+
+    @property
     def index(self) -> Path:
         """A cache of the built index; may be absent."""
         return self.folder / "index" / "main.bin"
@@ -95,6 +115,11 @@ class BundleLayout:
         towers = (self.tower("user"), self.tower("item"))
         facts = (self.golden, self.parity, self.metrics)
         return (self.schema, *towers, self.items, self.vectors, *facts)
+
+    @property
+    def ranker_members(self) -> tuple[Path, ...]:
+        """The members that are all there where one of them is."""
+        return (self.ranker, self.ranker_item, self.ranker_facts, self.ranker_items)
 
 
 def data_beside(tower: Path) -> Path:
@@ -186,13 +211,18 @@ def read_manifest(folder: Path) -> Manifest:
     if not layout.manifest.is_file():
         raise BundleError(f"{folder}: no bundle here (manifest.json is missing)")
     manifest = _parse_manifest(layout.manifest)
-    for path in layout.required:
+    models = [layout.tower("user"), layout.tower("item")]
+    required = layout.required
+    if any(path.name in manifest.checksums for path in layout.ranker_members):
+        required += layout.ranker_members
+        models += [layout.ranker, layout.ranker_item]
+    for path in required:
         if path.name not in manifest.checksums:
             raise BundleError(f"{layout.manifest}: checksums: lists no {path.name}")
     _check_members(folder, manifest)
-    for side in ("user", "item"):
-        tower, data = layout.tower(side), layout.tower_data(side)
-        if check_reads(tower, data) and data.name not in manifest.checksums:
+    for model in models:
+        data = data_beside(model)
+        if check_reads(model, data) and data.name not in manifest.checksums:
             raise BundleError(f"{layout.manifest}: checksums: lists no {data.name}")
     return manifest
 

@@ -48,6 +48,16 @@ class RunLayout:
         return self.folder / "item_vectors" / f"{feature}.npy"
 
     @property
+    def ranker(self) -> "RankerLayout":
+        """The ranker; only where the configuration asks for one."""
+        return RankerLayout(self.folder / "ranker")
+
+    @property
+    def ranker_baseline(self) -> "RankerLayout":
+        """The ranker of kind `base` that is measured beside it."""
+        return RankerLayout(self.folder / "ranker_baseline")
+
+    @property
     def weights(self) -> Path:
         """The selected weights."""
         return self.folder / "weights.pt"
@@ -66,3 +76,30 @@ class RunLayout:
     def log(self) -> Path:
         """TensorBoard scalars."""
         return self.folder / "tensorboard"
+
+
+@dataclass(frozen=True)
+class RankerLayout:
+    """Where the members of a ranker lie in a run."""
+
+    folder: Path
+
+    @property
+    def facts(self) -> Path:
+        """What it is: its kind, its history, and the lengths of its vectors."""
+        return self.folder / "ranker.json"
+
+    @property
+    def code(self) -> Path:
+        """The program that makes a code of an item (`torch.export`)."""
+        return self.folder / "item.pt2"
+
+    @property
+    def score(self) -> Path:
+        """The program that scores candidates for users (`torch.export`)."""
+        return self.folder / "score.pt2"
+
+    @property
+    def weights(self) -> Path:
+        """The selected weights."""
+        return self.folder / "weights.pt"

@@ -1,5 +1,7 @@
 """The calls that turn users into items, and records into vectors."""
 
+from typing import get_args
+
 from service import payloads
 from service.examples import (
     EMBED,
@@ -7,6 +9,7 @@ from service.examples import (
     RECALL_BATCH,
     RECALL_BATCH_ANSWER,
     RECALL_COLD,
+    RECALL_RANKED,
     RECALL_WARM,
 )
 from service.operations.base import (
@@ -23,6 +26,8 @@ from service.operations.base import (
     Operation,
     Parameter,
 )
+
+RANKS = list(get_args(payloads.Rank))
 
 RECALL_PARAMETERS = (
     Parameter("user_id", "query", "Known or unknown; an unknown one is no error.", ID, "u42", True),
@@ -42,6 +47,7 @@ RECALL_PARAMETERS = (
     EXCLUDE,
     Parameter("cold", "query", "Answer as if no preference were known.", FLAG, False),
     AFTER,
+    Parameter("rank", "query", payloads.RANK, {"type": "string", "enum": RANKS}, "din"),
     *HEAD,
 )
 
@@ -54,8 +60,15 @@ RECALL = (
         "The user's stored features become a vector now, and the nearest items come back, best "
         "first. `state` says how: `warm` with preference, `cold` with content only, `fallback` "
         "with popular and fresh items where nothing is known. When the store fails, `degraded` "
-        "says so and the answer is made of what the request brings.",
-        {200: Answer("Items, best first.", (payloads.RecallAnswer,), {"cold": RECALL_COLD})},
+        "says so and the answer is made of what the request brings. With `rank` what is recalled "
+        "is scored again, by the user's history, and ordered by these scores.",
+        {
+            200: Answer(
+                "Items, best first.",
+                (payloads.RecallAnswer,),
+                {"cold": RECALL_COLD, "ranked": RECALL_RANKED},
+            )
+        },
         WORK,
         RECALL_PARAMETERS,
         tag="recall",

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from export.contract.bundle import BundleLayout, IndexReport, Lineage, Manifest
+from export.contract.ranker import RankerFacts
 from export.contract.side import SIDES, TAKEN_NAMES, Record
 from export.embedder import open_bundle
 from tests.tiny import tiny_bundle
@@ -20,11 +21,12 @@ def test_every_member_is_named() -> None:
     layout = BundleLayout(Path())
     members = [layout.manifest, *layout.required, layout.index, layout.config, layout.concepts]
     members += [layout.item_vectors("<feature>"), *map(layout.tower_data, SIDES)]
+    members += layout.ranker_members
     assert [path for path in members if f"`{path.as_posix()}`" not in PAGE] == []
 
 
-@pytest.mark.parametrize("model", [Manifest, IndexReport, Lineage])
-def test_every_field_of_the_manifest_is_named(model: type[Manifest]) -> None:
+@pytest.mark.parametrize("model", [Manifest, IndexReport, Lineage, RankerFacts])
+def test_every_field_of_manifest_and_ranker_is_named(model: type[Manifest]) -> None:
     assert [name for name in model.model_fields if f"`{name}`" not in PAGE] == []
 
 

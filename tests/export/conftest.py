@@ -14,6 +14,7 @@ from export.contract.run import RunLayout
 from tests.export.forged import copied
 from tests.once import once
 from tests.tiny import tiny_bundle
+from tests.tiny_ranker import tiny_ranker
 
 # Two features are called as the exporter calls tensors of its own.
 CONFIG: dict[str, Any] = {
@@ -46,6 +47,7 @@ CONFIG: dict[str, Any] = {
     "losses": [{"kind": "in_batch_softmax", "temperature": 0.1}],
     "negatives": [{"kind": "in_batch"}],
     "training": {"epochs": 2, "batch": 128},
+    "ranker": {"kind": "din", "dim": 8, "hidden": [8], "epochs": 1, "baseline": False},
 }
 
 
@@ -53,6 +55,12 @@ CONFIG: dict[str, Any] = {
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle nobody may change."""
     return tiny_bundle(tmp_path_factory.mktemp("bundles"))
+
+
+@pytest.fixture(scope="session")
+def tiny_ranked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with a hand-made ranker that nobody may change."""
+    return tiny_bundle(tmp_path_factory.mktemp("ranked"), "ranked-1", ranker=tiny_ranker)
 
 
 @pytest.fixture

@@ -53,10 +53,17 @@ CONTENT: dict[str, dict[str, Row]] = {
         "weighted": Row({"weights": True}, [{"red": 2, "é": 0.25}, {"x": 1}, {}], WORDS),
         "given": Row({"vocabulary": "given", "words_from": WORDS}, SOME, WORDS),
         "hashed": Row(HASHED, SOME),
+        "attended": Row({"pooling": "attention", "dim": 3}, SOME, WORDS),
+        "weighed": Row(
+            {"pooling": "attention", "weights": True},
+            [{"red": 2, "é": 0.25}, {"blue": 1e-30, "red": 1e30, "x": 1}, {}],
+            WORDS,
+        ),
     },
     "sequence": {
         "learned": Row({"max_length": 2, "dim": 3}, SOME, WORDS),
         "hashed": Row(HASHED, SOME),
+        "attended": Row({"pooling": "attention"}, SOME, WORDS),
     },
     "vector": {
         "as_it_is": Row({"size": 3}, VECTORS),
@@ -69,12 +76,13 @@ CONTENT: dict[str, dict[str, Row]] = {
     "text": {
         "learned": Row({"dim": 3}, TEXTS, ("red", "blue", "日本", "本語")),
         "hashed": Row({"max_length": 2, **HASHED}, TEXTS),
+        "attended": Row({"pooling": "attention", "dim": 3}, TEXTS, ("red", "blue", "日本")),
     },
 }
 PREFERENCE: dict[str, dict[str, Row]] = {
     "category": {
-        "given": Row({}, COLOURS, WORDS),
         "identity": Row({"aggregate": "identity", "table": "shared"}, COLOURS, WORDS),
+        "given": Row({}, COLOURS, WORDS),
     },
     "number": {
         "count": Row({"aggregate": "count", "mean": 5, "scale": 4, "log1p": True}, NUMBERS),
@@ -88,7 +96,12 @@ PREFERENCE: dict[str, dict[str, Row]] = {
             WORDS,
         ),
     },
-    "sequence": {"last": Row({"aggregate": "last", "n": 5, "table": "shared"}, SOME, WORDS)},
+    "sequence": {
+        "last": Row({"aggregate": "last", "n": 5, "table": "shared"}, SOME, WORDS),
+        "attended": Row(
+            {"aggregate": "last", "n": 5, "table": "shared", "pooling": "attention"}, SOME, WORDS
+        ),
+    },
     "vector": {
         "given": Row({"size": 3}, VECTORS),
         "of_items": Row(

@@ -62,10 +62,11 @@ def test_mistake_is_told_in_one_line_with_code_2(
 
 def test_export_tells_parity_and_recall(commanded: Path) -> None:
     told = (commanded / "told.txt").read_text().splitlines()
-    assert [text.partition(":")[0] for text in told[:2]] == ["user tower", "item tower"]
-    assert "index exact: recall@100 1.0000 (target 0.99)" in told[2]
-    assert told[3].startswith(f"wrote {commanded / 'trained-1'} (version trained-1, ")
-    assert told[4].endswith(f"firstsight users load {commanded / 'users.parquet'}")
+    parts = ["user tower", "item tower", "ranker"]
+    assert [text.partition(":")[0] for text in told[:3]] == parts
+    assert "index exact: recall@100 1.0000 (target 0.99)" in told[3]
+    assert told[4].startswith(f"wrote {commanded / 'trained-1'} (version trained-1, ")
+    assert told[5].endswith(f"firstsight users load {commanded / 'users.parquet'}")
 
 
 def test_users_lie_beside_the_bundle_and_not_in_it(commanded: Path) -> None:

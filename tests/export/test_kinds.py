@@ -25,7 +25,10 @@ ADDED: dict[str, dict[str, Any]] = {
     "sound": {"kind": "vector", "normalise": True},
     "shop": {"kind": "category", "vocabulary": "hashed", "buckets": 20},
     "marks": {"kind": "tags", "vocabulary": "hashed", "buckets": 9, "table": "mark", "dim": 4},
-    "steps": {"kind": "sequence", "vocabulary": "hashed", "buckets": 9, "table": "mark", "dim": 4},
+    "steps": {
+        **{"kind": "sequence", "vocabulary": "hashed", "buckets": 9, "table": "mark", "dim": 4},
+        "pooling": "attention",
+    },
     "colour": {"kind": "category", "vocabulary": "given", "words_from": ["red", "blue"]},
     "title": {"kind": "text", "dim": 6, "max_length": 3},
     "story": {"kind": "text", "vocabulary": "hashed", "buckets": 30},

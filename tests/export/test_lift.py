@@ -48,6 +48,7 @@ def train_and_export(root: Path, tower: str, similarity: str) -> None:
 
     write_world(root)
     raw = CONFIG | {"tower": TOWERS[tower], "similarity": similarity}
+    raw["ranker"] = None
     raw["training"] = {"epochs": 1, "batch": 128, "refit": False, "learning_rate": 0.02}
     run_training(parse_config(raw, root / "train.yaml"), root / "run")
     export_run(root / "run", root / "made-1")

@@ -67,7 +67,7 @@ def test_a_plus_is_a_space_in_a_query_and_itself_in_a_path() -> None:
     ("query", "named"),
     [
         (b"user_id=u&limit=3", ["limit"]),
-        (b"user_id=u&limit=3&rank=din", ["limit", "rank"]),
+        (b"user_id=u&limit=3&rank=best", ["limit", "rank"]),
         (b"k=3", ["user_id"]),
         (b"", ["user_id"]),
         (b"user_id=u&user_id=v", ["user_id"]),

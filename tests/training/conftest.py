@@ -53,6 +53,17 @@ def world_config(folder: Path) -> dict[str, Any]:
     }
 
 
+def dat_config(folder: Path) -> dict[str, Any]:
+    """Return the same with the dual augmented tower and its losses."""
+    raw = world_config(folder)
+    for side, name in (("user", "own"), ("item", "own_id")):
+        own = {"kind": "category", "aggregate": "identity", "dim": 16}
+        raw[side]["preference"][name] = own
+    raw["tower"] = {"kind": "dat", "dim": 16, "embedding": 8, "hidden": [32]}
+    raw["losses"] += [{"kind": "mimic"}, {"kind": "category_alignment", "category": "maker"}]
+    return raw
+
+
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a data folder: 160 users, 120 items, some of both cold."""

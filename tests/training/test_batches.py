@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import torch
 
-from export.contract.errors import ConfigError
+from export.contract.errors import ConfigError, DataError
 from export.contract.features import FIRST_WORD_ROW, MISSING_ROW, UNKNOWN_ROW, Category
 from tests.training.conftest import world_config
 from training.batches import Batches
@@ -295,3 +296,111 @@ def test_a_roll_may_ask_for_rows_not_clicked(world: Path, batches: Batches) -> N
 def test_a_session_column_that_is_not_there_is_named(world: Path) -> None:
     with pytest.raises(ConfigError, match=r"session 'visit': the interactions have user_id, "):
         batches_of(world, losses=[{"kind": "pairwise", "session": "visit"}])
+
+
+def test_losses_are_told_the_true_category_of_every_candidate(world: Path) -> None:
+    prepared, found = batches_of(
+        world,
+        losses=[
+            {"kind": "in_batch_softmax"},
+            {"kind": "category_alignment", "category": "maker"},
+        ],
+        negatives=[{"kind": "in_batch"}, {"kind": "mixed", "n": 24}],
+        dropout={"unknown": 0.5},
+    )
+    side, makers = prepared.schema.item, prepared.schema.tables["maker"]
+    records, hidden = prepared.data.items.records, 0
+    for batch in found.epoch(0):
+        told = batch.categories["maker"].tolist()
+        assert len(told) == len(batch.items) > len(batch.rows)
+        for row, item in zip(told, batch.items.tolist(), strict=True):
+            maker = records[item].get("maker")
+            known = {None: MISSING_ROW} | {m: FIRST_WORD_ROW + at for at, m in enumerate(makers)}
+            assert row == known.get(maker, UNKNOWN_ROW)
+        seen = batch.item["ids"][:, side.ids.index("maker")]
+        hidden += int((seen != batch.categories["maker"]).sum())
+    assert hidden  # from the tower, by dropout
+
+
+def test_categories_that_no_loss_asks_for_are_not_told(batches: Batches) -> None:
+    assert next(batches.epoch(0)).categories == {}
+
+
+BOTH_VIEWS = [{"kind": "in_batch_softmax"}, {"kind": "distillation"}]
+
+
+def test_a_warm_view_is_the_same_rows_with_nothing_hidden(world: Path) -> None:
+    hiding = {"user": 0.25, "item": 0.5, "column": 0.3, "unknown": 0.3}
+    found = batches_of(world, losses=BOTH_VIEWS, dropout=hiding)[1]
+    open_eyed = batches_of(world, dropout={"user": 0, "item": 0, "column": 0})[1]
+    for batch in found.epoch(0):
+        assert batch.warm is not None
+        bare = open_eyed.users.batch(batch.rows), open_eyed.items.batch(batch.rows)
+        for warm, hidden, arrays in zip(batch.warm, (batch.user, batch.item), bare, strict=True):
+            assert warm.keys() == hidden.keys() == arrays.keys()
+            for name, array in arrays.items():
+                np.testing.assert_array_equal(warm[name].numpy(), array)
+            assert (warm["present"] != hidden["present"]).any()
+
+
+def test_a_warm_view_is_made_only_for_a_loss_that_needs_it_and_changes_nothing_else(
+    world: Path,
+) -> None:
+    without, with_it = batches_of(world)[1], batches_of(world, losses=BOTH_VIEWS)[1]
+    for one, other in zip(without.epoch(0), with_it.epoch(0), strict=True):
+        assert one.warm is None
+        assert (one.rows == other.rows).all()
+        torch.testing.assert_close(one.user, other.user, rtol=0, atol=0, equal_nan=True)
+        torch.testing.assert_close(one.item, other.item, rtol=0, atol=0, equal_nan=True)
+
+
+def with_vectors(world: Path, folder: Path, size: int = 3) -> Path:
+    """Copy the world, with a vector of every user and of every second item: its place."""
+    for path in world.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    for name, every in (("user", 1), ("item", 2)):
+        ids = pq.read_table(world / f"{name}s.parquet")[f"{name}_id"].to_pylist()
+        vectors = [[float(place)] * size for place in range(len(ids))]
+        table = pa.table({f"{name}_id": ids[::every], "vector": vectors[::every]})
+        pq.write_table(table, folder / f"{name}_factors.parquet")
+    return folder
+
+
+def test_given_vectors_are_those_of_the_batchs_users_and_candidates(
+    world: Path, tmp_path: Path
+) -> None:
+    folder = with_vectors(world, tmp_path)
+    found = batches_of(
+        folder,
+        losses=[{"kind": "reconstruction"}],
+        negatives=[{"kind": "in_batch"}, {"kind": "mixed", "n": 8}],
+    )[1]
+    for batch in found.epoch(0):
+        (given,) = batch.given.values()
+        assert (given.users[:, 1] == batch.users).all()
+        odd = batch.items % 2 == 1
+        assert given.items[odd].isnan().all()
+        assert (given.items[~odd, 2] == batch.items[~odd]).all()
+        assert len(given.items) == batch.candidate.shape[1] > len(batch.rows)
+
+
+def test_no_vectors_are_read_unless_a_loss_names_them(batches: Batches) -> None:
+    assert not batches.given
+    assert not next(batches.epoch(0)).given
+
+
+def test_a_loss_that_cannot_have_what_it_needs_stops_before_training(
+    world: Path, tmp_path: Path
+) -> None:
+    folder = with_vectors(world, tmp_path)
+    raw = world_config(folder)
+    bare = {side: {"content": raw[side]["content"]} for side in ("user", "item")}
+    with pytest.raises(ConfigError, match=r"losses\.distillation: the warm view .* neither user"):
+        batches_of(folder, losses=BOTH_VIEWS, **bare)
+    teacher = {"users": "user_factors.parquet", "items": "item_factors.parquet"}
+    matching = {"kind": "distillation", "match": "vectors", "teacher": teacher}
+    with pytest.raises(ConfigError, match="towers' length 16, the files hold 3"):
+        batches_of(folder, losses=[matching])
+    lost = {"kind": "reconstruction", "factors": {"users": "nowhere.parquet"}}
+    with pytest.raises(DataError, match=r"nowhere\.parquet: no such file"):
+        batches_of(folder, losses=[lost])

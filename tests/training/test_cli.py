@@ -201,3 +201,43 @@ def test_a_file_in_no_folder_is_refused_before_the_work(
 
 def test_evaluating_nothing_is_a_mistake(tmp_path: Path, capsys: Output) -> None:
     assert "neither a run nor a bundle" in mistake(["evaluate", str(tmp_path)], capsys)
+
+
+def test_factors_are_written_into_the_data_folder_or_where_they_are_asked_for(
+    world: Path, tmp_path: Path, capsys: Output
+) -> None:
+    shutil.copytree(world, tmp_path / "data")
+    raw = world_config(world) | {"data": {"folder": "data"}, "factors": {"size": 3}}
+    path = tmp_path / "train.yaml"
+    path.write_text(yaml.safe_dump(raw), encoding="utf-8")
+    names = ["item_factors.parquet", "user_factors.parquet"]
+    assert run(["factors", str(path), "--out", str(tmp_path / "new" / "out")]) == DONE
+    assert sorted(one.name for one in (tmp_path / "new" / "out").iterdir()) == names
+    assert not (tmp_path / "data" / names[0]).exists()
+    assert run(["factors", str(path), "--set", "factors.size=5"]) == DONE
+    told = capsys.readouterr().out.splitlines()
+    assert "by 3 numbers" in told[0]
+    assert "by 5 numbers" in told[1]
+    assert len(pq.read_table(tmp_path / "data" / names[0])["vector"][0].as_py()) == 5
+
+
+@pytest.mark.parametrize("command", ["validate", "doctor"])
+def test_factors_that_are_not_there_yet_are_named_with_the_command_that_fits_them(
+    world: Path, tmp_path: Path, capsys: Output, command: str
+) -> None:
+    shutil.copytree(world, tmp_path / "data")
+    raw = world_config(world) | {"data": {"folder": "data"}, "factors": {"size": 3}}
+    raw["losses"] = [{"kind": "reconstruction"}]
+    path = tmp_path / "train.yaml"
+    path.write_text(yaml.safe_dump(raw), encoding="utf-8")
+    told = mistake([command, str(path)], capsys)
+    assert "user_factors.parquet: not there yet; `firstsight factors`" in told
+    assert run(["factors", str(path)]) == DONE
+    assert run([command, str(path)]) != MISTAKE
+
+
+def test_factors_need_no_section_of_their_own(
+    world: Path, tmp_path: Path, world_yaml: Path, capsys: Output
+) -> None:
+    assert run(["factors", str(world_yaml), "--out", str(tmp_path)]) == DONE
+    assert "by 64 numbers" in capsys.readouterr().out

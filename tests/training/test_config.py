@@ -11,6 +11,7 @@ from training.checkpoint import resolved
 from training.config import TrainConfig, parse_config, read_config
 from training.document import parse_yaml
 from training.losses import InBatchSoftmax
+from training.towers import AdditiveConfig
 
 PATH = Path("folder/train.yaml")
 
@@ -85,7 +86,7 @@ def test_an_unknown_key_is_refused_at_every_level(level: str) -> None:
 @pytest.mark.parametrize(
     ("path", "members"),
     [
-        ("tower", ["additive", "dropoutnet"]),
+        ("tower", ["additive", "dropoutnet", "mlp", "senet", "parallel"]),
         ("losses.0", ["in_batch_softmax", "sv_softmax", "pairwise", "pointwise"]),
         ("negatives.0", ["in_batch", "roll", "mixed", "hard", "given"]),
         ("split", ["by_time", "held_out_ids", "given"]),
@@ -180,6 +181,8 @@ def test_a_side_without_a_tower_is_named() -> None:
 def test_a_side_with_a_tower_of_its_own_uses_it() -> None:
     raw = raw_config() | {"item_tower": {"kind": "additive", "dim": 8, "hidden": [4]}}
     user, item = parse_config(raw, PATH).towers
+    assert isinstance(user, AdditiveConfig)
+    assert isinstance(item, AdditiveConfig)
     assert (user.hidden, item.hidden) == ((), (4,))
 
 
@@ -195,6 +198,15 @@ def test_a_profile_of_anything_but_given_words_is_refused(of: str) -> None:
     raw["item"]["preference"]["viewers"] = {"kind": "sequence", "aggregate": "last"}
     raw["user"]["preference"]["taste"]["of"] = of
     assert f"user.preference.taste.of: got {of!r}, expected an item feature" in told(raw)
+
+
+@pytest.mark.parametrize("pooling", ["din", "target", 3, None, ["mean"]])
+def test_attention_by_a_candidate_is_refused_with_what_a_tower_can_do(pooling: object) -> None:
+    raw = raw_config()
+    raw["user"]["preference"]["taste"]["pooling"] = pooling
+    message = told(raw)
+    assert "user.preference.taste.tags.pooling: expected mean, or attention" in message
+    assert "a tower sees no candidate" in message
 
 
 def test_a_statistic_outside_of_preference_is_refused() -> None:

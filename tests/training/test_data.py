@@ -382,3 +382,54 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     config = DataConfig(folder=tmp_path, **{name: "none.parquet"})
     with pytest.raises(DataError, match=r"none\.parquet: no such file"):
         read_data(config, USER, ITEM)
+
+
+LOOKS = {"kind": "vector", "file": "looks.parquet"}
+
+
+def with_looks(folder: Path, **tables: Any) -> Data:
+    """Read items whose looks lie in a file beside the tables."""
+    looks = {"item_id": ["i3", "elsewhere", "i1"], "vector": [[1.0, 2.0], [9.0, 9.0], [0.5, 4.0]]}
+    config = write(
+        folder,
+        **({"interactions": rows(), "users": USERS, "items": ITEMS, "looks": looks} | tables),
+    )
+    return read_data(config, USER, Side.model_validate({"preference": {"looks": LOOKS}}))
+
+
+def test_a_vector_may_come_from_a_file_of_ids_and_vectors(tmp_path: Path) -> None:
+    records = with_looks(tmp_path).items.records
+    looks = [np.array(record.get("looks", [])).tolist() for record in records]
+    assert looks == [[0.5, 4.0], [], [1.0, 2.0]]
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [
+        {"items": ITEMS | {"looks": [[1.0, 2.0]] * 3}},
+        {"interactions": rows(looks=[[1.0, 2.0]] * 3)},
+    ],
+    ids=["items", "interactions"],
+)
+def test_a_vector_of_a_column_and_a_file_is_refused(tmp_path: Path, twice: Any) -> None:
+    with pytest.raises(DataError, match=r"looks: got a column and the file 'looks\.parquet'"):
+        with_looks(tmp_path, **twice)
+
+
+def test_vectors_of_another_length_than_the_features_are_refused(tmp_path: Path) -> None:
+    config = write(
+        tmp_path,
+        interactions=rows(),
+        users=USERS,
+        items=ITEMS,
+        looks={"item_id": ["i1"], "vector": [[1.0, 2.0]]},
+    )
+    side = Side.model_validate({"preference": {"looks": LOOKS | {"size": 3}}})
+    with pytest.raises(DataError, match=r"feature 'looks': expected a list of 3 .* has 2"):
+        read_data(config, USER, side)
+
+
+def test_a_file_of_vectors_that_is_not_there_is_named(tmp_path: Path) -> None:
+    config = write(tmp_path, interactions=rows(), users=USERS, items=ITEMS)
+    with pytest.raises(DataError, match=r"looks\.parquet: no such file"):
+        read_data(config, USER, Side.model_validate({"preference": {"looks": LOOKS}}))

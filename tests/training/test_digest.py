@@ -40,6 +40,11 @@ def everything(folder: Path) -> TrainConfig:
         "aggregate": "item_vectors",
         "vectors": "looks.parquet",
     }
+    raw["item"]["content"]["cover"] = {"kind": "vector", "file": "covers.parquet"}
+    raw["losses"] = [
+        {"kind": "reconstruction", "factors": {"users": "wmf_users", "items": "wmf_items"}},
+        {"kind": "distillation", "teacher": {"users": "ease_users", "items": "ease_items"}},
+    ]
     raw["item"]["content"]["title"] = {
         "kind": "text",
         "vocabulary": "given",
@@ -65,7 +70,8 @@ def everything(folder: Path) -> TrainConfig:
 FILES = [
     *("log.csv", "people.csv", "things.csv", "regions.txt", "looks.parquet", "title_words.txt"),
     *("title.vec", "train_1", "train_2", "validation", "test", "cold", "candidates_all"),
-    *("candidates_cold", "mask_warm", "negatives"),
+    *("candidates_cold", "mask_warm", "negatives", "covers.parquet", "wmf_users", "wmf_items"),
+    *("ease_users", "ease_items"),
 ]
 
 

@@ -10,7 +10,15 @@ from tests.training.conftest import world_config
 from training.batches import Batches
 from training.checkpoint import load_checkpoint, resolved, save_checkpoint
 from training.config import SelectConfig, TrainConfig, parse_config
-from training.loop import NotFinite, Progress, learning_rate, optimiser, retrain, train
+from training.loop import (
+    NotFinite,
+    Progress,
+    encode,
+    learning_rate,
+    optimiser,
+    retrain,
+    train,
+)
 from training.losses import SVSoftmax
 from training.model import TwoTower
 from training.prepare import Prepared, make_batches, make_encoders, prepare
@@ -295,3 +303,60 @@ def test_the_loss_is_the_weighted_sum_of_the_list(prepared: Prepared, batches: B
         found[len(losses), losses[0].kind] = seen[0]
     expected = 0.25 * found[1, "in_batch_softmax"] + found[1, "sv_softmax"]
     assert found[2, "in_batch_softmax"] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def distilling(world: Path) -> tuple[Prepared, Batches]:
+    """A run whose view without preference learns from the one with it."""
+    raw = world_config(world) | {
+        "losses": [{"kind": "in_batch_softmax"}, {"kind": "distillation", "weight": 5}],
+        "tower": {"kind": "dropoutnet", "dim": 8, "dropout": 0.3},
+    }
+    raw["training"] |= {"learning_rate": 0.003}
+    found = prepare(parse_config(raw, world / "train.yaml"))
+    return found, make_batches(found, make_encoders(found))
+
+
+def test_the_warm_view_is_the_model_as_it_is_served(
+    distilling: tuple[Prepared, Batches],
+) -> None:
+    """Without neuron dropout, by the moving statistics, which it leaves alone; no gradient."""
+    prepared, batches = distilling
+    model, batch = new_model(prepared).train(), next(batches.epoch(0))
+    assert batch.warm is not None
+    moving = {k: v.clone() for k, v in model.state_dict().items() if "running" in k}
+    assert moving
+    torch.manual_seed(3)
+    scored = encode(model, batch)
+    assert scored.warm is not None
+    after = {k: v.clone() for k, v in model.state_dict().items() if "running" in k}
+    assert model.training
+    assert not scored.warm.users.requires_grad
+    assert not scored.warm.items.requires_grad
+    assert scored.user_vectors.requires_grad
+    model.load_state_dict(moving, strict=False)
+    torch.manual_seed(3)
+    torch.testing.assert_close(model.user(batch.user), scored.user_vectors)
+    model.item(batch.item)
+    for name, value in after.items():  # moved by the view that is trained, and by it alone
+        assert torch.equal(value, model.state_dict()[name])
+    model.load_state_dict(moving, strict=False)
+    model.eval()
+    torch.testing.assert_close(model.user(batch.warm[0]), scored.warm.users)
+    torch.testing.assert_close(model.item(batch.warm[1]), scored.warm.items)
+
+
+def test_distillation_brings_the_cold_view_nearer_to_the_warm_one(
+    distilling: tuple[Prepared, Batches],
+) -> None:
+    prepared, batches = distilling
+    softmax, distillation = prepared.config.losses
+    divergence = distillation.build()
+    apart = {}
+    for losses in ((softmax,), (softmax, distillation)):
+        config = configured(prepared, epochs=3).model_copy(update={"losses": losses})
+        torch.manual_seed(5)
+        model = TwoTower(config, prepared.schema)
+        train(config, model, batches, told([1, 2, 3]))
+        apart[len(losses)] = divergence(encode(model, next(batches.epoch(9)))).item()
+    assert apart[2] < 0.8 * apart[1]

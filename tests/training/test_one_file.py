@@ -13,7 +13,7 @@ import yaml
 from tests.training.conftest import world_config
 
 ROOT = Path(__file__).parents[2]
-LOSS = '''"""Cosine pulled to 1, by a strength that is learned."""
+LOSS = '''"""Cosine pulled above that of the warm view, by a strength that is learned."""
 
 from typing import Literal
 
@@ -24,10 +24,14 @@ from training.losses.base import LossKind, Scored, weighted_mean
 
 
 class Pull(LossKind):
-    """(1 - score) ^ 2 of clicked rows, times a learned strength."""
+    """(1 + warm score - score) ^ 2 of clicked rows, times a learned strength."""
 
     kind: Literal["pull"] = "pull"
     begin: float = 2.0
+
+    @property
+    def needs_warm_view(self) -> bool:
+        return True
 
     def build(self) -> nn.Module:
         return Pulled(self.begin)
@@ -39,22 +43,51 @@ class Pulled(nn.Module):
         self.strength = nn.Parameter(torch.tensor(begin))
 
     def forward(self, batch: Scored) -> Tensor:
-        off = (1 - batch.own_scores[batch.is_positive]) ** 2
+        warm = batch.warm.scores.gather(1, batch.own.unsqueeze(1)).squeeze(1)
+        off = (1 + warm - batch.own_scores)[batch.is_positive] ** 2
         return self.strength * weighted_mean(off, batch.weight[batch.is_positive])
+'''
+ASKING = '''"""A loss that asks for what no score holds."""
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from training.losses.base import FormulaLoss, Scored
+
+
+class Faint(FormulaLoss):
+    """Squares of augmented vectors, of the items that have a category."""
+
+    needs_augmented: ClassVar[bool] = True
+
+    kind: Literal["faint"] = "faint"
+    of: str
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        return (self.of,)
+
+    def __call__(self, batch: Scored) -> Tensor:
+        known = batch.categories[self.of] > 2
+        return batch.item_augmented.vectors[known & batch.item_augmented.is_own].square().sum()
 '''
 TOWER = '''"""A tower of one linear map."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from export.contract.strict import Strict
+from training.towers.base import TowerKind
 
 
-class LinearConfig(Strict):
-    """One map of all groups; absent preference is zeros."""
+class LinearConfig(TowerKind):
+    """One map of all groups, augmented vectors among them; absent preference is zeros."""
+
+    takes_augmented: ClassVar[bool] = True
 
     kind: Literal["linear"] = "linear"
     dim: int = 8
@@ -103,6 +136,7 @@ class Before:
 '''
 ADDED = [  # the family, the file, its text, the class, and the member beside which it is listed
     ("losses", "pull", LOSS, "Pull", "| Pointwise"),
+    ("losses", "faint", ASKING, "Faint", "| Pointwise"),
     ("towers", "linear", TOWER, "LinearConfig", "| DropoutNetConfig"),
     ("negatives", "neighbour", NEGATIVES, "Neighbour", "| Given"),
 ]
@@ -130,10 +164,17 @@ def test_a_member_of_each_family_is_trained_with_from_one_file_and_its_line(
     project: Path, world: Path
 ) -> None:
     raw = world_config(world) | {
-        "losses": [{"kind": "in_batch_softmax"}, {"kind": "pull", "begin": 3}],
+        "losses": [
+            {"kind": "in_batch_softmax"},
+            {"kind": "pull", "begin": 3},
+            {"kind": "faint", "of": "maker"},
+        ],
         "tower": {"kind": "linear", "dim": 4},
         "negatives": [{"kind": "neighbour"}, {"kind": "mixed", "n": 8}],
     }
+    for side in ("user", "item"):
+        own = {"kind": "category", "aggregate": "identity", "dim": 4}
+        raw[side]["preference"]["own_id"] = own
     raw["training"] |= {"epochs": 1}
     (project / "train.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
     command = [
@@ -160,3 +201,5 @@ def test_a_member_of_each_family_is_trained_with_from_one_file_and_its_line(
     strength = weights["losses.1.strength"].item()
     assert 4 < strength < 5  # learned from 5 on: the less of it, the less loss
     assert weights["item.tower.map.weight"].shape[0] == 4
+    user, item = (weights[f"{side}.augmented.table.weight"][3:].norm() for side in ("user", "item"))
+    assert item < 0.8 * user  # what `faint` presses and what it does not, equally long at first

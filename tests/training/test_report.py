@@ -52,6 +52,7 @@ def document(runs: list[str]) -> dict[str, Any]:
             "runs/[b]": {"warm": {"recall@100": 0.1, "ndcg@100": 0.05}, "all": {}},
         },
         "rows": {"model": {"warm": {"auc": None, "gauc": 0.5}}, "runs/[b]": {}},
+        "ranker": {},
         "lists": {"model": lists | {"cold_candidates": 0.1}},
         "paired": {
             "runs/[b]": {"warm": {"difference": 0.4, "low": 0.3, "high": 0.5, "won": 0.995}}

@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,16 @@ import yaml
 from export.contract.errors import ConfigError
 from export.contract.run import RunLayout
 from export.contract.schema import read_schema
-from tests.training.conftest import world_config
+from tests.training.conftest import dat_config, world_config
 from training.config import TrainConfig, parse_config
 from training.digest import data_digest
 from training.run import Reporter, run_training
 
 
-def configured(world: Path, **training: Any) -> TrainConfig:
-    raw = world_config(world)
+def configured(
+    world: Path, of: Callable[[Path], dict[str, Any]] = world_config, **training: Any
+) -> TrainConfig:
+    raw = of(world)
     raw["training"] |= {"epochs": 3, **training}
     return parse_config(raw, world / "train.yaml")
 
@@ -100,9 +103,13 @@ def crash_after(epoch: int) -> Reporter:
     return Reporter(epoch=on_epoch)
 
 
-@pytest.mark.parametrize("epoch", [1, 3])  # before and after the last one
-def test_a_resumed_run_ends_with_the_same_numbers(world: Path, tmp_path: Path, epoch: int) -> None:
-    config = configured(world)
+@pytest.mark.parametrize(  # before and after the last one
+    ("epoch", "raw"), [(1, world_config), (3, world_config), (1, dat_config)]
+)
+def test_a_resumed_run_ends_with_the_same_numbers(
+    world: Path, tmp_path: Path, epoch: int, raw: Callable[[Path], dict[str, Any]]
+) -> None:
+    config = configured(world, raw)
     whole = run_training(config, tmp_path / "whole")
     with pytest.raises(Crash):
         run_training(config, tmp_path / "stopped", reporter=crash_after(epoch))

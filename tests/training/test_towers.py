@@ -1,51 +1,118 @@
-from typing import get_args
+from itertools import product
+from typing import Any, get_args
 
 import pytest
 import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from export.contract.features.base import FARTHEST
+from training.augmented import AUGMENTED
 from training.towers import TowerConfig
 from training.towers.additive import AdditiveConfig
-from training.towers.dropoutnet import DropoutNetConfig
-from training.towers.mlp import mlp
+from training.towers.channels import Channel
+from training.towers.parallel import ParallelConfig
+from training.towers.perceptron import mlp
 
-MEMBERS = get_args(get_args(TowerConfig)[0])
+MEMBERS: tuple[Any, ...] = get_args(get_args(TowerConfig)[0])
 DIM = 6
-Member = type[AdditiveConfig | DropoutNetConfig]
+FEATURES = {"content": 3, "context": 1, "preference": 2}
+CHANNELS: list[dict[str, Any]] = [
+    {"kind": "mlp", "hidden": [8, 2]},
+    {"kind": "fm"},
+    {"kind": "cross", "layers": 2, "hidden": [2]},
+    {"kind": "cin", "maps": [1]},
+]
+FORMS: dict[str, list[dict[str, Any]]] = {  # of each kind, ways to build it
+    **dict.fromkeys(
+        ("additive", "dropoutnet", "dat", "mlp", "senet"),
+        [{"hidden": hidden} for hidden in ((8,), (8, 4), ())],
+    ),
+    "parallel": [
+        {"channels": CHANNELS},
+        {"channels": CHANNELS, "projection": False},
+        *({"channels": [one]} for one in CHANNELS),
+    ],
+}
+FORMS["senet"] = [
+    *FORMS["senet"],
+    *({"skip": skip, "layer_norm": norm} for skip, norm in product((True, False), repeat=2)),
+    {"groups": 4},
+]
 
 
-def built(member: Member, **options: object) -> tuple[torch.nn.Module, list[str]]:
+NETWORK = {"dim": 5, "batch_norm": False, "dropout": 0.5, "absent": "zeros", "embedding": 4}
+CHANGES: dict[str, dict[str, Any]] = {  # of each kind, every option with a value that is not usual
+    "additive": {"dim": 5, "hidden": [3], "dropout": 0.5},
+    "dropoutnet": {
+        **NETWORK,
+        **dict.fromkeys(("content", "preference", "hidden"), [3]),
+        "tower_batch_norm": False,
+        "rescale": True,
+    },
+    "dat": {"dim": 5, "embedding": 4, "hidden": [3], "batch_norm": False, "dropout": 0.5},
+    "mlp": {**NETWORK, "hidden": [3]},
+    "senet": {
+        **NETWORK,
+        "hidden": [3],
+        "groups": 1,
+        "reduction": 1,
+        "skip": True,
+        "layer_norm": True,
+    },
+    "parallel": {**NETWORK, "channels": CHANNELS[:3], "projection": False},
+}
+CHANNEL_CHANGES: dict[str, dict[str, Any]] = {
+    "mlp": {"hidden": [8, 3]},
+    "fm": {},
+    "cross": {"layers": 1, "hidden": [3]},
+    "cin": {"maps": [2]},
+}
+
+
+def kind_of(member: Any) -> str:
+    return str(member.model_fields["kind"].default)
+
+
+EACH = pytest.mark.parametrize("member", MEMBERS, ids=kind_of)
+EVERY_FORM = pytest.mark.parametrize(
+    ("member", "form"),
+    [
+        pytest.param(member, form, id=f"{kind_of(member)}-{number}")
+        for member in MEMBERS
+        for number, form in enumerate(FORMS[kind_of(member)])
+    ],
+)
+
+
+def built(member: Any, **options: object) -> torch.nn.Module:
     """Build a tower over content (3 features), context (1) and preference (2)."""
     width = {"embedding": DIM} if "embedding" in member.model_fields else {}
     config = member.model_validate({"dim": DIM, **width, **options})
-    features = {"content": 3, "context": 1, "preference": 2}
-    tower = config.build({group: (config.embedding,) * n for group, n in features.items()})
+    torch.manual_seed(4)
+    widths = {group: (config.embedding,) * n for group, n in FEATURES.items()}
+    tower = config.build(widths | ({AUGMENTED: (config.dim,)} if member.takes_augmented else {}))
     with torch.no_grad():  # what begins at zero would hide what a term does
         for parameter in tower.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-    return tower.eval(), list(features)
+    found: torch.nn.Module = tower.eval()
+    return found
 
 
 def drawn(rows: int, seed: int = 0) -> dict[str, Tensor]:
     torch.manual_seed(seed)
-    return {
-        "content": torch.randn(rows, 3 * DIM),
-        "context": torch.randn(rows, DIM),
-        "preference": torch.randn(rows, 2 * DIM),
-    }
+    return {name: torch.randn(rows, n * DIM) for name, n in {**FEATURES, AUGMENTED: 1}.items()}
 
 
 def presence(*values: bool) -> Tensor:
     return torch.tensor(values).unsqueeze(1)
 
 
-@pytest.mark.parametrize("hidden", [(), (8,), (8, 4)])
-@pytest.mark.parametrize("member", MEMBERS)
+@EVERY_FORM
 def test_a_tower_gives_one_vector_a_row_whatever_else_is_in_the_batch(
-    member: Member, hidden: tuple[int, ...]
+    member: Any, form: dict[str, Any]
 ) -> None:
-    tower, _ = built(member, hidden=hidden)
+    tower = built(member, **form)
     groups, present = drawn(5), presence(True, False, True, True, False)
     together = tower(groups, present)
     assert together.shape == (5, DIM)
@@ -54,12 +121,9 @@ def test_a_tower_gives_one_vector_a_row_whatever_else_is_in_the_batch(
         torch.testing.assert_close(alone[0], together[row])
 
 
-@pytest.mark.parametrize("hidden", [(), (8,)])
-@pytest.mark.parametrize("member", MEMBERS)
-def test_without_presence_no_preference_value_matters(
-    member: Member, hidden: tuple[int, ...]
-) -> None:
-    tower, _ = built(member, hidden=hidden)
+@EVERY_FORM
+def test_without_presence_no_preference_value_matters(member: Any, form: dict[str, Any]) -> None:
+    tower = built(member, **form)
     one, other = drawn(2), drawn(2, seed=1)
     other = {**one, "preference": other["preference"]}
     before, after = (tower(groups, presence(False, True)) for groups in (one, other))
@@ -67,41 +131,113 @@ def test_without_presence_no_preference_value_matters(
     assert not torch.allclose(before[1], after[1])
 
 
-@pytest.mark.parametrize("member", MEMBERS)
-def test_every_group_and_every_parameter_counts(member: Member) -> None:
-    torch.manual_seed(0)
-    tower, names = built(member, hidden=(8,))
-    groups = {name: group.requires_grad_() for name, group in drawn(4).items()}
+@EACH
+def test_every_group_and_every_parameter_counts(member: Any) -> None:
+    tower = built(member, **FORMS[kind_of(member)][0])
+    names = {*FEATURES, *([AUGMENTED] if member.takes_augmented else [])}
+    groups = {name: group.requires_grad_() for name, group in drawn(4).items() if name in names}
     tower(groups, presence(True, True, False, False)).square().sum().backward()
-    for name in names:
-        gradient = groups[name].grad
-        assert gradient is not None
-        assert gradient.any(), name
+    for name, group in groups.items():
+        assert group.grad is not None
+        assert group.grad.any(), name
     for name, parameter in tower.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.any(), name
 
 
-@pytest.mark.parametrize("member", MEMBERS)
-def test_a_side_without_preference_needs_no_presence(member: Member) -> None:
+@EACH
+def test_a_side_without_preference_needs_no_presence(member: Any) -> None:
     tower = member(dim=DIM).build({"content": (DIM,)})
     assert tower({"content": torch.ones(2, DIM)}, None).shape == (2, DIM)
 
 
-@pytest.mark.parametrize("member", MEMBERS)
-def test_neuron_dropout_acts_in_training_only(member: Member) -> None:
-    tower, _ = built(member, hidden=(64,), dropout=0.5)
+@EACH
+def test_a_learned_default_is_trained_and_absent_preference_reads_it(member: Any) -> None:
+    tower = built(member, **FORMS[kind_of(member)][0])
+    (default,) = (p for name, p in tower.named_parameters() if name.split(".")[-1] == "default")
+    before = tower(drawn(2), presence(True, False))
+    with torch.no_grad():
+        default.add_(1.0)
+    after = tower(drawn(2), presence(True, False))
+    assert torch.equal(before[0], after[0])
+    assert not torch.allclose(before[1], after[1])
+
+
+@EVERY_FORM
+def test_the_largest_numbers_that_an_encoder_lets_through_give_finite_vectors(
+    member: Any, form: dict[str, Any]
+) -> None:
+    """Their squares can be summed up, too, as they are to bring a vector to length 1."""
+    tower = built(member, **form)
+    for farthest in (FARTHEST, -FARTHEST):
+        groups = {name: group.clone() for name, group in drawn(2).items()}
+        groups["content"][:, 1:3] = farthest
+        assert tower(groups, presence(True, False)).square().sum(1).isfinite().all()
+
+
+@EACH
+def test_neuron_dropout_acts_in_training_only(member: Any) -> None:
+    tower = built(member, **(FORMS[kind_of(member)][0] | {"dropout": 0.5}))
     groups, present = drawn(3), presence(True, True, True)
     assert torch.equal(tower(groups, present), tower(groups, present))
     tower.train()
     assert not torch.allclose(tower(groups, present), tower(groups, present))
 
 
-@pytest.mark.parametrize("member", MEMBERS)
+@EACH
 @pytest.mark.parametrize(("option", "value"), [("dim", 0), ("dropout", 1), ("width", 3)])
-def test_a_wrong_option_is_named(member: Member, option: str, value: int) -> None:
+def test_a_wrong_option_is_named(member: Any, option: str, value: int) -> None:
     with pytest.raises(ValidationError, match=option):
         member.model_validate({option: value})
+
+
+@pytest.mark.parametrize("member", [m for m in MEMBERS if "hidden" in m.model_fields], ids=kind_of)
+def test_a_layer_of_no_values_is_refused(member: Any) -> None:
+    with pytest.raises(ValidationError, match=r"hidden\.1"):
+        member.model_validate({"hidden": [4, 0]})
+
+
+def effect(member: Any, form: dict[str, Any]) -> tuple[dict[str, Any], list[list[float]]]:
+    """Return what a tower is made of, and what it gives in training."""
+    tower = built(member, **form).train()
+    width = form.get("dim" if member is AdditiveConfig else "embedding", DIM)
+    torch.manual_seed(2)
+    groups = {name: torch.randn(4, width * n) for name, n in FEATURES.items()}
+    groups[AUGMENTED] = torch.randn(4, form.get("dim", DIM))
+    found: Tensor = tower(groups, presence(True, False, True, False))
+    return {name: p.shape for name, p in tower.named_parameters()}, found.tolist()
+
+
+def test_every_option_of_every_tower_is_tested_for_what_it_changes() -> None:
+    options = {kind_of(m): {*m.model_fields} - {"kind"} for m in MEMBERS}
+    assert options == {kind: {*changes} for kind, changes in CHANGES.items()}
+    channels = get_args(get_args(Channel)[0])
+    options = {kind_of(one): {*one.model_fields} - {"kind"} for one in channels}
+    assert options == {kind: {*changes} for kind, changes in CHANNEL_CHANGES.items()}
+
+
+@pytest.mark.parametrize(
+    ("member", "option"),
+    [pytest.param(m, o, id=f"{kind_of(m)}.{o}") for m in MEMBERS for o in CHANGES[kind_of(m)]],
+)
+def test_every_option_changes_what_a_tower_is_or_gives(member: Any, option: str) -> None:
+    base = FORMS[kind_of(member)][0]
+    changed = base | {option: CHANGES[kind_of(member)][option]}
+    assert effect(member, base) != effect(member, changed)
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"),
+    [(kind, one) for kind, changes in CHANNEL_CHANGES.items() for one in changes],
+)
+def test_every_option_of_a_channel_changes_what_its_tower_is_or_gives(
+    kind: str, option: str
+) -> None:
+    (base,) = (one for one in CHANNELS if one["kind"] == kind)
+    changed = base | {option: CHANNEL_CHANGES[kind][option]}
+    assert effect(ParallelConfig, {"channels": [base]}) != effect(
+        ParallelConfig, {"channels": [changed]}
+    )
 
 
 def test_an_additive_tower_begins_as_the_sum_of_its_features() -> None:
@@ -136,4 +272,6 @@ def test_a_learned_default_stands_for_absent_preference() -> None:
 def test_a_perceptron_has_the_layers_asked_for() -> None:
     kinds = [type(layer).__name__ for layer in mlp(3, (5, 4), 2, 0.1)]
     assert kinds == ["Linear", "ReLU", "Dropout", "Linear", "ReLU", "Dropout", "Linear"]
+    normed = [type(layer).__name__ for layer in mlp(3, (5,), 2, 0, batch_norm=True)]
+    assert normed == ["Linear", "BatchNorm", "ReLU", "Linear"]
     assert [type(layer).__name__ for layer in mlp(3, (), 2, 0.1)] == ["Linear"]

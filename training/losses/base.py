@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -10,13 +10,50 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from export.contract.strict import Strict
+from training.augmented import Augmented
+from training.span import Span
+from training.vectors import VectorFiles
+
+
+@dataclass(frozen=True)
+class SideVectors:
+    """What a tower made of n entities.
+
+    vectors: float[n, D].
+    augmented: Those of their own ids, where the tower takes such.
+    """
+
+    vectors: Tensor
+    augmented: Augmented | None = None
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """What a teacher says: vectors of B users and C candidates, NaN for those that have none.
+
+    users: float[B, D], items: float[C, D]; no gradient runs into either.
+    """
+
+    users: Tensor
+    items: Tensor
+
+    @property
+    def scores(self) -> Tensor:
+        """Return float[B, C], NaN where the user or the candidate has no vector."""
+        return self.users @ self.items.T
+
+    def take(self, users: Tensor, items: Tensor) -> "Vectors":
+        """Return the vectors at these places."""
+        return Vectors(self.users[users], self.items[items])
 
 
 @dataclass(frozen=True)
 class Scored:
     """A batch of B rows (user, item shown, clicked or not) and its C candidate items.
 
+    user_vectors: float[B, D], item_vectors: float[C, D], what the towers gave.
     scores: float[B, C], similarity of each row's user and each candidate.
+    users: int64[B], items: int64[C], their positions in the tables.
     own: int64[B], the column that holds the row's own item.
     is_positive: bool[B], the row was clicked; the others were shown and not clicked.
     weight: float[B], the rows' sample weights.
@@ -26,9 +63,18 @@ class Scored:
     cold: bool[C], the candidate is seen without preference.
     log_q: float[B, C], log of the chance that a candidate is drawn.
     sessions: Name of a session column to int64[B], equal where the session is.
+    warm: The towers' own vectors with nothing hidden, where a loss needs the warm view.
+    given: Vectors from the files that losses name.
+    user_augmented, item_augmented: B and C augmented vectors; None where a tower takes none.
+    categories: Name of an item feature to int64[C], the table rows of the candidates' words, as
+        they are: a word that dropout keeps from the tower is there.
     """
 
+    user_vectors: Tensor
+    item_vectors: Tensor
     scores: Tensor
+    users: Tensor
+    items: Tensor
     own: Tensor
     is_positive: Tensor
     weight: Tensor
@@ -38,6 +84,11 @@ class Scored:
     cold: Tensor
     log_q: Tensor
     sessions: Mapping[str, Tensor]
+    warm: Vectors | None
+    given: Mapping[VectorFiles, Vectors]
+    user_augmented: Augmented | None = None
+    item_augmented: Augmented | None = None
+    categories: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def own_scores(self) -> Tensor:
@@ -55,6 +106,12 @@ class LossKind(Strict):
     needs_exposures: ClassVar[bool] = False
     """Whether batches have to hold rows that were shown and not clicked."""
 
+    searched: ClassVar[Mapping[str, Span]] = {}
+    """Options worth a search, and the values to search among."""
+
+    needs_augmented: ClassVar[bool] = False
+    """Whether augmented vectors are read, which both towers have to take then."""
+
     kind: str
     weight: float = Field(1.0, gt=0)
 
@@ -62,6 +119,24 @@ class LossKind(Strict):
     def together(self) -> str | None:
         """The column of the interactions whose equal rows have to share a batch, if any."""
         return None
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The item features, of kind category, whose words are read."""
+        return ()
+
+    @property
+    def needs_warm_view(self) -> bool:
+        """Whether each batch is encoded a second time, with nothing hidden."""
+        return False
+
+    @property
+    def vector_files(self) -> VectorFiles | None:
+        """The files of vectors that the loss is given, if any."""
+        return None
+
+    def check_vectors(self, size: int, dim: int) -> None:
+        """Check that given vectors of this length go with towers of `dim`; raises ConfigError."""
 
     @abstractmethod
     def build(self) -> nn.Module:

@@ -1,12 +1,14 @@
 """Softmax against sampled negatives, in which those above the positive count for more."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from training.losses.base import CandidateLoss, Scored, weighted_mean
+from training.span import Span
 
 
 class SVSoftmax(CandidateLoss):
@@ -20,6 +22,8 @@ class SVSoftmax(CandidateLoss):
     all. EasyRec's own shape is `negatives: [{kind: roll, n: 4, exposures: true}]` with gamma 1, t
     1 and no masks.
     """
+
+    searched: ClassVar[Mapping[str, Span]] = {"t": Span(1.0, 1.5), "gamma": Span(3.0, 50.0)}
 
     kind: Literal["sv_softmax"] = "sv_softmax"
     margin: float = Field(0.0, ge=0)

@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -13,6 +12,7 @@ from pydantic import TypeAdapter
 
 from export.contract.features import Feature, Mismatch
 from export.contract.features.text import RUNS, words_of
+from training.commented import Choice
 from training.start.column import Column
 
 FEW = 30  # so many different whole numbers are words, such as hours or grades
@@ -21,19 +21,6 @@ LONG_TEXT = 50
 SEPARATORS = ("|", ";", ",")
 CODE = re.compile(r"(?i)(^|_|-)(ids?|code|zip|postcode|sku|key|type|class|category|brand|cluster)$")
 MOMENT = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([T ].*)?|\d{1,2}/\d{1,2}/\d{4}")
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A feature's options, and why; no options: the column is left out."""
-
-    why: str
-    options: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def kind(self) -> str | None:
-        """The feature kind; None where the column is left out."""
-        return self.options.get("kind")
 
 
 Rule = Callable[[Column], Choice | None]

@@ -8,9 +8,10 @@ import numpy as np
 
 from export.contract.side import NAME, SIDES, TAKEN_NAMES, SideName
 from training.columns import Columns
+from training.commented import Choice
 from training.parts import PARTS
 from training.start.column import Column
-from training.start.kinds import Choice, choose
+from training.start.kinds import choose
 from training.start.request import context_of, has_exposures
 from training.start.statistics import Behaviour, item_statistics, user_statistics
 from training.start.tables import Tables

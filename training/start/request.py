@@ -8,8 +8,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from training.columns import Columns, distinct
+from training.commented import Choice
 from training.start.column import SAMPLE, Column
-from training.start.kinds import Choice, choose
+from training.start.kinds import choose
 from training.start.tables import Tables
 from training.telling import as_numbers, telling
 

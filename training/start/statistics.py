@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from training.commented import Choice
 from training.start.column import Column
-from training.start.kinds import Choice
 
 TELLING_WORDS = 10  # a profile over fewer words says little
 WINDOWS_DAYS = (30, 14, 7, 4, 2, 1)

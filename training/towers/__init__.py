@@ -9,11 +9,23 @@ from typing import Annotated
 from pydantic import Field
 
 from training.towers.additive import AdditiveConfig
+from training.towers.dat import DATConfig
 from training.towers.dropoutnet import DropoutNetConfig
+from training.towers.mlp import MlpConfig
+from training.towers.parallel import ParallelConfig
+from training.towers.senet import SenetConfig
 
 TowerConfig = Annotated[
-    AdditiveConfig | DropoutNetConfig,
+    AdditiveConfig | DropoutNetConfig | DATConfig | MlpConfig | SenetConfig | ParallelConfig,
     Field(discriminator="kind"),
 ]
 
-__all__ = ["AdditiveConfig", "DropoutNetConfig", "TowerConfig"]
+__all__ = [
+    "AdditiveConfig",
+    "DATConfig",
+    "DropoutNetConfig",
+    "MlpConfig",
+    "ParallelConfig",
+    "SenetConfig",
+    "TowerConfig",
+]

@@ -7,11 +7,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from export.contract.strict import Strict
-from training.towers.mlp import mlp
+from training.towers.base import TowerKind
+from training.towers.fields import Even
+from training.towers.perceptron import Sizes, mlp
 
 
-class AdditiveConfig(Strict):
+class AdditiveConfig(TowerKind):
     """v = content + context + (preference if present else a learned default).
 
     A group is the sum of its features' vectors, each scaled by a learned gate (and, where its
@@ -23,7 +24,7 @@ class AdditiveConfig(Strict):
 
     kind: Literal["additive"] = "additive"
     dim: int = Field(64, ge=1)
-    hidden: tuple[int, ...] = ()
+    hidden: Sizes = ()
     dropout: float = Field(0.0, ge=0, lt=1)
 
     @property
@@ -66,10 +67,8 @@ class AdditiveGroup(nn.Module):
 
     def __init__(self, config: AdditiveConfig, widths: tuple[int, ...]) -> None:
         super().__init__()
-        self.dim, self.widths = config.dim, widths
         self.gate = nn.Parameter(torch.ones(len(widths), 1))
-        others = {str(place): w for place, w in enumerate(widths) if w != config.dim}
-        self.maps = nn.ModuleDict({place: _map(w, config.dim) for place, w in others.items()})
+        self.maps = Even(widths, config.dim)
         self.network: nn.Sequential | None = None
         if config.hidden:
             self.network = mlp(sum(widths), config.hidden, config.dim, config.dropout)
@@ -78,22 +77,5 @@ class AdditiveGroup(nn.Module):
 
     def forward(self, wide: Tensor) -> Tensor:
         """Return float[batch, dim]."""
-        vectors = self._even(wide).view(-1, len(self.gate), self.dim)  # [batch, features, dim]
-        total: Tensor = (vectors * self.gate).sum(1)
+        total: Tensor = (self.maps(wide) * self.gate).sum(1)
         return total if self.network is None else total + self.network(wide)
-
-    def _even(self, wide: Tensor) -> Tensor:
-        """Bring every feature's vector to width dim: float[batch, features * dim]."""
-        if not self.maps:
-            return wide
-        parts = list(wide.split_with_sizes(self.widths, dim=1))
-        for place, module in self.maps.items():
-            parts[int(place)] = module(parts[int(place)])
-        return torch.cat(parts, dim=1)
-
-
-def _map(width: int, dim: int) -> nn.Linear:
-    """Return a map that begins as the identity, so that equal narrow vectors match at first."""
-    linear = nn.Linear(width, dim, bias=False)
-    nn.init.eye_(linear.weight)
-    return linear

@@ -8,17 +8,18 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from export.contract.strict import Strict
-from training.towers.mlp import layers
+from training.towers.base import TowerKind
+from training.towers.perceptron import Sizes, layers
 
 
-class DropoutNetConfig(Strict):
+class DropoutNetConfig(TowerKind):
     """v = tower(concat(content network(content, context), preference network(preference))).
 
     After Volkovs et al., NIPS 2017, in the shape EasyRec gives it. `content`, `preference` and
     `hidden` are the sizes of the three networks' hidden layers: linear, batch norm unless
     `batch_norm` is false, ReLU, neuron dropout (`dropout`); none: what comes in is passed on. The
-    last layer of the tower is linear. `embedding` is the width of a feature's vector.
+    last layer of the tower is linear. `tower_batch_norm` speaks for the network over both; by
+    default it does as the other two. `embedding` is the width of a feature's vector.
 
     Absent preference is a learned vector of the group's width, or `zeros`. `rescale` divides
     preference in sight by the share of the batch's rows that have it, in training only: the
@@ -28,10 +29,11 @@ class DropoutNetConfig(Strict):
     kind: Literal["dropoutnet"] = "dropoutnet"
     dim: int = Field(64, ge=1)
     embedding: int = Field(16, ge=1)
-    content: tuple[int, ...] = (128,)
-    preference: tuple[int, ...] = (128,)
-    hidden: tuple[int, ...] = (128,)
+    content: Sizes = (128,)
+    preference: Sizes = (128,)
+    hidden: Sizes = (128,)
     batch_norm: bool = True
+    tower_batch_norm: bool | None = None
     dropout: float = Field(0.0, ge=0, lt=1)
     absent: Literal["learned", "zeros"] = "learned"
     rescale: bool = False
@@ -65,7 +67,8 @@ class DropoutNetTower(nn.Module):
                 self.default = nn.Parameter(default)
             else:
                 self.register_buffer("default", default)
-        self.tower = network(wide, config.hidden)
+        normed = config.batch_norm if config.tower_batch_norm is None else config.tower_batch_norm
+        self.tower = network(wide, config.hidden, batch_norm=normed)
         self.last = nn.Linear([wide, *config.hidden][-1], config.dim)
 
     def forward(self, groups: Mapping[str, Tensor], present: Tensor | None) -> Tensor:

@@ -1,35 +1,53 @@
-"""A multi-layer perceptron: what every tower's networks are made of."""
+"""The tower of DSSM: one network over all features side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Literal
 
+from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
+
+from training.towers.base import TowerKind
+from training.towers.fields import Absent, Fields
+from training.towers.perceptron import Sizes, mlp
 
 
-class BatchNorm(nn.BatchNorm1d):
-    """Batch normalisation; a batch of one row, which has no variance, goes by the running one."""
+class MlpConfig(TowerKind):
+    """v = network(concat(content, context, preference)).
 
-    def forward(self, values: Tensor) -> Tensor:
-        """Return float[batch, features]."""
-        if not self.training or len(values) > 1:
-            return super().forward(values)
-        return functional.batch_norm(
-            values, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+    After Huang et al., CIKM 2013, in the shape EasyRec gives it. `hidden` are the sizes of the
+    hidden layers: linear, batch norm unless `batch_norm` is false, ReLU, neuron dropout
+    (`dropout`); the last layer is linear. `embedding` is the width of a feature's vector.
+    Absent preference is a learned vector of the group's width, or `zeros`.
+    """
+
+    kind: Literal["mlp"] = "mlp"
+    dim: int = Field(64, ge=1)
+    embedding: int = Field(16, ge=1)
+    hidden: Sizes = (128,)
+    batch_norm: bool = True
+    dropout: float = Field(0.0, ge=0, lt=1)
+    absent: Absent = "learned"
+
+    def build(self, widths: Mapping[str, tuple[int, ...]]) -> "MlpTower":
+        """Return a tower over groups whose features' vectors have these widths, in order."""
+        return MlpTower(self, widths)
+
+
+class MlpTower(nn.Module):
+    """A network over the fields."""
+
+    def __init__(self, config: MlpConfig, widths: Mapping[str, tuple[int, ...]]) -> None:
+        super().__init__()
+        self.fields = Fields(widths, config.absent)
+        self.network = mlp(
+            sum(self.fields.widths),
+            config.hidden,
+            config.dim,
+            config.dropout,
+            batch_norm=config.batch_norm,
         )
 
-
-def layers(
-    width: int, hidden: Sequence[int], dropout: float, *, batch_norm: bool = False
-) -> nn.Sequential:
-    """Return width -> hidden, each linear, batch norm if asked for, ReLU, neuron dropout."""
-    found: list[nn.Module] = []
-    for size in hidden:
-        found += [nn.Linear(width, size), *([BatchNorm(size)] if batch_norm else []), nn.ReLU()]
-        found += [nn.Dropout(dropout)] if dropout else []
-        width = size
-    return nn.Sequential(*found)
-
-
-def mlp(width: int, hidden: Sequence[int], dim: int, dropout: float) -> nn.Sequential:
-    """Return width -> hidden (ReLU, neuron dropout) -> dim, the last layer linear."""
-    return layers(width, hidden, dropout).append(nn.Linear([width, *hidden][-1], dim))
+    def forward(self, groups: Mapping[str, Tensor], present: Tensor | None) -> Tensor:
+        """Return float[batch, dim], of any length; see `Fields` for the arguments."""
+        vector: Tensor = self.network(self.fields(groups, present))
+        return vector

@@ -1,10 +1,10 @@
 """Bags: kinds whose value is several words, each of which has a row of one table."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from export.contract.features.base import (
     MISSING_ROW,
@@ -25,14 +25,19 @@ from export.contract.features.vocabulary import Worded, bucket_rows, word_rows
 if TYPE_CHECKING:
     from export.contract.encoder import Graph
 
+Pooling = Literal["mean", "attention"]
+
 
 class Bag(Worded):
     """A kind of several words, of which at most `max_length` count.
 
     A feature that holds a statistic keeps as many as that gives, unless `max_length` is given.
+    `pooling` is how a tower makes one vector of them: by their (weighted) mean, or by attention
+    with a learned query. A tower sees one side only, and so no candidate to attend by.
     """
 
     max_length: int = Field(50, ge=1)
+    pooling: Pooling = "mean"
 
     length_of_statistic: ClassVar[str | None] = None
     """The option of a statistic that says how many words it gives; None: it holds none."""
@@ -46,6 +51,15 @@ class Bag(Worded):
         statistic = data if "aggregate" in data else data.get("statistic")
         wanted = statistic.get(option) if isinstance(statistic, Mapping) else None
         return {**data, "max_length": wanted} if isinstance(wanted, int) and wanted > 0 else data
+
+    @field_validator("pooling", mode="before")
+    @classmethod
+    def _pools_without_a_candidate(cls, value: object) -> object:
+        if value not in get_args(Pooling):
+            raise ValueError(
+                "expected mean, or attention, whose query is learned; a tower sees no candidate"
+            )
+        return value
 
     @property
     def form(self) -> Form:

@@ -48,7 +48,7 @@ class Input:
     """One input of a tower file; `shape` holds a name for each dimension that varies."""
 
     name: str
-    dtype: Literal["string", "float32", "bool"]
+    dtype: Literal["string", "float32", "bool", "int64"]
     shape: tuple[str | int, ...]
 
 

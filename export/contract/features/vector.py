@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from export.contract.errors import Fault, RecordError
 from export.contract.features.base import (
@@ -33,13 +33,27 @@ class Vector(FeatureKind):
 
     `size` is the length of the training data's vectors unless given. `normalise` brings it to
     length 1 first; a vector of zeros has no direction then, and is missing. Numbers are float32.
+    `file` is a table in the data folder with ids and vectors, from which training takes it in
+    place of a column.
     """
 
     kind: Literal["vector"] = "vector"
     size: int | None = Field(None, ge=1, le=WIDEST)
     normalise: bool = False
+    file: str | None = Field(None, min_length=1)
 
     gives = frozenset({"vector"})
+
+    @model_validator(mode="after")
+    def _comes_from_one_place(self) -> Self:
+        if self.file is not None and self.statistic is not None:
+            raise ValueError("got a file and an aggregate, expected one of them")
+        return self
+
+    @property
+    def data_files(self) -> tuple[str, ...]:
+        """The file, if there is one."""
+        return () if self.file is None else (self.file,)
 
     @property
     def form(self) -> Form:

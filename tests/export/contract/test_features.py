@@ -50,6 +50,7 @@ VARIANTS: list[dict[str, Any]] = [
     {"kind": "tags", "vocabulary": "hashed", "buckets": 7, "weights": True},
     {"kind": "sequence", "vocabulary": "hashed", "buckets": 1, "table": "words"},
     {"kind": "tags", "vocabulary": "given", "words_from": "words.txt"},
+    {"kind": "tags", "weights": True, "pooling": "attention"},
     {"kind": "text"},
     {"kind": "text", "max_length": 2, "vocabulary": "hashed", "buckets": 7, "table": "words"},
     {"kind": "vector", "size": 3},
@@ -203,15 +204,16 @@ CHANGES = [
     Change("vector", "normalise", True, floats(3.0, 4.0), {"kind": "vector", "size": 2}),
 ]
 # What these change lies elsewhere: the words that training keeps, which table they share, how a
-# text cell is read, whether there is an input of weights, and how wide a tower's vector is.
+# text cell is read, whether there is an input of weights, and what a tower makes of them.
 WORDED = ("category", "tags", "sequence", "text")
 VOCABULARY = ("table", "min_count", "vocabulary", "words_from", "buckets", "hash")
 ELSEWHERE = {
     *[(kind.model_fields["kind"].default, "dim") for kind in KINDS],
     *[(kind, o) for kind in WORDED for o in VOCABULARY],
     *[("tags", o) for o in ("separator", "weights")],
+    *[(kind, "pooling") for kind in ("tags", "sequence", "text")],
     ("sequence", "separator"),
-    ("vector", "size"),
+    *[("vector", o) for o in ("size", "file")],
     ("text", "vectors"),
     *[("cross", o) for o in (*VOCABULARY, "of")],
 }
@@ -520,6 +522,13 @@ class TestFit:
         with pytest.raises(Mismatch, match="`size`; got neither"):
             Vector().fit([None])
         assert Vector(size=3).fit([]).size == 3
+
+    def test_vector_comes_from_a_file_or_from_a_statistic(self) -> None:
+        assert Vector(file="looks.parquet").data_files == ("looks.parquet",)
+        assert Vector().data_files == ()
+        both = {"aggregate": "item_vectors", "vectors": "v.parquet", "file": "looks.parquet"}
+        with pytest.raises(ValidationError, match="got a file and an aggregate"):
+            Vector.model_validate(both)
 
     def test_unfitted_number_says_so(self) -> None:
         assert not Number().is_fitted

@@ -102,7 +102,7 @@ def test_cold_odds_are_odds() -> None:
 def test_cold_odds_lift_cold_candidates_whatever_logq_says() -> None:
     cold = torch.tensor([False, True, False])
     row = torch.tensor([0.0, 1.0, 0.0])
-    for logq in ("off", "classic"):
+    for logq in ("off", "classic", "refined"):
         plain = InBatchSoftmax(logq=logq)(batch(cold=cold, weight=row))
         lifted = InBatchSoftmax(logq=logq, cold_odds=4.0)(batch(cold=cold, weight=row))
         assert lifted > plain  # so training has to push the cold item further up
@@ -118,3 +118,103 @@ def test_an_unquoted_off_of_yaml_means_off() -> None:
 def test_an_option_has_to_be_above_zero(option: str) -> None:
     with pytest.raises(ValidationError, match=option):
         InBatchSoftmax.model_validate({option: 0})
+
+
+def test_refined_logq_corrects_what_was_drawn_and_leaves_the_own_item_alone() -> None:
+    """Worked by hand: each of the two other candidates stands for 1 / (2 q) of the catalogue."""
+    total = 0.0
+    for row, scores in enumerate(SCORES):
+        drawn = [
+            math.exp(score / 0.5) / (2 * math.exp(q))
+            for column, (score, q) in enumerate(zip(scores, LOG_Q, strict=True))
+            if column != row
+        ]
+        own = math.exp(scores[row] / 0.5)
+        total -= math.log(own / (own + sum(drawn)))
+    found = InBatchSoftmax(temperature=0.5, logq="refined")(batch())
+    assert found.item() == pytest.approx(total / 3, rel=1e-6)
+
+
+def test_the_gradient_of_refined_logq_is_that_of_the_published_form() -> None:
+    """-sg(1 - P) log(exp f / sum over the candidates drawn of exp(f' - log(n q)))."""
+    scores = torch.tensor(SCORES, requires_grad=True)
+    InBatchSoftmax(temperature=0.5, logq="refined")(batch(scores)).backward()  # type: ignore[no-untyped-call]
+    published = torch.tensor(SCORES, requires_grad=True)
+    logits = published / 0.5
+    corrected = logits - torch.tensor(LOG_Q) - math.log(2)
+    rest = corrected.masked_fill(torch.eye(3, dtype=torch.bool), -torch.inf).logsumexp(1)
+    own = logits.diag()
+    chance = own.exp() / (own.exp() + rest.exp())
+    ((1 - chance).detach() * (rest - own)).mean().backward()  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(scores.grad, published.grad)
+
+
+def expected_gradient(logq: str, scores: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+    """Of a user whose own item is 0, over all ways to draw two candidates by q."""
+    grad, items = torch.zeros(len(q)), range(len(q))
+    for drawn in [(a, b) for a in items for b in items]:
+        of = torch.tensor([0, *drawn])
+        found = scores.clone().requires_grad_()
+        InBatchSoftmax.model_validate({"logq": logq, "temperature": 1})(  # type: ignore[no-untyped-call]
+            batch(
+                found[of].unsqueeze(0),
+                own=torch.tensor([0]),
+                same_item=(of == 0).unsqueeze(0),
+                log_q=q.log()[of],
+            )
+        ).backward()
+        assert found.grad is not None
+        grad += q[list(drawn)].prod() * found.grad
+    return grad
+
+
+def test_refined_logq_comes_nearer_to_the_whole_catalogue_than_classic() -> None:
+    scores = torch.tensor([0.4, 1.0, -0.3, 0.2])
+    q = torch.tensor([0.4, 0.3, 0.2, 0.1])
+    whole = scores.softmax(0) - torch.tensor([1.0, 0, 0, 0])
+    off = {
+        logq: (expected_gradient(logq, scores, q) - whole).norm().item()
+        for logq in ("off", "classic", "refined")
+    }
+    assert off["refined"] < off["classic"]
+    assert off["refined"] < off["off"]
+
+
+def test_a_popular_own_item_is_not_held_to_be_easy_by_refined_logq() -> None:
+    frequent, rare = (torch.tensor([q, -2.0, -2.0]) for q in (-0.1, -5.0))
+    row = torch.tensor([1.0, 0, 0])
+    refined, classic = InBatchSoftmax(logq="refined"), InBatchSoftmax()
+    assert refined(batch(log_q=frequent, weight=row)) == refined(batch(log_q=rare, weight=row))
+    assert classic(batch(log_q=frequent, weight=row)) > classic(batch(log_q=rare, weight=row))
+
+
+def test_a_masked_candidate_was_drawn_all_the_same() -> None:
+    """An estimate of what is left of the catalogue counts every draw."""
+    row = torch.tensor([1.0, 0, 0])
+    found = InBatchSoftmax(logq="refined", temperature=1)(
+        batch(weight=row, known_positive=cell(0, 1))
+    )
+    left = math.exp(-0.2) / (2 * math.exp(LOG_Q[2]))
+    assert found.item() == pytest.approx(math.log(1 + left / math.exp(0.9)), rel=1e-6)
+
+
+def test_candidates_without_a_law_stand_for_themselves_in_refined_logq() -> None:
+    lawless = batch(log_q=torch.zeros(3))
+    assert InBatchSoftmax(logq="refined")(lawless) == InBatchSoftmax(logq="off")(lawless)
+
+
+@pytest.mark.parametrize("logq", ["off", "classic", "refined"])
+def test_nothing_to_be_held_against_is_no_loss(logq: str) -> None:
+    loss = InBatchSoftmax.model_validate({"logq": logq})
+    scores = torch.tensor(SCORES, requires_grad=True)
+    everything = torch.ones(3, 3, dtype=torch.bool)
+    for alone in (
+        batch(scores, candidate=~everything),
+        batch(scores, same_item=everything),  # all rows of one item
+        batch(scores[:1, :1]),
+    ):
+        found = loss(alone)
+        found.backward()  # type: ignore[no-untyped-call]
+        assert found.item() == 0
+        assert scores.grad is not None
+        assert not scores.grad.any()

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor, nn
 
 from training.towers.dropoutnet import DropoutNetConfig, DropoutNetTower
-from training.towers.mlp import BatchNorm
+from training.towers.perceptron import BatchNorm
 
 WIDTHS = {"content": (2, 1), "context": (1,), "preference": (2,)}
 
@@ -129,3 +129,10 @@ def test_a_side_may_lack_a_group(missing: str) -> None:
 
 def test_a_perceptrons_layers_need_no_batch_norm() -> None:
     assert kinds(built(batch_norm=False).tower) == ["Linear", "ReLU"]
+
+
+@pytest.mark.parametrize(("inner", "outer"), [(True, False), (False, True)])
+def test_the_network_over_both_may_differ_in_batch_norm(inner: bool, outer: bool) -> None:
+    tower = built(content=(5,), preference=(4,), batch_norm=inner, tower_batch_norm=outer)
+    assert [("BatchNorm" in kinds(n)) for n in (tower.content, tower.preference)] == [inner] * 2
+    assert ("BatchNorm" in kinds(tower.tower)) == outer
