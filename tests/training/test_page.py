@@ -105,7 +105,8 @@ def test_the_page_says_what_the_document_says(found: dict[str, Any]) -> None:
     for figures in found["lists"].values():
         assert f"{figures['coverage@100']:.4f}" in text
     assert f"{found['paired']['popularity']['warm']['low']:+.3f}" in text
-    assert " and 1 more" in text, "two runs"
+    assert "one and 1 more" in page(found | {"runs": ["one", "other"]})
+    assert " more" not in page(found | {"runs": ["ours", "ours"]}), "seeds of one preset"
 
 
 def test_a_page_can_be_made_of_the_json(found: dict[str, Any]) -> None:
