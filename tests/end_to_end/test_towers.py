@@ -37,6 +37,8 @@ def make(root: Path, user: str, item: str) -> None:
     del raw["tower"]
     raw |= {"user_tower": tower(user), "item_tower": tower(item)}
     raw["user"]["preference"]["recent"]["pooling"] = "attention"
+    if user == "dat":
+        raw["user"]["preference"]["own_id"] = {"kind": "category", "aggregate": "identity"}
     raw["training"] = {"epochs": 1, "batch": 128, "refit": False}
     config = parse_config(raw, root / "train.yaml")
     assert [one.kind for one in config.towers] == [user, item]
