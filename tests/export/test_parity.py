@@ -54,24 +54,24 @@ TOWERS: dict[str, dict[str, Any]] = {
 }
 SIMILARITIES: tuple[Similarity, ...] = ("cosine", "inner_product")
 
-WHOLE = "additive"  # the tower that meets every row
+WHOLE = ("additive", "dropoutnet")  # the towers that meet every row
 
 
 def rows_for(tower: str, similarity: Similarity, side: SideName, group: str) -> list[str]:
     """Return the rows that a tower is compared on.
 
     Features are read alike in every tower, which sees no more than a wide vector of each group.
-    So one tower meets every row; each other one meets each kind once, the kinds taking turns
-    among groups, sides and similarities, and one row of context.
+    So two towers meet every row; each other one meets each kind on each side, the kinds taking
+    turns among groups and similarities, and one row of context.
     """
     names = list(rows_of(group, similarity))
-    if tower == WHOLE:
+    if tower in WHOLE:
         return names
     first = list({name.split("-")[0]: name for name in reversed(names)}.values())[::-1]
     if group == "context":
         return first[:1]
-    turns = [*product(SIMILARITIES, SIDES, ("content", "preference"))]
-    turn = turns.index((similarity, side, group)) + list(TOWERS).index(tower)
+    turns = [*product(SIMILARITIES, ("content", "preference"))]
+    turn = turns.index((similarity, group)) + list(TOWERS).index(tower) + SIDES.index(side)
     return [name for at, name in enumerate(first) if at % len(turns) == turn % len(turns)]
 
 
@@ -207,11 +207,12 @@ def test_no_kind_and_no_tower_is_without_a_row() -> None:
 
 def test_every_tower_meets_every_kind_side_and_similarity() -> None:
     kinds = [kind.model_fields["kind"].default for kind in KINDS]
-    met = {(p.values[0], str(p.values[4]).split("-")[0]) for p in CELLS}
-    assert met == {*product(TOWERS, kinds)}
+    met = {(p.values[0], p.values[2], str(p.values[4]).split("-")[0]) for p in CELLS}
+    assert met == {*product(TOWERS, SIDES, kinds)}
     assert {p.values[:3] for p in CELLS} == {*product(TOWERS, SIMILARITIES, SIDES)}
-    of_one = {p.values[1:] for p in CELLS if p.values[0] == WHOLE}
-    assert {p.values[1:] for p in CELLS} == of_one
+    for whole in WHOLE:
+        of_one = {p.values[1:] for p in CELLS if p.values[0] == whole}
+        assert {p.values[1:] for p in CELLS} == of_one
 
 
 @pytest.mark.parametrize(("tower", "similarity", "side", "group", "name"), CELLS)
