@@ -1,7 +1,7 @@
 """Comparison: presets trained on the same rows, seeds and budget, then measured together."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,6 @@ from training.digest import data_digest
 from training.evaluate import evaluate
 from training.run import Reporter, run_training
 from training.subject import Subject, open_subject
-
-Told = Callable[[str], None]
 
 
 def compare(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -107,14 +108,10 @@ def _figure(config: TrainConfig, prepared: dict[str, Prepared]) -> float:
     if features not in prepared:  # the same data and features are read and fitted once
         prepared.clear()
         prepared[features] = prepare(config)
-    ready = _of(prepared[features], config)
+    ready = replace(prepared[features], config=config)
     encoders = make_encoders(ready)
     model = new_model(ready, Reporter())
     return train(config, model, make_batches(ready, encoders), validator(ready, encoders)).best
-
-
-def _of(prepared: Prepared, config: TrainConfig) -> Prepared:
-    return Prepared(config, prepared.data, prepared.split, prepared.log, prepared.schema)
 
 
 def _with(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:

@@ -10,7 +10,6 @@ from training.document import parse_yaml
 MODEL = ("similarity", "losses", "negatives", "dropout")
 TOWERS = ("tower", "user_tower", "item_tower")
 OPTIMISER = ("learning_rate", "warmup", "decay", "weight_decay", "embedding_decay")
-GROUPS = ("content", "context", "preference")
 
 
 def names() -> list[str]:
