@@ -30,6 +30,10 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", help="path=value, may be repeated.", metavar="PATH=VALUE"),
 ]
+Figures = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")]
+Report = Annotated[
+    Path | None, typer.Option("--html", help="Write a report with plots to this file.")
+]
 Preset = Annotated[
     str | None, typer.Option(help=f"Take the model of this preset: one of {', '.join(names())}.")
 ]
@@ -147,12 +151,8 @@ def evaluate(
         list[Path] | None,
         typer.Option(help="Another run to compare with; may be repeated, also with its seeds."),
     ] = None,
-    as_json: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures to this file.")
-    ] = None,
-    as_html: Annotated[
-        Path | None, typer.Option("--html", help="Write a report with plots to this file.")
-    ] = None,
+    as_json: Figures = None,
+    as_html: Report = None,
 ) -> None:
     """Measure runs or bundles on their test rows, beside others and untrained baselines."""
     _writable("--json", as_json)
@@ -170,12 +170,8 @@ def compare(
     out: Annotated[Path, typer.Option(help="The folder of the runs, PRESET-SEED each.")],
     seeds: Annotated[str, typer.Option(help="Seeds of training, commas between.")] = "1,2,3",
     overrides: Overrides = None,
-    as_json: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures to this file.")
-    ] = None,
-    as_html: Annotated[
-        Path | None, typer.Option("--html", help="Write a report with plots to this file.")
-    ] = None,
+    as_json: Figures = None,
+    as_html: Report = None,
 ) -> None:
     """Train presets on the data, features, split and budget of a config, and measure them."""
     _writable("--json", as_json)

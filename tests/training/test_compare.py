@@ -8,6 +8,7 @@ from export.contract.errors import ConfigError
 from export.contract.run import RunLayout
 from firstsight import DONE, MISTAKE, run
 from tests.once import once
+from training.checkpoint import resolved
 from training.compare import compare, is_finished, seeded
 from training.config import TrainConfig, read_config
 from training.evaluate import evaluate
@@ -89,12 +90,14 @@ def test_a_run_of_another_configuration_is_refused(
         is_finished(other, RunLayout(compared / "ours-1"))
 
 
-def test_a_run_of_other_data_is_refused(compared: Path, configs: dict[str, TrainConfig]) -> None:
+def test_a_run_of_other_data_is_refused(
+    compared: Path, configs: dict[str, TrainConfig], tmp_path: Path
+) -> None:
     config, layout = seeded(configs["ours"], 1), RunLayout(compared / "ours-1")
     metrics = json.loads(layout.metrics.read_text(encoding="utf-8"))
-    other = RunLayout(compared / "other-1")
+    other = RunLayout(tmp_path / "other-1")
     other.folder.mkdir()
-    other.config.write_text(layout.config.read_text(encoding="utf-8"), encoding="utf-8")
+    other.config.write_text(resolved(config, other.folder), encoding="utf-8")
     other.metrics.write_text(json.dumps(metrics | {"data_digest": "0"}), encoding="utf-8")
     with pytest.raises(ConfigError, match="other-1: holds a run of other data"):
         is_finished(config, other)
