@@ -24,7 +24,7 @@ Tables = Mapping[str, nn.Embedding]
 class FeatureInputs(nn.Module):
     """The features of one group as one wide vector, [batch, sum(widths)].
 
-    One table row as it is; several rows by their (weighted) mean, or by attention; a number x as
+    One table row as it is; several rows as their `pooling` says; a number x as
     x times a learned vector, a given vector by a learned matrix, or another learned vector where
     either is missing. `names` and `widths` are those of the features' vectors, in the order in
     which they stand beside each other.
@@ -83,9 +83,8 @@ class FeatureInputs(nn.Module):
         return torch.where(unknown, self.missing, values.nan_to_num(0.0) * self.slope)
 
     def _pooled(self, name: str, inputs: Mapping[str, Tensor]) -> Tensor:
-        rows = inputs[name]  # [batch, length]
-        vectors, weights = self._table(name)(rows), inputs.get(f"{name}.weights")
-        pooled: Tensor = self.pooling[_key(name)](vectors, rows != PADDING_ROW, weights)
+        weights = inputs.get(f"{name}.weights")
+        pooled: Tensor = self.pooling[_key(name)](self._table(name), inputs[name], weights)
         return pooled
 
 

@@ -59,11 +59,15 @@ CONTENT: dict[str, dict[str, Row]] = {
             [{"red": 2, "é": 0.25}, {"blue": 1e-30, "red": 1e30, "x": 1}, {}],
             WORDS,
         ),
+        "rooted": Row(
+            {"pooling": "sqrtn", "weights": True}, [{"red": 2, "é": 0.25}, {"x": 1}, {}], WORDS
+        ),
     },
     "sequence": {
         "learned": Row({"max_length": 2, "dim": 3}, SOME, WORDS),
         "hashed": Row(HASHED, SOME),
         "attended": Row({"pooling": "attention"}, SOME, WORDS),
+        "rooted": Row({"pooling": "sqrtn"}, SOME, WORDS),
     },
     "vector": {
         "as_it_is": Row({"size": 3}, VECTORS),
@@ -77,6 +81,7 @@ CONTENT: dict[str, dict[str, Row]] = {
         "learned": Row({"dim": 3}, TEXTS, ("red", "blue", "日本", "本語")),
         "hashed": Row({"max_length": 2, **HASHED}, TEXTS),
         "attended": Row({"pooling": "attention", "dim": 3}, TEXTS, ("red", "blue", "日本")),
+        "rooted": Row({"pooling": "sqrtn"}, TEXTS, ("red", "blue", "日本")),
     },
 }
 PREFERENCE: dict[str, dict[str, Row]] = {

@@ -25,15 +25,16 @@ from export.contract.features.vocabulary import Worded, bucket_rows, word_rows
 if TYPE_CHECKING:
     from export.contract.encoder import Graph
 
-Pooling = Literal["mean", "attention"]
+Pooling = Literal["mean", "sqrtn", "attention"]
 
 
 class Bag(Worded):
     """A kind of several words, of which at most `max_length` count.
 
     A feature that holds a statistic keeps as many as that gives, unless `max_length` is given.
-    `pooling` is how a tower makes one vector of them: by their (weighted) mean, or by attention
-    with a learned query. A tower sees one side only, and so no candidate to attend by.
+    `pooling` is how a tower makes one vector of them: by their (weighted) mean, by their sum over
+    the root of the sum of squared weights, or by attention with a learned query. A tower sees one
+    side only, and so no candidate to attend by.
     """
 
     max_length: int = Field(50, ge=1)
@@ -57,7 +58,8 @@ class Bag(Worded):
     def _pools_without_a_candidate(cls, value: object) -> object:
         if value not in get_args(Pooling):
             raise ValueError(
-                "expected mean, or attention, whose query is learned; a tower sees no candidate"
+                "expected mean, sqrtn, or attention, whose query is learned; "
+                "a tower sees no candidate"
             )
         return value
 
