@@ -8,7 +8,8 @@ import yaml
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from export.contract.errors import ConfigError
-from export.contract.features import Category, Tags
+from export.contract.features import Category
+from export.contract.features.bag import Bag
 from export.contract.sharing import check_tables, table_users
 from export.contract.side import Side, SideName
 from export.contract.similarity import Similarity
@@ -181,7 +182,7 @@ class TrainConfig(Strict):
                 if of is not None and not self._has_words(of):
                     raise ValueError(
                         f"{side_name}.preference.{name}.of: got {of!r}, expected an item feature "
-                        "of kind tags or category that is no statistic"
+                        "of kind category, tags, text or sequence that is no statistic"
                     )
         return self
 
@@ -217,7 +218,7 @@ class TrainConfig(Strict):
 
     def _has_words(self, of: str) -> bool:
         feature = self.item.features.get(of)
-        return isinstance(feature, Category | Tags) and feature.statistic is None
+        return isinstance(feature, Category | Bag) and feature.statistic is None
 
     def side(self, name: SideName) -> Side:
         """Return the features of one side."""

@@ -33,11 +33,12 @@ class TrainView:
 
     data: Data
     log: Log
+    items: Side
 
     @cached_property
     def sources(self) -> Sources:
         """What statistics ask of the tables."""
-        return Sources(self.data)
+        return Sources(self.data, self.items)
 
     def entities(self, side: SideName) -> Any:
         """Return the positions of the users or items that have a train row, ascending."""
@@ -58,7 +59,7 @@ def fit_schema(config: TrainConfig, data: Data, log: Log) -> Schema:
         DataError: The values of a feature do not fit together.
 
     """
-    view = TrainView(data, log)
+    view = TrainView(data, log, config.item)
     if not config.allow_id:
         for name, side in _sides(config):
             _refuse_ids(view, name, side)

@@ -91,7 +91,7 @@ class RowEncoder:
         self.carried = data.interactions.carried[side_name]
         self.static = self.encoder.columns(self.records)
         self._alone: dict[str, Encoder] = {}
-        self.sources = Sources(data)
+        self.sources = Sources(data, schema.item)
 
     def rows(self, rows: NDArray[np.int64]) -> SideRows:
         """Encode rows of the log as they were when they happened."""

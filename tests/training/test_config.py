@@ -205,7 +205,7 @@ def test_attention_by_a_candidate_is_refused_with_what_a_tower_can_do(pooling: o
     raw = raw_config()
     raw["user"]["preference"]["taste"]["pooling"] = pooling
     message = told(raw)
-    assert "user.preference.taste.tags.pooling: expected mean, or attention" in message
+    assert "user.preference.taste.tags.pooling: expected mean, sqrtn, or attention" in message
     assert "a tower sees no candidate" in message
 
 

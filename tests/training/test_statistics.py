@@ -377,7 +377,7 @@ def skewed(size: int) -> NDArray[np.float64]:
 
 def inputs(log: Log) -> NDArray[np.float32]:
     """Put every kind of statistic of both sides side by side: [rows, inputs]."""
-    rows, words = np.arange(len(log)), ItemWords.of([f"w{i % 4}" for i in range(2000)])
+    rows, words = np.arange(len(log)), ItemWords.of([[f"w{i % 4}"] for i in range(2000)])
     numbers: list[Statistic] = [Count(), Count(where={"label": 1}), Rate(smoothing=5)]
     columns = [
         compute(fit(statistic, log), log, side, rows) for side in SIDES for statistic in numbers

@@ -13,7 +13,7 @@ from training.parts import PARTS
 from training.start.column import Column
 from training.start.kinds import choose
 from training.start.request import context_of, has_exposures
-from training.start.statistics import Behaviour, item_statistics, user_statistics
+from training.start.statistics import Behaviour, is_profiled, item_statistics, user_statistics
 from training.start.tables import Tables
 
 Group = dict[str, Choice]
@@ -126,7 +126,7 @@ def _shared(group: Group) -> Group:
     """Name the table of every feature of words, so that profiles can share it."""
     return {
         name: Choice(choice.why, {**choice.options, "table": table_of(name)})
-        if choice.kind in ("category", "tags")
+        if is_profiled(choice)
         else choice
         for name, choice in group.items()
     }

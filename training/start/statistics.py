@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from export.contract.features.text import words_of
 from training.commented import Choice
 from training.start.column import Column
 
@@ -33,16 +34,24 @@ class Behaviour:
         return [
             name
             for name, choice in self.items.items()
-            if choice.kind in ("category", "tags") and self._words(name, choice) >= TELLING_WORDS
+            if is_profiled(choice) and self._words(name, choice) >= TELLING_WORDS
         ]
 
     def _words(self, name: str, choice: Choice) -> int:
         column = self.columns[name]
         if choice.kind == "category":
             return len(column.counts)
+        if choice.kind == "text":
+            return len({word for cell in column.cells for word in words_of(cell)})
         separator = choice.options.get("separator", ",")
         lists = (c.split(separator) if isinstance(c, str) else c for c in column.cells)
         return len({repr(word) for one in lists for word in one})
+
+
+def is_profiled(choice: Choice) -> bool:
+    """Say whether a taste may be told in the words of such a feature; of a long text it is not."""
+    is_title = choice.kind == "text" and "max_length" not in choice.options
+    return is_title or choice.kind in ("category", "tags")
 
 
 def user_statistics(behaviour: Behaviour, taken: Collection[str]) -> dict[str, Choice]:

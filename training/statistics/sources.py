@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.contract.features import Raw
-from export.contract.side import SideName
+from export.contract.side import Side, SideName
 from export.contract.statistics import Statistic, Total
 from training.data import Data
 from training.statistics.concepts import Concepts
@@ -24,8 +24,8 @@ class Asked(TypedDict):
 class Sources:
     """Words and concepts by feature, each collected once."""
 
-    def __init__(self, data: Data) -> None:
-        self._data = data
+    def __init__(self, data: Data, items: Side) -> None:
+        self._data, self._items = data, items
         self._words: dict[str, ItemWords] = {}
         self._concepts: dict[tuple[SideName, str], Concepts] = {}
 
@@ -42,7 +42,9 @@ class Sources:
     def words(self, feature: str) -> ItemWords:
         """Return the words of an item feature."""
         if feature not in self._words:
-            self._words[feature] = ItemWords.of(self._column("item", feature))
+            kind = self._items.features[feature]
+            values = self._column("item", feature)
+            self._words[feature] = ItemWords.of([kind.words(value) for value in values])
         return self._words[feature]
 
     def concepts(self, side: SideName, feature: str) -> Concepts:

@@ -31,8 +31,8 @@ class ItemWords:
             raise DataError(f"words: got an index outside of the {len(self.words)} words")
 
     @classmethod
-    def of(cls, values: Sequence[Mapping[str, float] | Iterable[str] | str | None]) -> "ItemWords":
-        """Give numbers to the words of each item: a list, a mapping to weights, one word, or None.
+    def of(cls, values: Sequence[Mapping[str, float] | Iterable[str]]) -> "ItemWords":
+        """Give numbers to the words of each item: some words, or a mapping of them to weights.
 
         The feature has weights if any item's value is a mapping.
         """
@@ -48,7 +48,7 @@ class ItemWords:
         return cls(words, Ragged(items.indptr, items.values, weights, items.missing))
 
 
-def _bag(value: Mapping[str, float] | Iterable[str] | str | None) -> Mapping[str, float]:
+def _bag(value: Mapping[str, float] | Iterable[str]) -> Mapping[str, float]:
     if isinstance(value, Mapping):
         return value
-    return dict.fromkeys((value,) if isinstance(value, str) else value or (), 1.0)
+    return dict.fromkeys(value, 1.0)

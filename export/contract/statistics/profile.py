@@ -20,7 +20,7 @@ class Profile(Recent):
 
     aggregate: Literal["profile"] = "profile"
     of: str = Field(min_length=1)
-    """The item feature: tags or a category."""
+    """The item feature: tags, a text, a sequence or a category."""
     words: int = Field(default=20, ge=1, le=10_000)
 
     gives: ClassVar[Gives] = "tags"
