@@ -57,7 +57,7 @@ class Ground:
         split = make_split(config.split, data, config.data.folder)
         if not (split.part == TEST).any():
             raise DataError(f"nothing to evaluate: the split has no test row ({split.counts()})")
-        return cls(config, data, split, content_columns(data, schema))
+        return cls(config, data, split, content_columns(data, schema.item.content))
 
     def data_for(self, config: TrainConfig) -> Data:
         """Return the data as another configuration's features have it read."""
@@ -154,9 +154,8 @@ class Ground:
         return {name: mask for name, mask in found.items() if mask.any()}
 
 
-def content_columns(data: Data, schema: Schema) -> dict[str, list[list[str]]]:
+def content_columns(data: Data, content: Mapping[str, Feature]) -> dict[str, list[list[str]]]:
     """Return the words of the item content that has words, each once: [items] each."""
-    content = schema.item.content
     return {
         name: [list(dict.fromkeys(_words(content, name, one))) for one in data.items.records]
         for name, feature in content.items()

@@ -47,18 +47,22 @@ class Search:
         trials: int,
         told: Told,
         *,
+        start: Values | None = None,
         failures: tuple[type[Exception], ...] = (),
         on_trial: Callable[[Best], None] = lambda best: None,
     ) -> Best:
         """Try values until so many trials are done, those of earlier calls included.
 
         A trial that was broken off is tried anew; one that raises one of `failures` is done,
-        without a figure. `on_trial` is told the best after each, once there is one.
+        without a figure. `start`, if given, is what is tried first. `on_trial` is told the best
+        after each, once there is one.
 
         Raises:
             ConfigError: The folder holds a search of something else, or no trial gave a figure.
         """
         study = self._study()
+        if start is not None and not study.get_trials(deepcopy=False):
+            study.enqueue_trial(dict(start))
 
         def tried(trial: Trial) -> float:
             return figure({name: _drawn(trial, name, among) for name, among in self.space.items()})

@@ -60,3 +60,12 @@ def test_the_folder_of_another_search_is_refused(tmp_path: Path) -> None:
     for other in (Search(tmp_path, SPACE, "dale"), Search(tmp_path, {"x": Span(0, 1)}, "hill")):
         with pytest.raises(ConfigError, match="another configuration, space or data"):
             other.run(hill, 2, silent)
+
+
+def test_a_search_begins_where_it_is_told_to(tmp_path: Path) -> None:
+    start = {"x": 0.5, "side": "right"}
+    for trials in (1, 3):  # going on begins nothing anew
+        Search(tmp_path, SPACE, "hill").run(hill, trials, silent, start=start)
+    found = lines(tmp_path)
+    assert len(found) == 3
+    assert [one["values"] == start for one in found] == [True, False, False]
