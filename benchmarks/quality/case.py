@@ -63,6 +63,12 @@ class Case:
         path = CONFIGS / f"{self.protocol.contents[self.content].config}.yaml"
         return read_config(path, [*self._place(part), *overrides], preset)
 
+    def rows(self, part: int) -> TrainConfig | None:
+        """Return the configuration of a rival that scores rows, if the protocol has one."""
+        name = self.protocol.contents[self.content].rows
+        path = CONFIGS / f"{name}.yaml"
+        return None if name is None else read_config(path, list(self._place(part)))
+
     def tested(self, config: TrainConfig) -> TrainConfig:
         """Return a configuration that was selected, on the data and split of the test."""
         raw = config.model_dump(mode="json", exclude_none=True)

@@ -37,10 +37,12 @@ class Fitted:
 class Known:
     """The data of a part as rivals may see it: the rows before the part, and content.
 
-    `kept` holds what is dear to make and the same for many fits.
+    `rows` is the configuration of a rival that scores rows, if there is one. `kept` holds what is
+    dear to make and the same for many fits.
     """
 
     config: TrainConfig
+    rows: TrainConfig | None
     data: Data
     split: Split
     part: int
@@ -51,7 +53,8 @@ class Known:
         """Read the data folder of a part: that of VALIDATION has no row that tests."""
         config = case.config(part)
         data = read_data(config.data, config.user, config.item)
-        return cls(config, data, make_split(config.split, data, config.data.folder), part)
+        split = make_split(config.split, data, config.data.folder)
+        return cls(config, case.rows(part), data, split, part)
 
     def keep(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what was made under this key, or make it."""

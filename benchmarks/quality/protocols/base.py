@@ -35,10 +35,14 @@ class Tables:
 
 @dataclass(frozen=True)
 class Content:
-    """What of the items is looked at: in words, and by which configuration."""
+    """What of the items is looked at: in words, and by which configuration.
+
+    `rows` is the configuration with the features of a rival that scores rows, if there is one.
+    """
 
     described: str
     config: str
+    rows: str | None = None
 
 
 @dataclass(frozen=True)

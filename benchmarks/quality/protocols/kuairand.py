@@ -40,7 +40,11 @@ PROTOCOL = Protocol(
     ),
     tables=tables,
     split={"cold": "cold.parquet", "validation": {"pairs": 0.1, "items": 0.1, "users": 0.1}},
-    contents={"all": Content("tags, author, music, kinds and sizes of the videos", "kuairand")},
+    contents={
+        "all": Content(
+            "tags, author, music, kinds and sizes of the videos", "kuairand", "kuairand_rows"
+        )
+    },
     slices=("warm", "cold_user", "cold_item", "cold_both", "all"),
     figures=("recall@100", "ndcg@100", "gauc"),
 )

@@ -4,6 +4,7 @@ from benchmarks.quality.rivals.base import Rival
 from benchmarks.quality.rivals.chance import Chance
 from benchmarks.quality.rivals.content_neighbours import ContentNeighbours
 from benchmarks.quality.rivals.ease import Ease
+from benchmarks.quality.rivals.lightgbm import LightGBM
 from benchmarks.quality.rivals.popularity import Popularity
 from benchmarks.quality.rivals.wmf import WMF
 from benchmarks.quality.rivals.wmf_ridge import WMFRidge
@@ -15,4 +16,5 @@ RIVALS: tuple[Rival, ...] = (
     WMF(),
     Ease(),
     WMFRidge(),
+    LightGBM(),
 )
