@@ -1,6 +1,6 @@
 """AUC and GAUC: how well scores order the rows that were shown, over all rows and within users."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,16 @@ class Gauc:
     value: float
     users: int  # users with both labels
     rows: int  # rows of those users
+    per_user: "UserAuc" = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class UserAuc:
+    """The AUC of each user who has both labels; arrays are [n], users ascending."""
+
+    users: NDArray[np.int64]
+    auc: Floats
+    rows: Floats  # of the user: the weights of GAUC
 
 
 def auc(
@@ -39,10 +49,12 @@ def gauc(user: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any]) -> Gauc
     """
     won, pairs, rows = _won_pairs(user, scores, labels, np.ones(len(scores)))
     both = pairs > 0
-    if not both.any():
-        return Gauc(float("nan"), 0, 0)
-    value = np.average(won[both] / pairs[both], weights=rows[both])
-    return Gauc(float(value), int(both.sum()), int(rows[both].sum()))
+    users = np.unique(user).astype(np.int64)[both]
+    each = UserAuc(users, won[both] / pairs[both], rows[both].astype(np.float64))
+    if not len(users):
+        return Gauc(float("nan"), 0, 0, each)
+    value = np.average(each.auc, weights=each.rows)
+    return Gauc(float(value), len(users), int(each.rows.sum()), each)
 
 
 def _won_pairs(

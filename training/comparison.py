@@ -113,6 +113,10 @@ def _facts(data: Data, split: Split) -> dict[str, frozenset[Any]]:
         "candidates": frozenset(
             (name, frozenset(items[at] for at in found)) for name, found in split.candidates.items()
         ),
+        "measured users": frozenset(
+            (name, frozenset(users[at] for at in np.flatnonzero(found)))
+            for name, found in split.users.items()
+        ),
         "masks": frozenset((name, listed(found)) for name, found in split.masks.items()),
     }
 

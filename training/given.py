@@ -12,7 +12,7 @@ from export.contract.strict import Strict
 from export.contract.tables import read_ids, read_table
 from training.carve import ValidationConfig
 from training.metrics import Indices, UserItems
-from training.parts import PARTS, TRAIN, UNUSED, VALIDATION, Cold
+from training.parts import PARTS, TRAIN, UNUSED, VALIDATION, Cold, Flags
 
 if TYPE_CHECKING:  # its config holds GivenSplit
     from training.data import Data
@@ -49,7 +49,8 @@ class GivenSplit(Strict):
     `cold` names a table (columns `kind` of user or item, and `id`) of the ids that count as
     cold; without it, those with no row before a part do. `candidates` names, by test slice, a
     table (`item_id`) of what is searched; `mask` one (`user_id`, `item_id`) of what is left out
-    of users' lists, in place of what they clicked before. All files lie in the data folder.
+    of users' lists, in place of what they clicked before; `users` one (`user_id`) of those who
+    alone are measured. All files lie in the data folder.
     """
 
     kind: Literal["given"] = "given"
@@ -58,13 +59,14 @@ class GivenSplit(Strict):
     cold: str | None = None
     candidates: dict[SliceName, str] = {}
     mask: dict[SliceName, str] = {}
+    users: dict[SliceName, str] = {}
     validation: ValidationConfig = ValidationConfig()
 
     @property
     def data_files(self) -> tuple[str, ...]:
-        """The list of cold ids, candidates and masks; files of pairs are told by `files`."""
+        """The lists of cold ids, candidates, masks and users; `files` tells those of pairs."""
         cold = () if self.cold is None else (self.cold,)
-        return *cold, *self.candidates.values(), *self.mask.values()
+        return *cold, *self.candidates.values(), *self.mask.values(), *self.users.values()
 
     @model_validator(mode="after")
     def _given_once(self) -> Self:
@@ -143,6 +145,22 @@ def given_masks(config: GivenSplit, data: "Data", folder: Path) -> dict[str, Use
         name: UserItems.from_pairs(*_read_pairs(folder / file, data), len(data.users))
         for name, file in config.mask.items()
     }
+
+
+def given_users(config: GivenSplit, data: "Data", folder: Path) -> dict[str, Flags]:
+    """Read who alone is measured in each named slice: bool[users].
+
+    Raises:
+        DataError: A file holds no user, or one that the users do not list.
+    """
+    found: dict[str, Flags] = {}
+    for name, file in config.users.items():
+        path = folder / file
+        found[name] = np.zeros(len(data.users), dtype=bool)
+        found[name][_positions(path, "user_id", data.users.ids)] = True
+        if not found[name].any():
+            raise DataError(f"{path}: no row; expected the users that {name} is measured on")
+    return found
 
 
 def _mark(part: NDArray[np.int8], number: int, path: Path, data: "Data") -> None:

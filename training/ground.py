@@ -12,14 +12,14 @@ from export.contract.features import Category, Cross, Feature, Tags, Text
 from export.contract.features.base import Made
 from export.contract.schema import Schema
 from export.contract.side import Record
-from training.auc import auc, gauc
+from training.auc import Gauc, auc, gauc
 from training.baselines import ItemWords
 from training.config import TrainConfig
 from training.data import Data, read_data
 from training.figures import figure
 from training.lists import ListMetrics, Lists
 from training.metrics import Block, Indices, RankMetrics, Scores
-from training.parts import TEST, TRAIN, VALIDATION, Split
+from training.parts import TEST, TRAIN, VALIDATION, Flags, Split
 from training.slices import FEW_SHOT, FINE, Slices, membership
 from training.split import make_split
 
@@ -57,7 +57,7 @@ class Ground:
         split = make_split(config.split, data, config.data.folder)
         if not (split.part == TEST).any():
             raise DataError(f"nothing to evaluate: the split has no test row ({split.counts()})")
-        return cls(config, data, split, content_columns(data, schema))
+        return cls(config, data, split, content_columns(data, schema.item.content))
 
     def data_for(self, config: TrainConfig) -> Data:
         """Return the data as another configuration's features have it read."""
@@ -102,7 +102,7 @@ class Ground:
         lists = Lists(whole, cold, self.words, LIST_K, self.users)
         slices = self.slices.measure(scores, KS, lists.add)
         if row_scores is None:
-            row_scores = self._row_scores(scores)
+            row_scores = self.row_scores(scores)
         return Measured(slices, lists.figures(), self.orders(row_scores))
 
     def curve(self, scores: Scores) -> dict[str, RankMetrics]:
@@ -111,7 +111,7 @@ class Ground:
         fine = tuple(one for one in self.slices.slices if one.name in names)
         return Slices(fine, self.slices.masked).measure(scores, (LIST_K,))
 
-    def _row_scores(self, scores: Scores) -> NDArray[np.float32]:
+    def row_scores(self, scores: Scores) -> NDArray[np.float32]:
         """Score the test rows, a chunk of users at a time."""
         rows = self.data.interactions
         user, item = rows.user[self.tests], rows.item[self.tests]
@@ -127,24 +127,35 @@ class Ground:
 
     def orders(self, scores: NDArray[np.float32]) -> Orders:
         """Return AUC and GAUC of the exposed rows of each slice, from scores of the test rows."""
+        label, grouped = self.data.interactions.label[self.tests], self.gaucs(scores)
+        return {
+            name: {
+                "auc": figure(auc(scores[mask], label[mask])),
+                "gauc": figure(grouped[name].value),
+                "users": grouped[name].users,
+                "rows": int(mask.sum()),
+            }
+            for name, mask in self._members.items()
+        }
+
+    def gaucs(self, scores: NDArray[np.float32]) -> dict[str, Gauc]:
+        """Return GAUC of the exposed rows of each slice that has some, user by user."""
         rows = self.data.interactions
         user, label = rows.user[self.tests], rows.label[self.tests]
-        found: Orders = {}
-        for name, mask in membership(self.data, self.split, TEST, self.tests).items():
-            if mask.any():
-                grouped = gauc(user[mask], scores[mask], label[mask])
-                found[name] = {
-                    "auc": figure(auc(scores[mask], label[mask])),
-                    "gauc": figure(grouped.value),
-                    "users": grouped.users,
-                    "rows": int(mask.sum()),
-                }
-        return found
+        return {
+            name: gauc(user[mask], scores[mask], label[mask])
+            for name, mask in self._members.items()
+        }
+
+    @cached_property
+    def _members(self) -> dict[str, Flags]:
+        """Which test rows are of each slice that has some: [test rows]."""
+        found = membership(self.data, self.split, TEST, self.tests)
+        return {name: mask for name, mask in found.items() if mask.any()}
 
 
-def content_columns(data: Data, schema: Schema) -> dict[str, list[list[str]]]:
+def content_columns(data: Data, content: Mapping[str, Feature]) -> dict[str, list[list[str]]]:
     """Return the words of the item content that has words, each once: [items] each."""
-    content = schema.item.content
     return {
         name: [list(dict.fromkeys(_words(content, name, one))) for one in data.items.records]
         for name, feature in content.items()

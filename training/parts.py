@@ -44,7 +44,7 @@ class Split:
     key says for which part: an id that is cold for validation trains nothing, but is known when
     test begins. Whoever has no row before a part is cold in it, held out or not, unless a file
     lists the cold ids. `candidates` and `masks` replace what a test slice, by name, would be
-    searched among and without.
+    searched among and without; `users` says who alone is measured in it.
     """
 
     part: NDArray[np.int8]
@@ -52,6 +52,7 @@ class Split:
     cold_items: dict[int, Flags]
     candidates: dict[str, Indices] = field(default_factory=dict)
     masks: dict[str, UserItems] = field(default_factory=dict)
+    users: dict[str, Flags] = field(default_factory=dict)
 
     def rows(self, part: int) -> NDArray[np.int64]:
         """Return the rows that play a part, in order."""

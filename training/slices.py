@@ -87,7 +87,8 @@ class Slices:
     cold-item and both-cold ones among the cold items, those of a bucket as those of `all`. Items
     that a user clicked in training are masked, and no positives if clicked again. Validation
     searches without the items that only test may know. A split may name other candidates and
-    masks for the test slices; then the mask alone says which positives do not count.
+    masks for the test slices; then the mask alone says which positives do not count. It may also
+    name the users that a test slice is measured on; a bucket is measured on those of `all`.
     """
 
     slices: tuple[Slice, ...]
@@ -107,7 +108,7 @@ class Slices:
             known = rows.item if one.side == "item" else rows.user
             size = len(data.items if one.side == "item" else data.users)
             counts = np.bincount(known[before], minlength=size)
-            masks[one.name] = one.holds(counts[known[positives]])
+            masks[one.name] = masks["all"] & one.holds(counts[known[positives]])
         searches = _searches(data, split, part, masked)
         slices = []
         for name, mask in masks.items():
@@ -144,16 +145,20 @@ class Slices:
 def membership(
     data: Data, split: Split, part: int, rows: NDArray[np.int64]
 ) -> dict[str, NDArray[np.bool_]]:
-    """Say which of some rows belong to each of SLICES."""
+    """Say which of some rows belong to each of SLICES, and are of users it is measured on."""
     cold_user = split.cold_users[part][data.interactions.user[rows]]
     cold_item = split.cold_items[part][data.interactions.item[rows]]
-    return {
+    masks = {
         "warm": ~cold_user & ~cold_item,
         "cold_item": ~cold_user & cold_item,
         "cold_user": cold_user & ~cold_item,
         "cold_both": cold_user & cold_item,
         "all": np.ones(len(rows), dtype=bool),
     }
+    if part == TEST:
+        for name, users in split.users.items():
+            masks[name] &= users[data.interactions.user[rows]]
+    return masks
 
 
 def _searches(data: Data, split: Split, part: int, masked: UserItems) -> dict[str, Search]:

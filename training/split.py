@@ -18,6 +18,7 @@ from training.given import (
     given_cold,
     given_masks,
     given_parts,
+    given_users,
 )
 from training.hashing import chosen
 from training.parts import PARTS, TEST, TRAIN, UNUSED, VALIDATION, Cold, Flags, Split, part_counts
@@ -124,6 +125,7 @@ def make_split(config: SplitConfig, data: "Data", folder: Path) -> Split:
         split,
         candidates=given_candidates(config, data, folder),
         masks=given_masks(config, data, folder),
+        users=given_users(config, data, folder),
     )
 
 

@@ -35,6 +35,10 @@ def test_gauc_weighs_users_with_both_labels_by_rows() -> None:
     measured = gauc(user, scores, labels)
     assert measured.value == pytest.approx((0.5 * 3 + 1 * 2) / 5)
     assert (measured.users, measured.rows) == (2, 5)
+    each = measured.per_user
+    assert each.users.tolist() == [2, 7]
+    assert each.auc.tolist() == [1, 0.5]
+    assert each.rows.tolist() == [2, 3]
 
 
 def test_gauc_rewards_no_knowledge_of_the_user() -> None:

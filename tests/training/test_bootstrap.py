@@ -51,3 +51,15 @@ def test_figures_of_other_users_are_refused() -> None:
         paired_bootstrap(np.zeros(3), [np.zeros(4)])
     with pytest.raises(ValueError, match="got no user"):
         paired_bootstrap(np.zeros(0), [np.zeros(0)])
+
+
+def test_weights_are_those_of_the_means_and_travel_with_their_users() -> None:
+    rng = np.random.default_rng(6)
+    ours, theirs, weights = rng.random(300), rng.random(300), rng.integers(1, 9, 300).astype(float)
+    (one,) = paired_bootstrap(ours, [theirs], weights=weights)
+    assert one.difference == pytest.approx(np.average(ours - theirs, weights=weights))
+    assert one.low < one.difference < one.high
+    heavy = np.where(np.arange(300) == 7, 1e9, 1.0)  # a resample without user 7 is about a third
+    (alone,) = paired_bootstrap(ours, [theirs], weights=heavy)
+    assert alone.difference == pytest.approx(ours[7] - theirs[7], abs=1e-5)
+    assert alone.low < alone.difference < alone.high

@@ -10,7 +10,7 @@ from export.contract.errors import DataError
 from tests.training.tables import make_data, write
 from training.data import Data
 from training.given import GivenSplit
-from training.slices import Slices
+from training.slices import FEW_SHOT, Slices
 from training.split import TEST, TRAIN, UNUSED, VALIDATION, make_split
 
 Pairs = list[tuple[str, str]]
@@ -95,6 +95,27 @@ def test_candidates_change_the_recall(data: Data, folder: Path) -> None:
     assert recall(given()) == 1  # item 4 is the only cold candidate
     # user 0 has item 3 masked; user 1 has it ahead of item 4
     assert recall(given(candidates={"cold_item": "cold_items.parquet"})) == 0.5
+
+
+def test_users_of_a_slice_are_measured_alone(data: Data, folder: Path) -> None:
+    write(folder, measured={"user_id": ["u1"]})
+
+    def measured(config: GivenSplit, name: str) -> list[int]:
+        slices = Slices.of(data, make_split(config, data, folder), TEST, FEW_SHOT)
+        return np.flatnonzero(np.diff(slices.named(name).relevant.starts)).tolist()
+
+    assert measured(given(), "cold_item") == [0, 1]
+    some = given(users={"cold_item": "measured.parquet"})
+    assert measured(some, "cold_item") == [1]
+    assert measured(some, "all") == measured(some, "item 0") == [0, 1]
+    assert measured(given(users={"all": "measured.parquet"}), "item 0") == [1]
+    assert "measured.parquet" in some.data_files
+
+
+def test_a_file_without_a_user_to_measure_is_refused(data: Data, folder: Path) -> None:
+    write(folder, measured={"user_id": pa.array([], pa.string())})
+    with pytest.raises(DataError, match="expected the users that warm is measured on"):
+        make_split(given(users={"warm": "measured.parquet"}), data, folder)
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_texts_and_crosses_are_words_of_content_each_once_beside_tags_and_catego
             "tables": {f"item.{n}" if n != "city" else n: words for n, words in tables.items()},
         }
     )
-    assert content_columns(read_data(config, user, item), schema) == {
+    assert content_columns(read_data(config, user, item), schema.item.content) == {
         "title": [["the", "sea"], []],
         "tags": [["a", "b"], []],
         "maker": [["m"], []],

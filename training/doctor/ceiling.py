@@ -23,7 +23,7 @@ def look(patient: Patient) -> Iterator[Finding]:
     quarter of them if they are fewer than 400. Content that does less than 1.2 times chance, on
     50 clicks or more, is a warning; else the figures are a note.
     """
-    columns = content_columns(patient.data, patient.schema)
+    columns = content_columns(patient.data, patient.schema.item.content)
     ground = Ground(patient.config, patient.data, patient.split, columns)
     slices = Slices.of(patient.data, patient.split, TEST)
     cold = slices.named("cold_item")
