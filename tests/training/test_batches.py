@@ -278,7 +278,7 @@ def test_rows_not_clicked_have_to_be_there_for_a_loss_that_needs_them(
     pq.write_table(rows.filter(pc.equal(rows["label"], 1)), tmp_path / "interactions.parquet")
     with pytest.raises(ConfigError, match=r"losses\.pairwise: needs train rows .* not clicked"):
         batches_of(tmp_path, losses=[{"kind": "pairwise"}])
-    with pytest.raises(ConfigError, match=r"negatives\.roll: needs rows .* not clicked"):
+    with pytest.raises(ConfigError, match=r"negatives\.roll: needs train rows .* not clicked"):
         batches_of(tmp_path, negatives=[{"kind": "roll", "exposures": True}])
 
 
