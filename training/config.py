@@ -18,6 +18,7 @@ from export.contract.strict import Strict
 from training.demands import check_losses, check_towers
 from training.document import parse_yaml
 from training.dropout import DropoutConfig
+from training.faults import explain
 from training.losses import LossConfig
 from training.negatives import NegativeConfig
 from training.override import override
@@ -190,7 +191,7 @@ class TrainConfig(Strict):
     def _demands_are_met(self) -> Self:
         towers: dict[SideName, TowerConfig] = dict(zip(("user", "item"), self.towers, strict=True))
         check_towers(towers, {"user": self.user, "item": self.item})
-        check_losses(self.losses, towers, self.item)
+        check_losses(self.losses, towers, self.item, self.similarity)
         return self
 
     @model_validator(mode="after")
@@ -273,29 +274,7 @@ def parse_config(raw: dict[str, Any], path: Path) -> TrainConfig:
     try:
         config = TrainConfig.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {_explain(error)}") from error
+        raise ConfigError(f"{path}: {explain(error, TrainConfig)}") from error
     folder = (path.parent / config.data.folder).resolve()
     data = config.data.model_copy(update={"folder": folder})
     return config.model_copy(update={"data": data})
-
-
-def _explain(error: ValidationError) -> str:
-    """Say in one line which keys are at fault, what came and what would be right."""
-    faults = error.errors(include_url=False)
-    lines = []
-    for fault in faults:
-        place = fault["loc"]
-        if any(len(o["loc"]) > len(place) and o["loc"][: len(place)] == place for o in faults):
-            continue  # a list whose members are at fault is called too short as well
-        if fault["type"] == "default_factory_not_called":
-            continue  # a default that is made of a value at fault
-        where = ".".join(map(str, place))
-        text = fault["msg"].removeprefix("Value error, ")
-        if fault["type"] == "extra_forbidden":
-            text = "unknown key; docs/training.md names those there are"
-        if fault["type"] == "union_tag_not_found":
-            text = "expected a kind; docs/training.md names those there are"
-        got = fault["input"]
-        plain = isinstance(got, str | int | float) and fault["type"] != "extra_forbidden"
-        lines.append(f"{where}: " * bool(where) + text + f", got {got!r}" * plain)
-    return "; ".join(lines[:5])

@@ -48,7 +48,8 @@ class Interactions:
 class Data:
     """What a data folder holds; `dropped` counts the rows that were left out, by reason.
 
-    `vectors` holds, by file, the given vectors of the items: float32[items, size], NaN for none.
+    `vectors` holds, by file, given vectors of all items or all users, as statistics of the other
+    side read them: float32[items or users, size], NaN for none.
     """
 
     interactions: Interactions
@@ -83,8 +84,9 @@ def read_data(config: DataConfig, user: Side, item: Side) -> Data:
     for side, records, column in ((user, users, "user_id"), (item, items, "item_id")):
         _fill_vectors(side, records, config.folder, column)
     vectors = {
-        file: read_vectors(config.folder / file, items.ids, "item_id")
-        for file in _vector_files(user)
+        file: read_vectors(config.folder / file, others.ids, column)
+        for side, others, column in ((user, items, "item_id"), (item, users, "user_id"))
+        for file in _vector_files(side)
     }
     return Data(rows, users, items, known.dropped, vectors)
 
@@ -145,9 +147,9 @@ def _interactions(
     )
 
 
-def _vector_files(user: Side) -> list[str]:
-    """Return the files of given item vectors that statistics of users read."""
-    statistics = [f.statistic for f in user.preference.values() if f.statistic is not None]
+def _vector_files(side: Side) -> list[str]:
+    """Return the files of given vectors of the other side that statistics of this one read."""
+    statistics = [f.statistic for f in side.preference.values() if f.statistic is not None]
     return sorted({one.vectors_of for one in statistics if one.vectors_of is not None})
 
 

@@ -5,6 +5,7 @@ from typing import get_args
 
 from export.contract.features import Category
 from export.contract.side import Side, SideName
+from export.contract.similarity import Similarity
 from training.augmented import check_augmented
 from training.losses import LossConfig
 from training.towers import TowerConfig
@@ -24,14 +25,21 @@ def check_towers(towers: Towers, sides: Mapping[SideName, Side]) -> None:
             check_augmented(side, sides[side], tower.kind, tower.dim, tower.embedding)
 
 
-def check_losses(losses: Sequence[LossConfig], towers: Towers, item: Side) -> None:
-    """Check that towers and item features give what each loss reads.
+def check_losses(
+    losses: Sequence[LossConfig], towers: Towers, item: Side, similarity: Similarity
+) -> None:
+    """Check that towers, item features and similarity give what each loss reads.
 
     Raises:
         ValueError: They do not; names the loss, and what to write in its place or beside it.
 
     """
     for loss in losses:
+        if loss.needs_product and similarity != "inner_product":
+            raise ValueError(
+                f"losses.{loss.kind}: its targets are products of any size, which no {similarity} "
+                "reaches; say similarity: inner_product"
+            )
         without = [side for side in towers if not towers[side].takes_augmented]
         if loss.needs_augmented and without:
             raise ValueError(

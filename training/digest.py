@@ -2,12 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 from export.contract.manifest import checksum
-from export.contract.strict import Strict
 from training.config import TrainConfig
+from training.files import named_files
 
 
 def data_digest(config: TrainConfig) -> str:
@@ -16,7 +15,7 @@ def data_digest(config: TrainConfig) -> str:
     Each member names its own, as `data_files`. A file is known by its name in the configuration,
     so where the folder lies does not count; nor does one that is not there.
     """
-    files = {name: config.data.folder / name for name in _data_files(config)}
+    files = {name: config.data.folder / name for _, name in named_files(config)}
     return _digest({name: checksum(path) for name, path in files.items() if path.is_file()})
 
 
@@ -25,18 +24,6 @@ def run_digest(config: TrainConfig) -> str:
     raw = config.model_dump(mode="json")
     raw["data"].pop("folder")
     return _digest({"config": raw, "data": data_digest(config)})
-
-
-def _data_files(value: object) -> Iterator[str]:
-    """Give the files that a configuration, or what it holds, reads."""
-    if isinstance(value, Strict):
-        yield from value.data_files
-        value = [member for _, member in value]
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        for member in value:
-            yield from _data_files(member)
 
 
 def _digest(content: dict[str, Any]) -> str:

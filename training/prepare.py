@@ -14,6 +14,7 @@ from training.batches import Batches, tensors
 from training.candidates import Candidates
 from training.config import TrainConfig
 from training.data import Data, read_data
+from training.files import check_files
 from training.fit import fit_schema
 from training.losses.base import Vectors
 from training.metrics import UserItems, dot_scores
@@ -59,6 +60,7 @@ def log_of(data: Data, split: Split, parts: tuple[int, ...]) -> Log:
 
 def prepare(config: TrainConfig) -> Prepared:
     """Read the data, split it and fit the schema to its train rows."""
+    check_files(config)
     data = read_data(config.data, config.user, config.item)
     split = make_split(config.split, data, config.data.folder)
     log = log_of(data, split, (TRAIN,))
@@ -149,7 +151,10 @@ def _rows(prepared: Prepared) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     asking = [f"losses.{one.kind}" for one in config.losses if one.needs_exposures]
     asking += [f"negatives.{one.kind}" for one in config.negatives if one.needs_exposures]
     if asking and (clicked == is_train).all():
-        raise ConfigError(f"{asking[0]}: needs rows that were shown and not clicked (label 0)")
+        raise ConfigError(
+            f"{asking[0]}: needs train rows that were shown and not clicked (label 0), and there "
+            "are none; log them, or leave it out"
+        )
     learned = is_train if asking else clicked
     needs_shown = any(one.needs_shown for one in config.negatives)
     others = is_train & ~learned if needs_shown else np.zeros_like(is_train)

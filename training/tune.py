@@ -86,7 +86,7 @@ def _with(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
     """Return the configuration with other values."""
     raw = config.model_dump(mode="json", exclude_none=True)
     for path, value in values.items():
-        override(raw, f"{path}={json.dumps(value)}")
+        override(raw, f"{path}={json.dumps(value)}", "--search")
     return parse_config(raw, Path("tuned.yaml"))
 
 

@@ -154,7 +154,7 @@ class Side(Strict):
 
     @cached_property
     def item_vectors(self) -> list[str]:
-        """The preference features that are made of given vectors of items."""
+        """The preference features that are made of given vectors: of items, if this is a user."""
         statistics = {name: f.statistic for name, f in self.preference.items()}
         return [name for name, s in statistics.items() if s is not None and s.vectors_of]
 

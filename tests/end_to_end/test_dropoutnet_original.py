@@ -15,6 +15,8 @@ from tests.once import once
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "synthetic" / "dropoutnet_original.yaml"
 
+FANS = "{kind: vector, aggregate: user_vectors, vectors: user_factors.parquet}"
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -23,7 +25,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def make(folder: Path) -> None:
         generate(folder / "data", users=300, items=200, exposures=30, seed=1)
         train = ["train", str(EXAMPLE), "--out", str(folder / "run")]
-        assert run([*train, "--set", f"data.folder={folder / 'data'}"]) == DONE
+        folders = ["--set", f"data.folder={folder / 'data'}"]
+        assert run([*train, *folders, "--set", f"item.preference.fans={FANS}"]) == DONE
         assert run(["export", str(folder / "run"), "--users", "--out", str(folder / "b")]) == DONE
 
     return once(tmp_path_factory, "dropoutnet_original", make)
@@ -55,6 +58,16 @@ def test_one_command_fits_factors_of_the_train_rows_and_trains_on_them(made: Pat
     cold = set(pq.read_table(made / "data" / "cold.parquet")["id"].to_pylist())
     factors = pq.read_table(made / "data" / "item_factors.parquet")
     assert not cold & set(factors["item_id"].to_pylist())
+
+
+def test_items_that_were_clicked_have_the_mean_of_their_users_factors(made: Path) -> None:
+    items = pq.read_table(made / "b" / "items.parquet").to_pylist()
+    cold = set(pq.read_table(made / "data" / "cold.parquet")["id"].to_pylist())
+    fans = {row["id"]: row["fans"] for row in items}
+    assert {len(one) for one in fans.values() if one is not None} == {8}
+    assert all(fans[one] is None for one in cold & fans.keys())
+    assert sum(one is not None for one in fans.values()) > 0.5 * len(fans)
+    assert not list((made / "b").glob("item_vectors/fans*"))
 
 
 def test_the_lift_keeps_the_order_of_the_inner_product(made: Path) -> None:

@@ -276,9 +276,9 @@ def test_rows_not_clicked_have_to_be_there_for_a_loss_that_needs_them(
         (tmp_path / path.name).write_bytes(path.read_bytes())
     rows = pq.read_table(world / "interactions.parquet")
     pq.write_table(rows.filter(pc.equal(rows["label"], 1)), tmp_path / "interactions.parquet")
-    with pytest.raises(ConfigError, match=r"losses\.pairwise: needs rows .* not clicked"):
+    with pytest.raises(ConfigError, match=r"losses\.pairwise: needs train rows .* not clicked"):
         batches_of(tmp_path, losses=[{"kind": "pairwise"}])
-    with pytest.raises(ConfigError, match=r"negatives\.roll: needs rows .* not clicked"):
+    with pytest.raises(ConfigError, match=r"negatives\.roll: needs train rows .* not clicked"):
         batches_of(tmp_path, negatives=[{"kind": "roll", "exposures": True}])
 
 
@@ -373,6 +373,7 @@ def test_given_vectors_are_those_of_the_batchs_users_and_candidates(
     found = batches_of(
         folder,
         losses=[{"kind": "reconstruction"}],
+        similarity="inner_product",
         negatives=[{"kind": "in_batch"}, {"kind": "mixed", "n": 8}],
     )[1]
     for batch in found.epoch(0):
@@ -403,4 +404,4 @@ def test_a_loss_that_cannot_have_what_it_needs_stops_before_training(
         batches_of(folder, losses=[matching])
     lost = {"kind": "reconstruction", "factors": {"users": "nowhere.parquet"}}
     with pytest.raises(DataError, match=r"nowhere\.parquet: no such file"):
-        batches_of(folder, losses=[lost])
+        batches_of(folder, losses=[lost], similarity="inner_product")

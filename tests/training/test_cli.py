@@ -69,9 +69,9 @@ def test_validate_tells_sizes_rules_and_what_is_left_out(dirty: Path, capsys: Ou
         ("user.content.region={kind: category, vocabulary: hashed}", "hashed needs buckets"),
         (
             "user.content.region={kind: category, vocabulary: given, words_from: none.txt}",
-            "none.txt: No such file",
+            "none.txt: no such file",
         ),
-        ("user.content.region={kind: text, vectors: none.vec}", "none.vec: No such file"),
+        ("user.content.region={kind: text, vectors: none.vec}", "none.vec: no such file"),
         ("losses.other.weight=1", "no 'other' in the list"),
     ],
 )
@@ -227,7 +227,7 @@ def test_factors_that_are_not_there_yet_are_named_with_the_command_that_fits_the
 ) -> None:
     shutil.copytree(world, tmp_path / "data")
     raw = world_config(world) | {"data": {"folder": "data"}, "factors": {"size": 3}}
-    raw["losses"] = [{"kind": "reconstruction"}]
+    raw |= {"losses": [{"kind": "reconstruction"}], "similarity": "inner_product"}
     path = tmp_path / "train.yaml"
     path.write_text(yaml.safe_dump(raw), encoding="utf-8")
     told = mistake([command, str(path)], capsys)

@@ -41,6 +41,7 @@ def everything(folder: Path) -> TrainConfig:
         "vectors": "looks.parquet",
     }
     raw["item"]["content"]["cover"] = {"kind": "vector", "file": "covers.parquet"}
+    raw["similarity"] = "inner_product"
     raw["losses"] = [
         {"kind": "reconstruction", "factors": {"users": "wmf_users", "items": "wmf_items"}},
         {"kind": "distillation", "teacher": {"users": "ease_users", "items": "ease_items"}},

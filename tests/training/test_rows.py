@@ -46,6 +46,13 @@ def prepared(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     vectors = rng.standard_normal((len(items), 3)).astype(np.float32)
     looks = pa.table({"item_id": items.column("item_id"), "vector": list(vectors)})
     pq.write_table(looks.slice(len(items) // 3), folder / "looks.parquet")
+    fans = pa.table(
+        {
+            "user_id": users.column("user_id"),
+            "vector": [[n, -n] for n in drawn[: len(users)].tolist()],
+        }
+    )
+    pq.write_table(fans.slice(len(users) // 3), folder / "fans.parquet")
     raw = world_config(folder)
     raw["user"]["content"]["region_rate"] = {"kind": "number", "aggregate": "rate", "by": "region"}
     raw["item"]["content"] |= {
@@ -76,6 +83,7 @@ def prepared(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     raw["item"]["preference"] |= {
         "score": {"kind": "number"},
         "viewers": {"kind": "sequence", "aggregate": "last", "n": 4},
+        "fans": {"kind": "vector", "aggregate": "user_vectors", "vectors": "fans.parquet", "n": 3},
     }
     raw["user"]["present_when"] = "interactions >= 9"
     raw["item"]["present_when"] = "interactions >= 11"
@@ -147,7 +155,7 @@ def folded(prepared: Prepared, side: SideName, statistic: Statistic, row: int) -
     if statistic.vectors_of is not None:
         vectors = data.vectors[statistic.vectors_of]
         items = {
-            one: v[~np.isnan(v)].tolist() for one, v in zip(names["item"], vectors, strict=True)
+            one: v[~np.isnan(v)].tolist() for one, v in zip(other_ids, vectors, strict=True)
         }.get
     return statistic.fold(events, now, items=items, exclude=other_ids[others[row]])
 
@@ -276,6 +284,28 @@ def test_users_are_told_by_the_vectors_of_what_they_met(
     assert 0 < known.sum() < len(known)
     np.testing.assert_allclose(np.linalg.norm(looks[known], axis=1), 1, rtol=1e-5)
     assert prepared.schema.user.inputs[-2].shape == ("batch", 3)
+
+
+def test_an_items_fans_are_the_mean_of_the_newest_users_that_have_a_vector(
+    prepared: Prepared, encoders: dict[SideName, RowEncoder]
+) -> None:
+    rows, log = np.flatnonzero(prepared.log.is_train), prepared.log
+    assert log.time is not None
+    found = encoders["item"].entities().batch(np.arange(len(prepared.data.items.ids)))["fans"]
+    vectors = prepared.data.vectors["fans.parquet"]
+    clicked = rows[log.label[rows] == 1]
+    checked = 0
+    for item in np.unique(log.item[clicked])[:20]:
+        own = clicked[log.item[clicked] == item]
+        newest = own[np.argsort(log.time[own], kind="stable")][-3:]
+        if len(np.unique(log.time[own])) < len(own):
+            continue  # rows of one time come in an order of their own
+        seen = vectors[log.user[newest]]
+        if np.isnan(seen).all():
+            continue
+        np.testing.assert_allclose(found[item], np.nanmean(seen, axis=0), rtol=1e-5)
+        checked += 1
+    assert checked > 5
 
 
 def test_statistics_of_test_time_read_validation_too(prepared: Prepared) -> None:

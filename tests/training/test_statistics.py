@@ -28,6 +28,7 @@ from export.contract.statistics import (
     Side,
     Statistic,
     Total,
+    UserVectors,
     Value,
     Windowed,
 )
@@ -87,12 +88,14 @@ HISTORIES: list[Statistic] = [
     Profile(of="tags", n=50, words=2, where={"place": ["home", "search"]}),
     ItemVectors(vectors="v", n=3),
     ItemVectors(vectors="v", n=50, where={"tab": [0, 1]}),
+    UserVectors(vectors="v", n=3),
+    UserVectors(vectors="v", n=50, where={"tab": [0, 1]}),
 ]
 ALL = [*NUMBERS, *WINDOWED, *CONCEPTS, *HISTORIES, Identity()]
 KINDS = ["a", "b", None, "a", "a", "b", None, "b", "c"]  # of each entity, on either side
 KIND = Concepts.of(list(KINDS))
-VECTORS = np.random.default_rng(8).standard_normal((6, 3)).astype(np.float32)
-VECTORS[4] = np.nan  # an item without one
+VECTORS = np.random.default_rng(8).standard_normal((9, 3)).astype(np.float32)
+VECTORS[4] = np.nan  # one that has none
 
 
 def weights_of(seed: int, items: int) -> list[Mapping[str, float] | list[str]]:
@@ -240,14 +243,15 @@ def test_end_of_training_equals_the_fold_of_all_train_rows(
 def test_cutting_the_work_into_chunks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     log, words = world(3, 300, clocks=("time",)), ItemWords.of(weights_of(3, 6))
     rows = np.arange(len(log))
+    asked = [(s, s.sides[0]) for s in HISTORIES]
     whole = [
-        compute(s, log, "user", rows, words=words, concepts=KIND, vectors=VECTORS)
-        for s in HISTORIES
+        compute(s, log, side, rows, words=words, concepts=KIND, vectors=VECTORS)
+        for s, side in asked
     ]
     monkeypatch.setattr("training.statistics.histories.EVENTS_PER_CHUNK", 7)
-    for statistic, expected in zip(HISTORIES, whole, strict=True):
+    for (statistic, side), expected in zip(asked, whole, strict=True):
         assert_identical(
-            compute(statistic, log, "user", rows, words=words, concepts=KIND, vectors=VECTORS),
+            compute(statistic, log, side, rows, words=words, concepts=KIND, vectors=VECTORS),
             expected,
         )
 

@@ -48,6 +48,7 @@ CHANGES: dict[str, dict[str, Any]] = {  # of each kind, every option with a valu
         **NETWORK,
         **dict.fromkeys(("content", "preference", "hidden"), [3]),
         "tower_batch_norm": False,
+        "activation": "tanh",
         "rescale": True,
     },
     "dat": {"dim": 5, "embedding": 4, "hidden": [3], "batch_norm": False, "dropout": 0.5},

@@ -2,22 +2,23 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from export.contract.side import NAME, TAKEN_NAMES
+from training.easyrec.computed import Computed
 from training.easyrec.section import Section
 
 OWN_ID = "own_id"
-WORDED = ("IdFeature", "TagFeature", "SequenceFeature")
+WORDED = ("IdFeature", "TagFeature", "SequenceFeature", "LookupFeature")
 TYPES = (
     *WORDED,
     "RawFeature",
     "ComboFeature",
-    "LookupFeature",
     "ExprFeature",
     "PassThroughFeature",
 )
+ALONE = ("RawFeature", "ComboFeature")  # EasyRec lets them share a table
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Column:
 
     `pairs` parts words from weights in one column, to become ':'; with two columns the second
     holds the weights of the first, both parted by `separator`. A vector's numbers are parted by
-    `separator`, to become spaces.
+    `separator`, to become spaces. `computed` works it out of all of them instead.
     """
 
     name: str
@@ -55,6 +56,10 @@ class Column:
     separator: str = ","
     pairs: str | None = None
     is_vector: bool = False
+    computed: Computed | None = None
+
+    def __str__(self) -> str:
+        return " + ".join(self.inputs) if self.computed is None else str(self.computed)
 
 
 def read_features(root: Section, columns: Collection[str]) -> dict[str, Feature]:
@@ -79,11 +84,27 @@ def read_features(root: Section, columns: Collection[str]) -> dict[str, Feature]
             if name in found:
                 section.refuse_all(f"a second feature {name!r}; give it a feature_name of its own")
             found[name] = Feature(name, reads, type_, section, embedding or None)
+    _refuse_shared(found.values())
     sharing = Counter(feature.table for feature in found.values())
     return {
         name: replace(f, table=clean(f.table) if f.table and sharing[f.table] > 1 else None)
         for name, f in found.items()
     }
+
+
+def _refuse_shared(features: Iterable[Feature]) -> None:
+    """Refuse a table that EasyRec would share, and that here can be a feature's own only."""
+    asked = [
+        (feature, str(one.value))
+        for feature in features
+        for one in feature.section.message.fields
+        if one.name == "embedding_name" and one.value
+    ]
+    sharing = Counter(name for _, name in asked)
+    for feature, name in asked:
+        if feature.type in ALONE and sharing[name] > 1:
+            remedy = f"the table of a {feature.type} is its own: remove it"
+            feature.section.refuse("embedding_name", remedy)
 
 
 def with_learned_ids(features: Mapping[str, Feature], ids: Collection[str]) -> dict[str, Feature]:

@@ -146,7 +146,7 @@ NOTED: dict[str, dict[str, str]] = {
         "initializer": "tables begin small and random",
         "precision": "a number is never written out as text here",
         "sequence_length": "sequences are as long as they are, up to max_length",
-        "lookup_max_sel_elem_num": "lookups are refused",
+        "lookup_max_sel_elem_num": "what a key has is taken whole",
         "use_embedding_variable": DYNAMIC,
     },
     "EVParams": dict.fromkeys(
@@ -208,7 +208,6 @@ REFUSED: dict[str, dict[str, str]] = {
     },
     "FeatureConfig": {
         "seq_multi_sep": "a sequence of lists is not read: give one word a step, or a TagFeature",
-        "combo_input_seps": "a cross of lists is not made: give the joined words as a TagFeature",
         "normalizer": "not known: write a column that holds the result",
     },
     "DropoutNet": {

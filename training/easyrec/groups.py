@@ -30,6 +30,7 @@ GROUPS: dict[str, dict[str, Place]] = {
 
 WIDE = "a wide part belongs to rankers: say DEEP"
 BOTH = "a preference of both sides, which the interactions cannot tell apart: rename one"
+MADE = ("ComboFeature", "LookupFeature", "ExprFeature")
 NO_FEATURE = "no feature is called so: give it a feature config, or remove it"
 
 
@@ -53,6 +54,12 @@ class SideGroups:
         """Whether anything but behaviour tells new ones apart."""
         return bool(self.groups["content"])
 
+    @property
+    def plain(self) -> set[str]:
+        """The columns of the samples that features are, and are not worked out of."""
+        plain = (one for one in self.columns.values() if one.computed is None)
+        return {column for one in plain for column in one.inputs}
+
     def given(self, group: Group) -> list[str]:
         """Return the features of a group that a column holds."""
         return [name for name in self.groups[group] if name in self.columns]
@@ -63,7 +70,7 @@ def place_features(
 ) -> dict[SideName, SideGroups]:
     """Return both sides of a model; what cannot be placed is refused."""
     sides = {side: SideGroups(side, ids[side]) for side in SIDES}
-    crosses: list[tuple[Section, Place, str]] = []
+    made: list[tuple[Section, Place, str]] = []  # of columns, of which the others say the side
     for section in model.sections("feature_groups", "FeatureGroupConfig"):
         name = section.one_of("group_name", "the group", "", (*GROUPS[kind],))
         section.one_of("wide_deep", "the towers", "DEEP", ("DEEP",), WIDE)
@@ -75,12 +82,13 @@ def place_features(
                 section.refuse("feature_names", NO_FEATURE, one)
             elif name == "user" and features[one].type == "SequenceFeature":
                 _put(sides, section, ("user", "preference"), features, one)  # what was done lately
-            elif features[one].type == "ComboFeature":
-                crosses.append((section, GROUPS[kind][name], one))
+            elif features[one].type in MADE:
+                made.append((section, GROUPS[kind][name], one))
             else:
                 _put(sides, section, GROUPS[kind][name], features, one)
-    for section, place, one in crosses:
-        _put(sides, section, place, features, one)
+    for section, place, one in made:
+        if not _is_mixed(sides, section, place[0], features[one]):
+            _put(sides, section, place, features, one)
     _say_unused(features, sides)
     return sides
 
@@ -122,6 +130,26 @@ def _put(
     if choice.kind != "cross":
         column = column_of(feature, side.names[name], choice)
         side.columns[column.name] = column
+
+
+def _is_mixed(
+    sides: Mapping[SideName, SideGroups], section: Section, own: SideName, feature: Feature
+) -> bool:
+    """Refuse what is made of the other side's columns or of the own id; return whether it is."""
+    other = sides["item" if own == "user" else "user"]
+    for column in feature.inputs:
+        if column == sides[own].id:
+            remedy = f"it is made of the {own}'s id, so an untrained word for whoever is new"
+        elif column == other.id or column in other.plain - sides[own].plain:
+            remedy = (
+                f"it is made of {column!r}, which is the {other.side}'s: user and item together no "
+                "two-tower model can hold"
+            )
+        else:
+            continue
+        section.refuse("feature_names", f"{remedy}: remove it here", feature.name)
+        return True
+    return False
 
 
 def _say_unused(features: Mapping[str, Feature], sides: Mapping[SideName, SideGroups]) -> None:

@@ -4,13 +4,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from training.commented import Choice
+from training.easyrec.computed import Computed, Joined, Looked, Worked
+from training.easyrec.expression import read_expression
 from training.easyrec.features import Column, Feature
 from training.easyrec.section import Section
+from training.easyrec.vocabulary import check_pooled, dim_of, words_of
 
 Options = dict[str, Any]
-VOCABULARIES = ("hash_bucket_size", "num_buckets", "vocab_list", "vocab_file")
-LEARNED = "the ids of the train rows: by a hash a new one would have another's row"
 LOG1P = ("tf.math.log1p", "tf.log1p", "math.log1p")
+JOINT = "_"  # between joined words, where EasyRec crosses them without one
 READ_BY_SOME = (
     "separator",
     "kv_separator",
@@ -30,6 +32,7 @@ READ_BY_SOME = (
     "sub_feature_type",
     "sequence_combiner",
     "combo_join_sep",
+    "combo_input_seps",
     "expression",
 )
 
@@ -47,12 +50,16 @@ def choice_of(feature: Feature, categories: Mapping[str, str | None]) -> Choice 
         return None
     for name in READ_BY_SOME:
         feature.section.note(name, f"{feature.type} does not read it")
-    return Choice(f"{feature.type} of line {feature.line}", options)
+    why = f"{feature.type} of line {feature.line}"
+    computed = computed_of(feature, options)
+    if computed is not None:
+        why += f", worked out beforehand: {computed}; so it is in tables and requests"
+    return Choice(why, options)
 
 
 def identity_of(feature: Feature) -> Choice:
     """Return what an entity's own id becomes: a preference, known from its first row on."""
-    options = {"kind": "category", "aggregate": "identity", **_words(feature), **_dim(feature)}
+    options = {"kind": "category", "aggregate": "identity", **words_of(feature), **dim_of(feature)}
     for name in READ_BY_SOME:
         feature.section.note(name, f"{feature.type} does not read it")
     return Choice(
@@ -66,51 +73,32 @@ def column_of(feature: Feature, name: str, choice: Choice) -> Column:
     """Return how the column of a feature is made of those of the samples."""
     section = feature.section
     separator = choice.options.get("separator") or section.text("separator", "the cells", "|")
+    if (computed := computed_of(feature, choice.options)) is not None:
+        return Column(name, feature.inputs, computed=computed)
     pairs = None
     if section.has("kv_separator"):
         pairs = section.text("kv_separator", "weights: true")
     return Column(name, feature.inputs, separator, pairs, choice.kind == "vector")
 
 
-def _dim(feature: Feature) -> Options:
-    width = feature.section.whole("embedding_dim", "dim")
-    return {"dim": width} if width else {}
-
-
-def _words(feature: Feature) -> Options:
-    """Return the vocabulary, and the table where others share it."""
-    section = feature.section
-    table = {"table": feature.table} if feature.table else {}
-    if feature.is_learned:
-        for name in VOCABULARIES:
-            section.note(name, LEARNED)
-        return {**_learned(section), **table}
-    buckets = section.whole("hash_bucket_size", "vocabulary: hashed, buckets")
-    numbers = section.whole("num_buckets", "vocabulary: learned; every number seen is a word")
-    words = section.texts("vocab_list", "vocabulary: given, words_from")
-    file = section.text("vocab_file", "vocabulary: given, words_from a file of the data folder")
-    ways: list[tuple[str, Options]] = [
-        ("hash_bucket_size", {"vocabulary": "hashed", "buckets": buckets} if buckets else {}),
-        ("vocab_list", {"vocabulary": "given", "words_from": words} if words else {}),
-        ("vocab_file", {"vocabulary": "given", "words_from": file} if file else {}),
-        ("num_buckets", {"min_count": 1} if numbers else {}),
-    ]
-    chosen = [(name, options) for name, options in ways if options]
-    for name, _ in chosen[1:]:
-        section.refuse(name, f"{chosen[0][0]} stands there too; keep one of them")
-    return {**(chosen[0][1] if chosen else _learned(section)), **table}
-
-
-def _learned(section: Section) -> Options:
-    """Return how often a word has to be seen, where EasyRec filters its dynamic tables."""
-    params = section.section("ev_params", "EVParams")
-    return {} if params is None else {"min_count": max(1, params.whole("filter_freq", "min_count"))}
+def computed_of(feature: Feature, options: Options) -> Computed | None:
+    """Return how a feature is worked out of its columns, where it is."""
+    section, inputs = feature.section, feature.inputs
+    if feature.type == "LookupFeature":
+        kv = section.text("kv_separator", "what parts a key from its value")
+        return Looked((inputs[0], inputs[1]), options["separator"], kv)
+    if feature.type == "ExprFeature":
+        return Worked(inputs, read_expression(section.text("expression", "the column"), inputs))
+    if feature.type == "ComboFeature" and options["kind"] != "cross":
+        joint = section.text("combo_join_sep", "the column") or JOINT
+        return Joined(inputs, joint, _input_separators(feature))
+    return None
 
 
 def _category(feature: Feature, categories: Mapping[str, str | None]) -> Options:
     del categories
     _one_column(feature)
-    return {"kind": "category", **_words(feature), **_dim(feature)}
+    return {"kind": "category", **words_of(feature), **dim_of(feature)}
 
 
 def _one_column(feature: Feature) -> None:
@@ -147,7 +135,7 @@ def _number(feature: Feature, categories: Mapping[str, str | None]) -> Options:
         )
     if edges:
         inner = {low + edge * (high - low) if is_scaled else edge for edge in edges}
-        return {"kind": "number", "buckets": sorted(map(float, inner)), **_dim(feature)}
+        return {"kind": "number", "buckets": sorted(map(float, inner)), **dim_of(feature)}
     scaled: Options = {"standardise": False}
     if is_scaled:
         scaled = {"mean": float(low), "scale": float(high - low)}
@@ -155,7 +143,7 @@ def _number(feature: Feature, categories: Mapping[str, str | None]) -> Options:
         "kind": "number",
         **({"log1p": True} if log else {}),
         **scaled,
-        **(_dim(feature) or {"dim": 1}),
+        **(dim_of(feature) or {"dim": 1}),
     }
 
 
@@ -167,14 +155,10 @@ def _vector(section: Section, size: int) -> Options:
     return {"kind": "vector", "size": size, "dim": width}
 
 
-def _pooled(section: Section) -> None:
-    section.known("combiner", "mean", "the mean", "words are pooled by their (weighted) mean")
-
-
 def _tags(feature: Feature, categories: Mapping[str, str | None]) -> Options:
     del categories
     section = feature.section
-    _pooled(section)
+    check_pooled(section)
     if len(feature.inputs) > 2:
         section.refuse("input_names", "TagFeature reads words, and weights of the words; leave two")
     section.text("kv_separator", "weights: true; ':' stands there here, --samples sees to it")
@@ -183,8 +167,8 @@ def _tags(feature: Feature, categories: Mapping[str, str | None]) -> Options:
         "kind": "tags",
         "separator": section.text("separator", "separator", "|"),
         **({"weights": True} if weighted else {}),
-        **_words(feature),
-        **_dim(feature),
+        **words_of(feature),
+        **dim_of(feature),
     }
 
 
@@ -202,15 +186,15 @@ def _sequence(feature: Feature, categories: Mapping[str, str | None]) -> Options
     pooling: Options = {}
     if (combiner := section.section("sequence_combiner", "SequenceCombiner")) is not None:
         pooling = _combined(combiner)
-    _pooled(section)
+    check_pooled(section)
     longest = section.whole("max_seq_len", "max_length; the newest, which stand last")
     return {
         "kind": "sequence",
         "separator": section.text("separator", "separator", "|"),
         **({"max_length": longest} if longest else {}),
         **pooling,
-        **_words(feature),
-        **_dim(feature),
+        **words_of(feature),
+        **dim_of(feature),
     }
 
 
@@ -228,45 +212,71 @@ def _combined(combiner: Section) -> Options:
     return {"pooling": "attention"}
 
 
-def _cross(feature: Feature, categories: Mapping[str, str | None]) -> Options | None:
-    """Return the cross of two categories of the same side."""
+def _combo(feature: Feature, categories: Mapping[str, str | None]) -> Options | None:
+    """Return the cross of categories of the same side, else the joined words as one column."""
     section = feature.section
-    if len(feature.inputs) != 2:
-        section.refuse_all(
-            f"a cross is made of two columns, and this of {len(feature.inputs)}: write the joined "
-            "words into a column and give that as an IdFeature"
-        )
+    if len(feature.inputs) < 2:
+        section.refuse_all("a ComboFeature reads two columns or more: give this as an IdFeature")
+        return None
+    given = section.texts("combo_input_seps", "how --samples splits the cells it joins")
+    if given and len(given) != len(feature.inputs):
+        section.refuse_all(f"combo_input_seps: {len(feature.inputs)} are needed, one a column")
         return None
     of = [categories[column] for column in feature.inputs]
-    lacking = [c for c, found in zip(feature.inputs, of, strict=True) if found is None]
-    if lacking:
-        section.refuse_all(
-            f"a cross is made of categories of its own side, and {lacking[0]!r} is none: give it "
-            "as an IdFeature, or write the joined words into a column"
-        )
-        return None
-    section.text("combo_join_sep", "a cross, whose words are never joined by a sign")
+    separators = _input_separators(feature)
+    section.text("combo_join_sep", "what the words are joined by, where they are joined")
     buckets = section.whole("hash_bucket_size", "vocabulary: hashed, buckets")
     hashed = {"vocabulary": "hashed", "buckets": buckets} if buckets else {}
-    return {"kind": "cross", "of": of, **hashed, **_dim(feature)}
+    if any(separators):
+        check_pooled(section)
+        kind: Options = {"kind": "tags", "separator": next(filter(None, separators))}
+    elif None in of or len(set(of)) < len(of):
+        kind = {"kind": "category"}
+    else:
+        kind = {"kind": "cross", "of": of}
+    return {**kind, **hashed, **dim_of(feature)}
 
 
-def _lookup(feature: Feature, categories: Mapping[str, str | None]) -> None:
+def _input_separators(feature: Feature) -> tuple[str, ...]:
+    """Return what splits the cells of each column, "" where nothing does."""
+    given = feature.section.texts("combo_input_seps", "how --samples splits the cells it joins")
+    return tuple(given) or ("",) * len(feature.inputs)
+
+
+def _lookup(feature: Feature, categories: Mapping[str, str | None]) -> Options | None:
+    """Return what is found in a map under a key, as words."""
     del categories
-    feature.section.refuse_all(
-        f"LookupFeature {feature.name!r} looks one column up in another: write what is found into "
-        "a column and give it as a TagFeature; if user and item both take part, no two-tower "
-        "model can hold it"
-    )
+    section = feature.section
+    if len(feature.inputs) != 2:
+        section.refuse_all("a LookupFeature reads two columns, a key and a map: name these")
+        return None
+    if not section.text("kv_separator", "what parts a key from its value"):
+        section.refuse_all("no kv_separator: say what parts a key from its value, as ':' does")
+        return None
+    check_pooled(section)
+    return {
+        "kind": "tags",
+        "separator": section.text("separator", "separator", "|"),
+        **words_of(feature),
+        **dim_of(feature),
+    }
 
 
-def _expression(feature: Feature, categories: Mapping[str, str | None]) -> None:
+def _expression(feature: Feature, categories: Mapping[str, str | None]) -> Options | None:
+    """Return the number that an expression has, taken as it is."""
     del categories
-    told = feature.section.text("expression", "")
-    feature.section.refuse_all(
-        f"ExprFeature {feature.name!r} computes {told!r}: write the result into a column and give "
-        "it as a RawFeature; if user and item both take part, no two-tower model can hold it"
-    )
+    section = feature.section
+    told = section.text("expression", "the column")
+    try:
+        read_expression(told, feature.inputs)
+    except ValueError as error:
+        section.refuse_all(
+            f"ExprFeature {feature.name!r} computes {told!r}: expected {error}; or write the "
+            "result into a column and give it as a RawFeature"
+        )
+        return None
+    section.note("embedding_dim", "ExprFeature does not read it")
+    return {"kind": "number", "standardise": False, "dim": 1}
 
 
 def _passed(feature: Feature, categories: Mapping[str, str | None]) -> None:
@@ -282,7 +292,7 @@ KINDS: dict[str, Kind] = {
     "RawFeature": _number,
     "TagFeature": _tags,
     "SequenceFeature": _sequence,
-    "ComboFeature": _cross,
+    "ComboFeature": _combo,
     "LookupFeature": _lookup,
     "ExprFeature": _expression,
     "PassThroughFeature": _passed,

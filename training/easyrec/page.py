@@ -62,7 +62,7 @@ def tables_of(plan: Plan) -> dict[str, dict[str, str]]:
 
 
 def _made(plan: Plan, side: SideName) -> dict[str, str]:
-    return {name: " + ".join(c.inputs) for name, c in plan.sides[side].columns.items()}
+    return {name: str(c) for name, c in plan.sides[side].columns.items()}
 
 
 def _together(entries: list[Entry]) -> dict[tuple[str, str], list[Entry]]:

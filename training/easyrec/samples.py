@@ -140,6 +140,12 @@ def _changing(
 
 def _made(samples: Samples, column: Column) -> pa.ChunkedArray:
     """Return one column of ours."""
+    if column.computed is not None:
+        cells = [samples.column(name).to_pylist() for name in column.inputs]
+        try:
+            return pa.chunked_array([pa.array(column.computed(cells), pa.string())])
+        except ValueError as error:
+            raise DataError(f"{samples.path}: column {column.name!r}: {error}") from error
     first = samples.column(column.inputs[0])
     if len(column.inputs) == 2:
         return _weighted(first, samples.column(column.inputs[1]), column, samples.path)

@@ -112,6 +112,9 @@ class LossKind(Strict):
     needs_augmented: ClassVar[bool] = False
     """Whether augmented vectors are read, which both towers have to take then."""
 
+    needs_product: ClassVar[bool] = False
+    """Whether scores have to be of any size, as inner products are and cosines are not."""
+
     kind: str
     weight: float = Field(1.0, gt=0)
 

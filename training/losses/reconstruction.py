@@ -1,6 +1,6 @@
 """Reconstruction: scores brought to those of given factors, whatever the towers may see."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -14,9 +14,11 @@ class Reconstruction(FormulaLoss):
     The loss of the original DropoutNet (Volkovs et al., NIPS 2017, eq. 3): the towers see
     preference or not, the target is always that of the whole factors, so a cold entity learns to
     be scored as its behaviour would have it. `factors` are two files of vectors; pairs of which
-    one has no vector are left out. A product of factors has a scale of its own: train with
+    one has no vector are left out. A product of factors has a scale of its own, so it asks for
     `similarity: inner_product`.
     """
+
+    needs_product: ClassVar[bool] = True
 
     kind: Literal["reconstruction"] = "reconstruction"
     factors: VectorFiles = VectorFiles()

@@ -34,6 +34,9 @@ class Hard(NegativeKind):
         user, liked = shown.liked.pairs(np.arange(len(shown.user_ids)))
         ignored = first[~np.isin(pair[first], user * size + liked)]
         if not len(ignored):
-            raise ConfigError("negatives.hard: no train row was shown and not clicked (label 0)")
+            raise ConfigError(
+                "negatives.hard: no train row was shown and not clicked (label 0); log these, or "
+                "leave it out"
+            )
         lists = UserItems.from_pairs(shown.user[ignored], ignored, len(shown.user_ids))
         return Lists(shown, lists, self.n, of_rows=True)

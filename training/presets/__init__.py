@@ -46,12 +46,15 @@ def with_preset(raw: dict[str, Any], name: str) -> dict[str, Any]:
         found.pop(key, None)
         if key in preset:
             found[key] = preset[key]
-    budget = {k: v for k, v in (found.get("training") or {}).items() if k not in OPTIMISER}
-    found["training"] = budget | preset.get("training", {})
+    budget = found.get("training") or {}
+    if isinstance(budget, dict):  # what is no section is refused with the rest of what was asked
+        budget = {k: v for k, v in budget.items() if k not in OPTIMISER}
+        found["training"] = budget | preset.get("training", {})
     if "factors" in preset:
         found.setdefault("factors", preset["factors"])
     for side in ("user", "item"):
-        for group, features in preset.get(side, {}).items():
-            there = found.setdefault(side, {}).setdefault(group, {})
-            found[side][group] = features | there
+        groups = found.setdefault(side, {})
+        for group, features in preset.get(side, {}).items() if isinstance(groups, dict) else ():
+            there = groups.setdefault(group, {})
+            groups[group] = features | there if isinstance(there, dict) else there
     return found

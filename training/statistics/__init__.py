@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from export.contract.errors import ConfigError, DataError
 from export.contract.statistics import (
     Distinct,
+    GivenVectors,
     Identity,
-    ItemVectors,
     Last,
     Profile,
     Side,
@@ -84,9 +84,9 @@ def compute(
     """Return the statistic of these rows of the log, under the rule of `rule_for`.
 
     `words` holds the item feature that `words_of` names, `vectors` the file that `vectors_of` names
-    ([items, size], NaN for none), `concepts` what `by` names. `exclude_target` leaves the row's own
-    pair out of histories. Raises ConfigError for
-    a side the statistic does not have, DataError for a window without timestamps.
+    ([items, size] for a user, [users, size] for an item, NaN for none), `concepts` what `by` names.
+    `exclude_target` leaves the row's own pair out of histories. Raises ConfigError for a side the
+    statistic does not have, DataError for a window without timestamps.
     """
     _check_side(statistic, side)
     rows, rule = np.asarray(rows, dtype=np.int64), rule_for(log, side, statistic)
@@ -149,9 +149,9 @@ def _values(
             return distincts(statistic, log, view, others, _items(words, statistic, log))
         case Last():
             return lasts(view, newest(statistic, log, view, others, target))
-        case ItemVectors():
-            if vectors is None or len(vectors) <= log.item.max(initial=-1):
-                raise ValueError(f"item_vectors of {statistic.vectors!r}: a vector of every item")
+        case GivenVectors():
+            if vectors is None or len(vectors) <= others.max(initial=-1):
+                raise ValueError(f"{statistic.aggregate} of {statistic.vectors!r}: a vector of all")
             return means(newest(statistic, log, view, others, target), vectors)
         case Identity():
             found = view.present.astype(np.int64)

@@ -1,4 +1,4 @@
-"""`item_vectors` of many rows at once: the vectors of each query's newest events, added up."""
+"""`item_vectors` and `user_vectors` of many rows at once: vectors of the newest, added up."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,8 @@ Vectors = NDArray[np.float32]
 def means(events: Newest, vectors: Vectors) -> Vectors:
     """Return the mean vector of each query's events, [q, size]; NaN where none has a vector.
 
-    `vectors` [items, size] is NaN for items without one. Events are added one by one, the oldest
-    first, which is the order of the fold, to the last bit.
+    `vectors` [items or users, size] is NaN for those without one. Events are added one by one, the
+    oldest first, which is the order of the fold, to the last bit.
     """
     size = vectors.shape[1]
     chunks = events.chunks(max(EVENTS_PER_CHUNK // size, 1))

@@ -1,4 +1,4 @@
-"""What statistics ask of the tables: words and vectors of items, and concepts of entities."""
+"""What statistics ask of the tables: words of items, given vectors, and concepts of entities."""
 
 from typing import Any, TypedDict
 

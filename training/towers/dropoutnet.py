@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from training.towers.base import TowerKind
-from training.towers.perceptron import Sizes, layers
+from training.towers.perceptron import Activation, Sizes, layers
 
 
 class DropoutNetConfig(TowerKind):
@@ -17,9 +17,9 @@ class DropoutNetConfig(TowerKind):
 
     After Volkovs et al., NIPS 2017, in the shape EasyRec gives it. `content`, `preference` and
     `hidden` are the sizes of the three networks' hidden layers: linear, batch norm unless
-    `batch_norm` is false, ReLU, neuron dropout (`dropout`); none: what comes in is passed on. The
-    last layer of the tower is linear. `tower_batch_norm` speaks for the network over both; by
-    default it does as the other two. `embedding` is the width of a feature's vector.
+    `batch_norm` is false, `activation`, neuron dropout (`dropout`); none: what comes in is passed
+    on. The last layer of the tower is linear. `tower_batch_norm` speaks for the network over both;
+    by default it does as the other two. `embedding` is the width of a feature's vector.
 
     Absent preference is a learned vector of the group's width, or `zeros`. `rescale` divides
     preference in sight by the share of the batch's rows that have it, in training only: the
@@ -34,6 +34,7 @@ class DropoutNetConfig(TowerKind):
     hidden: Sizes = (128,)
     batch_norm: bool = True
     tower_batch_norm: bool | None = None
+    activation: Activation = "relu"
     dropout: float = Field(0.0, ge=0, lt=1)
     absent: Literal["learned", "zeros"] = "learned"
     rescale: bool = False
@@ -52,7 +53,12 @@ class DropoutNetTower(nn.Module):
         self.rescale = config.rescale
         self.content: nn.Sequential | None = None
         self.preference: nn.Sequential | None = None
-        network = partial(layers, dropout=config.dropout, batch_norm=config.batch_norm)
+        network = partial(
+            layers,
+            dropout=config.dropout,
+            batch_norm=config.batch_norm,
+            activation=config.activation,
+        )
         wide = 0
         if self.attributes:
             width = sum(sum(widths[name]) for name in self.attributes)

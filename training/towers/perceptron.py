@@ -1,7 +1,7 @@
 """Multi-layer perceptrons: what every tower's networks are made of."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -23,13 +23,23 @@ class BatchNorm(nn.BatchNorm1d):
         )
 
 
+Activation = Literal["relu", "tanh"]
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
+
+
 def layers(
-    width: int, hidden: Sequence[int], dropout: float, *, batch_norm: bool = False
+    width: int,
+    hidden: Sequence[int],
+    dropout: float,
+    *,
+    batch_norm: bool = False,
+    activation: Activation = "relu",
 ) -> nn.Sequential:
-    """Return width -> hidden, each linear, batch norm if asked for, ReLU, neuron dropout."""
+    """Return width -> hidden, each linear, batch norm if asked for, activation, neuron dropout."""
     found: list[nn.Module] = []
     for size in hidden:
-        found += [nn.Linear(width, size), *([BatchNorm(size)] if batch_norm else []), nn.ReLU()]
+        found += [nn.Linear(width, size), *([BatchNorm(size)] if batch_norm else [])]
+        found += [ACTIVATIONS[activation]()]
         found += [nn.Dropout(dropout)] if dropout else []
         width = size
     return nn.Sequential(*found)

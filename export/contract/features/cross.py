@@ -1,6 +1,7 @@
-"""Cross: two categories of one side together, as one word."""
+"""Cross: categories of one side together, as one word."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
@@ -27,25 +28,26 @@ from export.contract.features.vocabulary import Worded, word_rows
 if TYPE_CHECKING:
     from export.contract.encoder import Graph
 
-PLACE = 2_654_435_761  # above any row, so that no two pairs of rows make one number
+PLACE = 2_654_435_761  # odd and above any row, so that no two pairs of rows make one number
 GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # 2^64 / golden ratio, odd: Knuth, TAOCP 3, section 6.4
 
 
 class Cross(Worded, Made):
-    """The pair of two categories, made in the encoder graph; missing if either is missing.
+    """Two or more categories as one, made in the encoder graph; missing if any of them is.
 
-    It is never given. A learned vocabulary holds the pairs of words met in training; a hashed
-    one gives the pair of their rows one of `buckets`, so words that share a row share it here.
+    It is never given. A learned vocabulary holds the words met together in training; a hashed
+    one gives their rows together one of `buckets`, so words that share a row share it here.
     """
 
     kind: Literal["cross"] = "cross"
     vocabulary: Literal["learned", "hashed"] = "learned"
-    of: tuple[str, str] = Field()
+    of: tuple[str, ...] = Field(min_length=2)
 
     @model_validator(mode="after")
-    def _of_two(self) -> Self:
-        if self.of[0] == self.of[1]:
-            raise ValueError(f"of: got {self.of[0]!r} twice, expected two features")
+    def _of_several(self) -> Self:
+        for one in self.of:
+            if self.of.count(one) > 1:
+                raise ValueError(f"of: got {one!r} twice, expected features that differ")
         return self
 
     @property
@@ -55,7 +57,7 @@ class Cross(Worded, Made):
 
     @property
     def made_of(self) -> tuple[str, ...]:
-        """The two categories."""
+        """The categories."""
         return self.of
 
     def check_sources(self, sources: Sequence[FeatureKind]) -> None:
@@ -65,35 +67,36 @@ class Cross(Worded, Made):
                 raise ValueError(f"of: {name!r} is no category that is given")
 
     def make(self, sources: Sequence[FeatureKind], values: Sequence[Raw]) -> Raw:
-        """Join what the tower file takes for the two words."""
+        """Join what the tower file takes for the words."""
         if any(value is None for value in values):
             return None
-        pairs = zip(sources, values, strict=True)
-        return MISSING_TOKEN.join(s.token(v) for s, v in pairs if isinstance(s, Category))
+        parts = zip(sources, values, strict=True)
+        return MISSING_TOKEN.join(s.token(v) for s, v in parts if isinstance(s, Category))
 
     def rows_of_unknown(self, sources: Sequence[Array]) -> Array:
         """Return the unknown row, a hashed cross that of the mixed rows; missing stays missing."""
-        first, second = sources
-        row = UNKNOWN_ROW if self.buckets is None else mixed_rows(first, second, self.buckets)
-        return np.where((first == MISSING_ROW) | (second == MISSING_ROW), MISSING_ROW, row)
+        row = UNKNOWN_ROW if self.buckets is None else mixed_rows(sources, self.buckets)
+        absent = np.any([one == MISSING_ROW for one in sources], axis=0)
+        return np.where(absent, MISSING_ROW, row)
 
     def parse(self, value: object) -> Raw:
         """Refuse any value."""
-        raise Mismatch(f"no value, since it is made of {self.of[0]!r} and {self.of[1]!r}")
+        parts = " and ".join(map(repr, self.of))
+        raise Mismatch(f"no value, since it is made of {parts}")
 
     def words(self, value: Raw) -> Iterable[str]:
-        """Return the pair that `make` joined."""
+        """Return the word that `make` joined."""
         return () if value is None else (str(value),)
 
     def is_word(self, word: str) -> bool:
-        """Whether this is two words joined."""
-        first, joint, second = word.partition(MISSING_TOKEN)
-        return bool(joint) and super().is_word(first) and super().is_word(second)
+        """Whether this is as many words joined as there are categories."""
+        parts = word.split(MISSING_TOKEN)
+        return len(parts) == len(self.of) and all(map(super().is_word, parts))
 
     @property
     def rows_by(self) -> tuple[object, ...]:
-        """What decides which row a pair has."""
-        return ("pairs", *super().rows_by)
+        """What decides which row the words together have."""
+        return (f"joined {len(self.of)}", *super().rows_by)
 
     @property
     def column_type(self) -> pa.DataType:
@@ -128,29 +131,35 @@ class Cross(Worded, Made):
                 row = _joined_row([graph.word_of(one) for one in feature.of], tables[name], graph)
             else:
                 row = _mixed_row(rows, feature.buckets, graph)
-            graph.emit_ids(graph.node("Where", [graph.node("Or", absent), missing, row]))
+            is_absent = reduce(lambda a, b: graph.node("Or", [a, b]), absent)
+            graph.emit_ids(graph.node("Where", [is_absent, missing, row]))
 
 
-def mixed_rows(first: Array, second: Array, buckets: int) -> Array:
-    """Return the rows of hashed pairs, int64[n], as `_mixed_row` has the graph work them out."""
-    number = first.astype(np.uint64) * np.uint64(PLACE) + second.astype(np.uint64)
+def mixed_rows(rows: Sequence[Array], buckets: int) -> Array:
+    """Return the hashed rows, int64[n], of rows together, as `_mixed_row` has the graph do it."""
+    number = reduce(lambda a, b: a * np.uint64(PLACE) + b, [one.astype(np.uint64) for one in rows])
     high = (number * np.uint64(GOLDEN % 2**64)) >> np.uint64(33)
     return FIRST_WORD_ROW + (high % np.uint64(buckets)).astype(np.int64)
 
 
-def _joined_row(words: Sequence[str], pairs: Sequence[str], graph: "Graph") -> str:
+def _joined_row(words: Sequence[str], table: Sequence[str], graph: "Graph") -> str:
     joint = graph.constant(np.array(MISSING_TOKEN, dtype=object))
-    joined = graph.node("StringConcat", [graph.node("StringConcat", [words[0], joint]), words[1]])
-    return graph.lookup(joined, pairs, list(word_rows(pairs)), default=UNKNOWN_ROW)
+    joined = reduce(
+        lambda a, b: graph.node("StringConcat", [graph.node("StringConcat", [a, joint]), b]), words
+    )
+    return graph.lookup(joined, table, list(word_rows(table)), default=UNKNOWN_ROW)
 
 
 def _mixed_row(rows: Sequence[str], buckets: int, graph: "Graph") -> str:
-    """Return 3 + (((first * PLACE + second) * GOLDEN mod 2^64) >> 33) mod buckets."""
+    """Return 3 + (((first * PLACE + second) * GOLDEN mod 2^64) >> 33) mod buckets.
+
+    A third row takes the place of `second`, and what the first two made that of `first`.
+    """
 
     def whole(number: int) -> str:
         return graph.constant(np.array(number, dtype=np.int64))
 
-    number = graph.node("Add", [graph.node("Mul", [rows[0], whole(PLACE)]), rows[1]])
+    number = reduce(lambda a, b: graph.node("Add", [graph.node("Mul", [a, whole(PLACE)]), b]), rows)
     spread = graph.node("Cast", [graph.node("Mul", [number, whole(GOLDEN)])], to=graph.UINT64)
     shift = graph.constant(np.array(33, dtype=np.uint64))
     high = graph.node("BitShift", [spread, shift], direction="RIGHT")

@@ -18,6 +18,7 @@ from export.contract.statistics.base import (
 from export.contract.statistics.count import Count
 from export.contract.statistics.distinct import Distinct
 from export.contract.statistics.events import Events, Lookup
+from export.contract.statistics.given_vectors import GivenVectors
 from export.contract.statistics.identity import Identity
 from export.contract.statistics.item_vectors import ItemVectors
 from export.contract.statistics.last import Last
@@ -25,9 +26,10 @@ from export.contract.statistics.mean import Mean
 from export.contract.statistics.profile import Profile
 from export.contract.statistics.rate import Rate
 from export.contract.statistics.total import Smoothed, Total, Totals
+from export.contract.statistics.user_vectors import UserVectors
 
 Statistic = Annotated[
-    Count | Rate | Mean | Distinct | Last | Profile | ItemVectors | Identity,
+    Count | Rate | Mean | Distinct | Last | Profile | ItemVectors | UserVectors | Identity,
     Field(discriminator="aggregate"),
 ]
 
@@ -37,6 +39,7 @@ __all__ = [
     "Distinct",
     "Events",
     "Floats",
+    "GivenVectors",
     "Gives",
     "Identity",
     "ItemVectors",
@@ -51,6 +54,7 @@ __all__ = [
     "Statistic",
     "Total",
     "Totals",
+    "UserVectors",
     "Value",
     "Windowed",
     "matches",

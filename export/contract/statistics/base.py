@@ -93,7 +93,7 @@ class Aggregate(Strict):
 
     @property
     def vectors_of(self) -> str | None:
-        """The file whose vectors `items` has to know; None: it asks for no vectors."""
+        """The file of the other side's vectors that `items` has to know; None: it asks for none."""
         return None
 
     @property

@@ -1,8 +1,9 @@
-"""A cross is made of two categories in the graph, and never given."""
+"""A cross is made of categories in the graph, and never given."""
 
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -101,6 +102,49 @@ def test_hashed_pairs_spread_over_all_buckets() -> None:
     assert max(found.values()) < 200
 
 
+def of_three(cross: dict[str, Any], words: tuple[str, ...] = ()) -> Schema:
+    """Return a schema with `ab`, of three categories."""
+    made = {"kind": "cross", "of": ["a", "b", "c"], **cross}
+    item = {"content": {**PARTS, "c": {"kind": "category"}, "ab": made}}
+    tables = {"item.a": TABLES["a"], "item.b": TABLES["b"], "item.c": ("u", "v")}
+    learned = {} if "buckets" in cross else {"item.ab": words}
+    return Schema.model_validate(
+        {"user": OTHER, "item": item, "dim": 4, "tables": {**tables, **learned}}
+    )
+
+
+THREE: dict[str, Any] = {"a": "x", "b": "z", "c": "v"}
+
+
+def test_three_categories_are_one_word_missing_with_any_of_them() -> None:
+    schema = of_three({}, ("x\x1fx\x1fu", "x\x1fz\x1fv"))
+    records = [THREE, {**THREE, "c": "u"}, *({**THREE, name: None} for name in THREE)]
+    assert rows(schema, records) == [FIRST_WORD_ROW + 1, UNKNOWN_ROW, *[MISSING_ROW] * 3]
+
+
+def test_the_rows_of_three_are_mixed_one_after_the_other() -> None:
+    number = ((3 * 2654435761 + 4) * 2654435761 + 4) * 0x9E3779B97F4A7C15 % 2**64
+    schema = of_three({"vocabulary": "hashed", "buckets": 50})
+    expected = FIRST_WORD_ROW + (number >> 33) % 50
+    assert rows(schema, [THREE, {**THREE, "b": None}]) == [expected, MISSING_ROW]
+    cross = schema.item.features["ab"]
+    assert isinstance(cross, Cross)
+    parts = [np.array([3, 2]), np.array([4, MISSING_ROW]), np.array([4, 4])]
+    assert cross.rows_of_unknown(parts).tolist() == [expected, MISSING_ROW]
+
+
+def test_hashed_threes_spread_over_all_buckets() -> None:
+    words = tuple(f"w{n}" for n in range(25))
+    item = of_three({"vocabulary": "hashed", "buckets": 100}).item
+    tables = dict.fromkeys(("item.a", "item.b", "item.c"), words)
+    schema = Schema(user=OTHER, item=item, dim=4, tables=tables)
+    found = Counter(
+        rows(schema, [{"a": a, "b": b, "c": c} for a in words for b in words for c in words[:16]])
+    )
+    assert len(found) == 100
+    assert max(found.values()) < 200
+
+
 def test_a_pair_with_a_hashed_part_is_looked_up_by_the_bucket() -> None:
     from export.contract.features.vocabulary import bucket
 
@@ -186,6 +230,11 @@ def test_a_table_of_pairs_holds_pairs_only(table: list[str]) -> None:
     tables = {"item.a": [], "item.b": [], "item.ab": table}
     with pytest.raises(ValidationError, match=r"'item\.ab' holds a word twice"):
         Schema.model_validate({"user": OTHER, "item": item, "dim": 4, "tables": tables})
+
+
+def test_a_table_of_threes_holds_no_pairs() -> None:
+    with pytest.raises(ValidationError, match=r"'item\.ab' holds a word twice"):
+        of_three({}, ("x\x1fy",))
 
 
 def test_pairs_and_words_share_no_table() -> None:

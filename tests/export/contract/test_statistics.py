@@ -22,6 +22,7 @@ from export.contract.statistics import (
     Profile,
     Rate,
     Statistic,
+    UserVectors,
     seconds,
 )
 from tests.floats import floats
@@ -38,6 +39,7 @@ MEMBERS: list[Statistic] = [
     Last(n=3),
     Profile(of="tags", n=3, words=2),
     ItemVectors(vectors="v.parquet", n=3, where={}),
+    UserVectors(vectors="v.parquet", n=3, where={}),
     Identity(),
 ]
 TAGS = {"a": ["red", "round"], "b": ["red"], "c": [], "d": ["blue", "round"]}
@@ -188,16 +190,24 @@ def test_distinct_counts_ids_or_the_words_of_their_items_once() -> None:
         Distinct(of="tags").fold(seen, 9.0)
 
 
-def test_vectors_of_the_newest_are_averaged_where_there_are_any() -> None:
-    mean = ItemVectors(vectors="v", n=3)
+@pytest.mark.parametrize("kind", [ItemVectors, UserVectors])
+def test_vectors_of_the_newest_are_averaged_where_there_are_any(
+    kind: type[ItemVectors | UserVectors],
+) -> None:
+    mean = kind(vectors="v", n=3)
     seen = events(*[(item, 1, float(i)) for i, item in enumerate("dabc")], ("d", 0, 9.0))
     assert mean.fold(seen, 10.0, items=VECTORS.get) == floats(0.55, -1.0)
     assert mean.fold(seen, 10.0, items=VECTORS.get, exclude="b") == floats(1.5e30, 1.0)
     assert mean.fold(events(("c", 1, 0.0)), 1.0, items=VECTORS.get) is None
     assert mean.fold(events(("a", 0, 0.0)), 1.0, items=VECTORS.get) is None
     assert mean.fold(events(("X", 1, 0.0)), 1.0, items=VECTORS.get) is None
-    with pytest.raises(ValueError, match="item_vectors of 'v' need the items' vectors"):
+    with pytest.raises(ValueError, match=r"(item|user)_vectors of 'v' need the \1s' vectors"):
         mean.fold(seen, 10.0)
+
+
+def test_vectors_are_of_the_other_side() -> None:
+    assert ItemVectors(vectors="v").sides == ("user",)
+    assert UserVectors(vectors="v").sides == ("item",)
 
 
 def test_last_keeps_the_newest_with_the_newest_last() -> None:
@@ -288,7 +298,8 @@ def test_history_of_clicks_does_not_stand_in_for_what_it_cannot_tell(statistic: 
             {"aggregate": "counts"},
             [
                 "'counts'",
-                "'rate', 'mean', 'distinct', 'last', 'profile', 'item_vectors', 'identity'",
+                "'rate', 'mean', 'distinct', 'last', 'profile', ",
+                "'item_vectors', 'user_vectors', 'identity'",
             ],
         ),
         ({"where": {"label": 1}}, ["aggregate"]),

@@ -97,6 +97,23 @@ export_config {}
 """
 
 
+COMPUTED = """
+feature_configs { feature_name: 'age_city_seen' input_names: ['age', 'city', 'seen']
+                  feature_type: ComboFeature hash_bucket_size: 50 embedding_dim: 4
+                  combo_input_seps: ['', '', '|'] combo_join_sep: '&' }
+feature_configs { feature_name: 'age_city_seat' input_names: ['age', 'city', 'seat']
+                  feature_type: ComboFeature hash_bucket_size: 50 embedding_dim: 4 }
+feature_configs { feature_name: 'here' input_names: ['city', 'by_city'] separator: ';'
+                  feature_type: LookupFeature kv_separator: '=' hash_bucket_size: 20
+                  embedding_dim: 4 lookup_max_sel_elem_num: 3 }
+feature_configs { feature_name: 'grown' input_names: 'age' feature_type: ExprFeature
+                  expression: '(age >= 4) & (age / 2 < 4)' }
+feature_configs { input_names: 'seat' feature_type: IdFeature hash_bucket_size: 9
+                  embedding_dim: 4 }
+"""
+NAMES = ("seat", "age_city_seen", "age_city_seat", "here", "grown")
+
+
 def data_config(more: str = "") -> str:
     """Return the section of the data, with more fields."""
     fields = "\n".join(
@@ -124,8 +141,20 @@ def easyrec(kind: str = "DropoutNet", *, data: str = "", options: str = "") -> s
     return TRAIN + data_config(data) + FEATURES + model_config(kind, options)
 
 
-def write_samples(path: Path, *, rows: int = 900, seed: int = 1) -> Path:
-    """Write flat samples, parted by tabs and without a header; cold users and items have few."""
+def with_computed(text: str) -> str:
+    """Return a configuration of DropoutNet with what is worked out of columns of the user."""
+    names = ", ".join(f"'{name}'" for name in NAMES)
+    text = text.replace("'age_city']", f"'age_city', {names}]")
+    fields = ("seat", "by_city")
+    more = "".join(f" input_fields {{ input_name: '{n}' input_type: STRING }}" for n in fields)
+    return COMPUTED + text.replace("label_fields: 'clk'", f"{more} label_fields: 'clk'")
+
+
+def write_samples(path: Path, *, rows: int = 900, seed: int = 1, computed: bool = False) -> Path:
+    """Write flat samples, parted by tabs and without a header; cold users and items have few.
+
+    `computed` says whether the columns that `with_computed` adds are there.
+    """
     rng = np.random.default_rng(seed)
     user, item = rng.integers(60, size=rows), rng.integers(50, size=rows)
     topics = [[f"t{n % 7}", f"t{(n + 3) % 5}"] for n in range(50)]
@@ -142,7 +171,11 @@ def write_samples(path: Path, *, rows: int = 900, seed: int = 1) -> Path:
         "look": ["|".join(map(str, looks[n])) for n in item],
         "price": [f"{n / 4}" for n in item],
         "clicks": rng.integers(30, size=rows),
+        "seat": [f"s{n % 3}" for n in user],
+        "by_city": [f"c0={n % 5};c1={n % 3};c1=x" for n in user],
     }
+    if not computed:
+        table = {name: table[name] for name in COLUMNS}
     options = pyarrow.csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
     pyarrow.csv.write_csv(pa.table(table), path, options)
     return path

@@ -2,10 +2,13 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from export.embedder import open_bundle
 from firstsight import DONE, MISTAKE, run
-from tests.training.easyrec.made import easyrec, write_samples
+from tests.training.easyrec.made import easyrec, with_computed, write_samples
 from training.config import read_config
 from training.document import parse_yaml
 from training.easyrec.towers import KINDS
@@ -54,6 +57,33 @@ def test_an_imported_model_validates_trains_and_exports(kind: str, tmp_path: Pat
     parity = json.loads((tmp_path / "bundles" / "1" / "parity.json").read_text("utf-8"))
     assert parity
     assert (tmp_path / "bundles" / "1" / "user_tower.onnx").is_file()
+
+
+def test_what_is_worked_out_of_columns_trains_and_is_served(tmp_path: Path) -> None:
+    samples = write_samples(tmp_path / "samples.csv", computed=True)
+    text = with_computed(easyrec())
+    assert imported(tmp_path, text, "--samples", str(samples), *IDS) == DONE
+    users = pq.read_table(tmp_path / "tables" / "users.parquet").to_pylist()
+    by_id = {row["user_id"]: row for row in users}
+    assert by_id["b1"]["here"] == "1;x"
+    assert by_id["b2"]["here"] == ""
+    assert [by_id[f"b{n}"]["grown"] for n in (1, 4, 8)] == ["0.0", "1.0", "0.0"]
+    words = by_id["b1"]["age_city_seen"].split("|")
+    assert len(words) == 3
+    assert all(word.startswith("1&c1&a") for word in words)
+    config, out = str(tmp_path / "train.yaml"), str(tmp_path / "run")
+    assert "worked out beforehand" in Path(config).read_text("utf-8")
+    assert run(["train", config, "--out", out, "--set", "training.epochs=1"]) == DONE
+    (tmp_path / "bundles").mkdir()
+    assert run(["export", out, "--out", str(tmp_path / "bundles" / "1")]) == DONE
+    bundle, embedder = open_bundle(tmp_path / "bundles" / "1")
+    given: list[dict[str, Any]] = [
+        {"age": "1", "here": ["1", "x"], "grown": 0.0},
+        {"age": "1", "here": ["7"]},
+    ]
+    records = [bundle.schema.user.parse(one) for one in given]
+    one, other = embedder.embed("user", records)
+    assert not np.allclose(one, other)
 
 
 def test_dropoutnet_is_among_them() -> None:

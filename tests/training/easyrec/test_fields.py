@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from tests.training.easyrec.made import COLUMNS, data_config, easyrec, plan_of, refused
-from training.easyrec.fields import NOTED, REFUSED
+from training.easyrec.features import TYPES
+from training.easyrec.fields import NOTED, REFUSED, UNKNOWN
 from training.easyrec.text import Field, Message, parse_text
 from training.easyrec.towers import KINDS
 
@@ -52,6 +53,64 @@ def test_a_field_that_nobody_knows_is_passed_over_nowhere(tmp_path: Path) -> Non
         assert verdicts in ({"refused"}, {"noted"}), text
         if "noted" not in verdicts:
             assert any("zz_unknown" in place for place, _ in refused(plan))
+
+
+FEATURE_FIELDS = {
+    "embedding_name": "'t'",
+    "embedding_dim": "4",
+    "hash_bucket_size": "9",
+    "num_buckets": "9",
+    "boundaries": "1",
+    "separator": "','",
+    "kv_separator": "':'",
+    "seq_multi_sep": "';'",
+    "max_seq_len": "5",
+    "vocab_file": "'words.txt'",
+    "vocab_list": "'a'",
+    "shared_names": "'age'",
+    "lookup_max_sel_elem_num": "5",
+    "max_partitions": "2",
+    "combiner": "'mean'",
+    "initializer": "{ constant_initializer {} }",
+    "precision": "3",
+    "min_val": "1",
+    "max_val": "2",
+    "normalizer_fn": "'tf.math.log1p'",
+    "raw_input_dim": "3",
+    "sequence_combiner": "{ attention {} }",
+    "sub_feature_type": "IdFeature",
+    "sequence_length": "3",
+    "expression": "'age > 1'",
+    "ev_params": "{ filter_freq: 3 }",
+    "combo_join_sep": "'&'",
+    "combo_input_seps": "['', ';']",
+}
+
+
+@pytest.mark.parametrize("name", FEATURE_FIELDS)
+@pytest.mark.parametrize("type_", [*TYPES[:-1]])
+def test_every_field_of_a_feature_is_mapped_noted_or_refused_with_a_remedy(
+    type_: str, name: str, tmp_path: Path
+) -> None:
+    own = {"LookupFeature": {"kv_separator": "'='"}, "ExprFeature": {"expression": "'age'"}}
+    fields = {**own.get(type_, {}), name: FEATURE_FIELDS[name]}
+    two = type_ in ("ComboFeature", "LookupFeature", "TagFeature")
+    said = " ".join(f"{one}: {value}" for one, value in fields.items())
+    text = easyrec().replace("'age_city']", "'age_city', 'x']")
+    feature = (
+        f"feature_configs {{ feature_name: 'x' input_names: {['age', 'city'] if two else 'age'!r}"
+        f" feature_type: {type_} {said} }}\n"
+    )
+    plan = plan_of(feature + text, tmp_path)
+    entries = [e for e in plan.ledger.entries.values() if e.place == f"feature_configs.{name}"]
+    ours = [e for e in entries if e.line == 1] or [
+        e for e in plan.ledger.entries.values() if e.line == 1 and name in e.place
+    ]
+    assert ours
+    for entry in ours:
+        assert entry.says != UNKNOWN
+        if entry.verdict == "refused":
+            assert len(entry.says) > 20
 
 
 @pytest.mark.parametrize(

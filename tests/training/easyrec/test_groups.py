@@ -35,6 +35,29 @@ def test_one_group_a_side_is_content_but_for_ids_and_behaviour(kind: str, tmp_pa
     }
 
 
+EXPR = "feature_configs {{ feature_name: 'x' input_names: {inputs} feature_type: {kind} }}\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "told"),
+    [
+        ("ExprFeature expression: 'age + price'", "['age', 'price']", "'price', which is the item"),
+        ("LookupFeature kv_separator: ':'", "['ad', 'city']", "'ad', which is the item's"),
+        ("ComboFeature hash_bucket_size: 9", "['city', 'topics']", "'topics', which is the item"),
+        ("ComboFeature hash_bucket_size: 9", "['buyer', 'age']", "made of the user's id"),
+    ],
+)
+def test_what_is_made_of_both_sides_or_of_an_id_is_refused(
+    kind: str, inputs: str, told: str, tmp_path: Path
+) -> None:
+    text = easyrec().replace("'age_city']", "'age_city', 'x']")
+    plan = plan_of(EXPR.format(kind=kind, inputs=inputs) + text, tmp_path)
+    ((place, remedy),) = refused(plan)
+    assert place == "model_config.feature_groups.feature_names"
+    assert told in remedy
+    assert remedy.endswith("remove it here")
+
+
 def test_an_own_id_is_an_identity_and_never_content(tmp_path: Path) -> None:
     plan = plan_of(easyrec(), tmp_path)
     own = plan.sides["item"].groups["preference"]["own_id"]

@@ -5,7 +5,16 @@ import pytest
 from pydantic import TypeAdapter
 
 from export.contract.features import Feature
-from tests.training.easyrec.made import DROPOUTNET, FEATURES, TRAIN, data_config, plan_of, refused
+from tests.training.easyrec.made import (
+    DROPOUTNET,
+    FEATURES,
+    TRAIN,
+    data_config,
+    easyrec,
+    plan_of,
+    refused,
+    with_computed,
+)
 from training.easyrec.plan import Plan
 
 AS_GIVEN = {"kind": "category", "dim": 8}
@@ -164,25 +173,40 @@ def test_every_field_of_a_type_is_mapped(
             "one word a step",
         ),
         (
-            "feature_type: LookupFeature input_names: 'age' " + WORDS,
+            "feature_type: LookupFeature " + WORDS,
             "",
-            "write what is found into a column and give it as a TagFeature",
+            "reads two columns, a key and a map: name these",
         ),
         (
-            "feature_type: ExprFeature expression: 'city >= 18'",
+            "feature_type: LookupFeature input_names: 'age' " + WORDS,
             "",
-            "computes 'city >= 18': write the result into a column and give it as a RawFeature",
+            "no kv_separator: say what parts a key from its value",
+        ),
+        (
+            "feature_type: ExprFeature expression: 'city >= 18 & city < 3'",
+            "",
+            "computes 'city >= 18 & city < 3': expected numbers, columns of input_names",
+        ),
+        (
+            "feature_type: ExprFeature expression: 'age + 1'",
+            "",
+            "not 'age'; or write the result into a column and give it as a RawFeature",
         ),
         ("feature_type: PassThroughFeature", "", "give it as a RawFeature"),
         (
-            "feature_type: ComboFeature input_names: ['age', 'seen'] " + WORDS,
+            "feature_type: ComboFeature " + WORDS,
             "",
-            "this of 3: write the joined words into a column",
+            "two columns or more: give this as an IdFeature",
         ),
         (
-            "feature_type: ComboFeature input_names: 'topics' feature_name: 'city' " + WORDS,
+            "feature_type: ComboFeature input_names: 'age' combo_input_seps: ',' " + WORDS,
             "",
-            "categories of its own side",
+            "combo_input_seps: 2 are needed, one a column",
+        ),
+        (
+            "feature_type: RawFeature boundaries: 1 embedding_name: 'ads'",
+            "embedding_name",
+            "the table of a RawFeature is its own: remove it",
         ),
         ("feature_type: IdFeature zz: 1", "zz", "no field that is known here"),
         ("feature_type: IdFeature input_names: 'nowhere'", "input_names", "no input_name"),
@@ -214,6 +238,71 @@ def test_what_changes_nothing_of_the_meaning_is_noted(
     field = options.split(":")[1].split()[1].split()[0]
     noted = {entry.place: entry.says for entry in plan.ledger.of("noted")}
     assert told in noted[f"feature_configs.{field}"]
+
+
+def made_of(computed: str, folder: Path) -> tuple[dict[str, Any], str, str]:
+    """Return a feature that is worked out of columns, why, and what its column is said to be."""
+    plan = with_feature(f"feature_name: 'city' {computed}", folder)
+    assert refused(plan) == []
+    side = plan.sides["user"]
+    choice = side.groups["content"]["city"]
+    TypeAdapter(Feature).validate_python(choice.options)
+    return choice.options, choice.why, str(side.columns["city"])
+
+
+@pytest.mark.parametrize(
+    ("computed", "expected", "told"),
+    [
+        (
+            "feature_type: LookupFeature input_names: ['age', 'city'] kv_separator: ':' " + WORDS,
+            {"kind": "tags", "separator": "|", **HASHED},
+            "what city has for age, parted by '|'",
+        ),
+        (
+            "feature_type: LookupFeature input_names: ['age', 'city'] kv_separator: ':' "
+            "separator: ';' combiner: 'mean' embedding_dim: 3 " + WORDS,
+            {"kind": "tags", "separator": ";", **HASHED, "dim": 3},
+            "what city has for age, parted by ';'",
+        ),
+        (
+            "feature_type: ExprFeature input_names: ['age', 'city'] expression: 'age / city > 2'",
+            {"kind": "number", "standardise": False, "dim": 1},
+            "age / city > 2",
+        ),
+        (
+            "feature_type: ComboFeature input_names: ['age', 'city'] embedding_dim: 3 " + WORDS,
+            {"kind": "category", **HASHED, "dim": 3},
+            "the words of age, city, joined by '_'",
+        ),
+        (
+            "feature_type: ComboFeature input_names: ['age', 'city'] combo_join_sep: '&' "
+            "combo_input_seps: ['', ';'] " + WORDS,
+            {"kind": "tags", "separator": ";", **HASHED},
+            "the words of age, city, joined by '&'",
+        ),
+    ],
+)
+def test_what_is_worked_out_of_columns_is_a_column_and_says_so(
+    computed: str, expected: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    options, why, column = made_of(computed, tmp_path)
+    assert options == expected
+    assert column == told
+    assert f"worked out beforehand: {told}; so it is in tables and requests" in why
+
+
+def test_a_cross_of_three_categories_is_one_in_the_graph(tmp_path: Path) -> None:
+    plan = plan_of(with_computed(easyrec()), tmp_path)
+    assert refused(plan) == []
+    side = plan.sides["user"]
+    assert side.groups["content"]["age_city_seat"].options == {
+        "kind": "cross",
+        "of": ["age", "city", "seat"],
+        "vocabulary": "hashed",
+        "buckets": 50,
+        "dim": 4,
+    }
+    assert "age_city_seat" not in side.columns
 
 
 def test_attention_with_a_learned_query_is_mapped(tmp_path: Path) -> None:

@@ -131,6 +131,13 @@ def test_a_perceptrons_layers_need_no_batch_norm() -> None:
     assert kinds(built(batch_norm=False).tower) == ["Linear", "ReLU"]
 
 
+def test_tanh_stands_in_place_of_relu_in_all_three_networks() -> None:
+    tower = built(content=(5,), preference=(4,), activation="tanh")
+    for network in (tower.content, tower.preference, tower.tower):
+        assert "Tanh" in kinds(network)
+        assert "ReLU" not in kinds(network)
+
+
 @pytest.mark.parametrize(("inner", "outer"), [(True, False), (False, True)])
 def test_the_network_over_both_may_differ_in_batch_norm(inner: bool, outer: bool) -> None:
     tower = built(content=(5,), preference=(4,), batch_norm=inner, tower_batch_norm=outer)
