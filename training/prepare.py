@@ -19,6 +19,7 @@ from training.losses.base import Vectors
 from training.metrics import UserItems, dot_scores
 from training.model import SideTower, TwoTower
 from training.negatives.base import Shown
+from training.parent import Parent
 from training.rows import RowEncoder, SideRows
 from training.sessions import session_codes
 from training.slices import Slices
@@ -41,6 +42,7 @@ class Prepared:
     split: Split
     log: Log
     schema: Schema
+    parent: Parent | None = None
 
 
 def log_of(data: Data, split: Split, parts: tuple[int, ...]) -> Log:
@@ -57,18 +59,19 @@ def log_of(data: Data, split: Split, parts: tuple[int, ...]) -> Log:
     )
 
 
-def prepare(config: TrainConfig) -> Prepared:
-    """Read the data, split it and fit the schema to its train rows."""
+def prepare(config: TrainConfig, parent: Parent | None = None) -> Prepared:
+    """Read the data, split it and fit the schema to its train rows; `parent` is what goes on."""
     data = read_data(config.data, config.user, config.item)
     split = make_split(config.split, data, config.data.folder)
     log = log_of(data, split, (TRAIN,))
-    return Prepared(config, data, split, log, fit_schema(config, data, log))
+    return Prepared(config, data, split, log, fit_schema(config, data, log, parent), parent)
 
 
 def with_validation(prepared: Prepared) -> Prepared:
     """Return the same with validation rows among those to learn from: schema, statistics, all."""
     log = log_of(prepared.data, prepared.split, (TRAIN, VALIDATION))
-    return replace(prepared, log=log, schema=fit_schema(prepared.config, prepared.data, log))
+    schema = fit_schema(prepared.config, prepared.data, log, prepared.parent)
+    return replace(prepared, log=log, schema=schema)
 
 
 def make_encoders(prepared: Prepared) -> Encoders:
