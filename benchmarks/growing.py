@@ -4,7 +4,7 @@ For each of the last days: trained on all rows before it, tested on the rows of 
 scratch, from the run of the day before, and that run of the day before as it was.
 
 Run: python -m benchmarks.growing DATA --config examples/kuairand/train.yaml --work DIR [--days 5]
-     [--until SECONDS] [--epochs 4] [--more 1] [--json FILE]
+     [--until SECONDS] [--share 1.0] [--epochs 4] [--more 1] [--json FILE]
 """
 
 import argparse
@@ -16,8 +16,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -64,9 +66,13 @@ def configured(base: Path, data: Path, moment: float, epochs: int) -> TrainConfi
     )
 
 
-def day_folders(source: Path, work: Path, days: int, until: float) -> Iterator[tuple[Path, float]]:
+def day_folders(
+    source: Path, work: Path, days: int, until: float, share: float
+) -> Iterator[tuple[Path, float]]:
     """Write the data as it stood at the end of each of the last days; give the day's beginning."""
     rows = pq.read_table(source / "interactions.parquet")
+    drawn = [crc32(one.encode()) < share * 2**32 for one in rows["user_id"].to_pylist()]
+    rows = rows.filter(pa.array(drawn))
     end = min(until, float(np.max(rows["timestamp"].to_numpy())) + 1.0)
     for day in range(days, -1, -1):
         begins = end - (day + 1) * DAY_S
@@ -83,7 +89,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
     """Train day by day, and return recall by slice and the seconds of training."""
     before: Path | None = None
     figures: list[dict[str, Any]] = []
-    for folder, begins in day_folders(asked.data, asked.work, asked.days, asked.until):
+    for folder, begins in day_folders(asked.data, asked.work, asked.days, asked.until, asked.share):
         name = folder.name.removeprefix("data_")
         new = configured(asked.config, folder, begins, asked.epochs)
         scratch = asked.work / f"scratch_{name}"
@@ -130,6 +136,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--days", type=int, default=5)
     parser.add_argument("--until", type=float, default=np.inf)
+    parser.add_argument("--share", type=float, default=1.0, help="of the users")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--more", type=int, default=1)
     parser.add_argument("--json", type=Path)

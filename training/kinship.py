@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from export.contract.features import FeatureKind
 from export.contract.features.base import Made
 from export.contract.features.vocabulary import Worded
-from export.contract.sharing import table_users
+from export.contract.sharing import table_of, table_users
 from export.contract.side import SIDES, SideName
 from training.config import TrainConfig
 
@@ -28,13 +28,20 @@ class Kinship:
             for side in SIDES
             for name in config.side(side).features
         }
-        for side in SIDES:
-            for name, feature in config.side(side).features.items():
-                sources = (place_of(config, side, one) for one in feature.made_of)
-                if afresh := [one for one in sources if features[one]]:
-                    place = place_of(config, side, name)
-                    features[place] = features[place] or f"made of {afresh[0]}, which is new"
-        return cls(features, _of_tables(config, known, features))
+        uses = table_users((side, config.side(side)) for side in SIDES)
+        there = table_users((side, known.side(side)) for side in SIDES)
+        words = {
+            table: _of_words(config, known, of, there.get(table, []))
+            for table, of in uses.items()
+            if not _follows(config.side(of[0][0]).features[of[0][1]])
+        }
+        features |= _of_made(config, features, words)
+        follow = {
+            table: next(filter(None, (features[place_of(config, *use)] for use in of)), "")
+            for table, of in uses.items()
+            if table not in words
+        }
+        return cls(features, words | follow)
 
     @property
     def is_none(self) -> bool:
@@ -64,18 +71,17 @@ def _of_feature(config: TrainConfig, known: TrainConfig, side: SideName, name: s
     return f"other {', '.join(others)} there" if others else ""
 
 
-def _of_tables(config: TrainConfig, known: TrainConfig, features: Reasons) -> Reasons:
-    users, users_there = (
-        table_users((side, one.side(side)) for side in SIDES) for one in (config, known)
-    )
+def _of_made(config: TrainConfig, features: Reasons, tables: Reasons) -> Reasons:
+    """Return what is made of the rows of others, some of which begin afresh."""
     found = {}
-    for table, uses in users.items():
-        if _follows(config.side(uses[0][0]).features[uses[0][1]]):
-            found[table] = next(
-                filter(None, (features[place_of(config, *use)] for use in uses)), ""
-            )
-        else:
-            found[table] = _of_words(config, known, uses, users_there.get(table, []))
+    for side in SIDES:
+        own = config.side(side).features
+        for name, feature in own.items():
+            for one in feature.made_of if _follows(feature) else ():
+                place, source = (place_of(config, side, each) for each in (name, one))
+                afresh = features[source] or tables[table_of(side, one, own[one])]
+                if afresh and not features[place]:
+                    found[place] = f"made of {one}, whose rows begin afresh"
     return found
 
 

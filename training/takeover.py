@@ -26,11 +26,8 @@ def take_over(model: TwoTower, config: TrainConfig, parent: Parent) -> list[str]
     source = TwoTower(parent.config, parent.schema)
     source.load_state_dict(parent.weights)
     kin = parent.kin
-    tables = [
-        f"{table} ({_grow(model.table(table), source.table(table))})"
-        for table, why in kin.tables.items()
-        if not why
-    ]
+    going = [table for table, why in kin.tables.items() if not why]
+    tables = [f"{table} ({_grow(model.table(table), source, table)})" for table in going]
     afresh = {f"table {table}": why for table, why in kin.tables.items()} | kin.features
     for side in SIDES:
         reasons = {name.removeprefix(f"{side}."): why for name, why in kin.features.items()}
@@ -50,15 +47,25 @@ def take_over(model: TwoTower, config: TrainConfig, parent: Parent) -> list[str]
     ]
 
 
-def _grow(own: Tensor, known: Tensor) -> str:
+def _grow(own: Tensor, source: TwoTower, table: str) -> str:
     """Put the known rows where they were; a new word begins as an unknown one was.
 
     So before the first step the model gives the vectors that the parent would have given. Measured
     against rows that begin afresh: `docs/growing.md`.
     """
+    known = source.table(table)
     own[: len(known)] = known
-    own[len(known) :] = known[UNKNOWN_ROW]
+    own[len(known) :] = _unknown(source, known)
     return f"{len(known)} rows, {len(own) - len(known)} new"
+
+
+def _unknown(source: TwoTower, table: Tensor) -> Tensor:
+    """Return what a word that a table does not hold counts as: of an augmented id the default."""
+    for side in SIDES:
+        augmented = source.side(side).augmented
+        if augmented is not None and augmented.table.weight is table:
+            return augmented.default
+    return table[UNKNOWN_ROW]
 
 
 def _copy(own: Pieces, there: Pieces, reasons: Reasons) -> Iterator[tuple[str, str]]:
