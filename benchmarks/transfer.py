@@ -54,7 +54,7 @@ def configured(base: Path, data: Path, seed: int, *more: str) -> TrainConfig:
 
 
 def measure(asked: argparse.Namespace) -> dict[str, Any]:
-    """Train and return recall by slice and the seconds of training, by seed and on average."""
+    """Train and return recall by slice and the CPU seconds of training, by seed and on average."""
     rows = pq.read_table(asked.data / "interactions.parquet")
     of_tab = {
         name: rows.filter(pc.equal(rows["tab"], name)) for name in (asked.source, asked.target)
@@ -73,9 +73,9 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         config = configured(asked.config, data, seed, *few, "training.batch=64")
         grown, scratch = (asked.work / f"{way}_{seed}" for way in ("grown", "scratch"))
         one = {
-            "as it was": {"seconds": 0.0, "rows": 0, **recall(source, config)},
-            "gone on": {"seconds": trained(config, grown, source), **recall(grown, config)},
-            "from scratch": {"seconds": trained(config, scratch), **recall(scratch, config)},
+            "as it was": {"cpu_s": 0.0, "rows": 0, **recall(source, config)},
+            "gone on": {"cpu_s": trained(config, grown, source), **recall(grown, config)},
+            "from scratch": {"cpu_s": trained(config, scratch), **recall(scratch, config)},
         }
         one["gone on"]["rows"] = one["from scratch"]["rows"] = int(drawn.sum())
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} seed {seed}: {json.dumps(one)}\n")
@@ -86,7 +86,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         "machine": machine(),
         "parameters": parameters,
         "figures": {
-            "source": {"seconds": took, "rows": len(first)},
+            "source": {"cpu_s": took, "rows": len(first)},
             "seeds": figures,
             "mean": mean(figures),
         },

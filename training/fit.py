@@ -21,7 +21,7 @@ from export.contract.statistics import Identity, Last, matches
 from export.contract.statistics.base import Scalar
 from training.config import TrainConfig
 from training.data import Data
-from training.parent import Parent
+from training.growing.parent import Parent
 from training.ragged import Ragged
 from training.size import check_size
 from training.statistics import Log, compute, fit, rule_for

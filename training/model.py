@@ -13,8 +13,8 @@ from export.contract.sharing import table_of, table_users
 from export.contract.side import SIDES, Group, Side, SideName
 from training.augmented import AUGMENTED, Augmented, AugmentedInput, own_ids
 from training.config import TrainConfig
+from training.growing.pieces import Cut, Cuts, Piece, pieces, tower_cuts, under, views
 from training.losses.base import SideVectors
-from training.pieces import Cut, Cuts, Piece, pieces, tower_cuts, under, views
 from training.pooling import pooling
 
 GROUPS: tuple[Group, ...] = ("content", "context", "preference")

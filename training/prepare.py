@@ -15,11 +15,11 @@ from training.candidates import Candidates
 from training.config import TrainConfig
 from training.data import Data, read_data
 from training.fit import fit_schema
+from training.growing.parent import Parent
 from training.losses.base import Vectors
 from training.metrics import UserItems, dot_scores
 from training.model import SideTower, TwoTower
 from training.negatives.base import Shown
-from training.parent import Parent
 from training.rows import RowEncoder, SideRows
 from training.sessions import session_codes
 from training.slices import Slices

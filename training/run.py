@@ -23,9 +23,10 @@ from training.config import TrainConfig
 from training.data import Data
 from training.digest import data_digest
 from training.factors import write_factors
+from training.growing.parent import open_parent
+from training.growing.takeover import take_over
 from training.loop import Progress, optimiser, retrain, train
 from training.model import TwoTower
-from training.parent import open_parent
 from training.prepare import (
     SELECT_K,
     Prepared,
@@ -42,7 +43,6 @@ from training.ranker.run import check_rows, train_rankers
 from training.rows import RowEncoder
 from training.split import TRAIN, VALIDATION
 from training.statistics import Log
-from training.takeover import take_over
 from training.word_vectors import start_from_vectors
 
 

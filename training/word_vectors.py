@@ -11,8 +11,8 @@ from export.contract.schema import Schema
 from export.contract.sharing import table_of
 from export.contract.side import SIDES
 from training.config import TrainConfig
+from training.growing.parent import Parent
 from training.model import TwoTower
-from training.parent import Parent
 
 
 def start_from_vectors(

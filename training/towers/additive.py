@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from training.pieces import Cut, Cuts, Names, under, views
+from training.growing.pieces import Cut, Cuts, Names, under, views
 from training.towers.base import TowerKind
 from training.towers.fields import Even
 from training.towers.perceptron import Sizes, mlp

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from training.pieces import Cut, Cuts, Names, views
+from training.growing.pieces import Cut, Cuts, Names, views
 from training.towers.base import TowerKind
 from training.towers.perceptron import Sizes, layers
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from export.contract.features.base import FARTHEST
-from training.pieces import Cut, Cuts, Names, views
+from training.growing.pieces import Cut, Cuts, Names, views
 
 Absent = Literal["learned", "zeros"]
 

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from training.pieces import Cuts, Names, under
+from training.growing.pieces import Cuts, Names, under
 from training.towers.base import TowerKind
 from training.towers.fields import Absent, Fields
 from training.towers.perceptron import Sizes, mlp

@@ -14,9 +14,9 @@ from export.contract.run import RunLayout
 from tests.once import once
 from tests.training.conftest import world_config
 from training.config import parse_config
-from training.kinship import Kinship
+from training.growing.kinship import Kinship
+from training.growing.parent import Parent
 from training.model import TwoTower
-from training.parent import Parent
 from training.prepare import Prepared, prepare
 from training.run import run_training
 

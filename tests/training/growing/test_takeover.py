@@ -11,10 +11,11 @@ from export.contract.side import SIDES, Record, SideName
 from tests.training.growing.conftest import grown_config, grown_of, parent_of
 from training.batches import tensors
 from training.encoder import Encoder
+from training.growing.parent import Parent
+from training.growing.takeover import take_over
 from training.model import TwoTower
-from training.parent import Parent
 from training.prepare import Prepared
-from training.takeover import take_over
+from training.run import Reporter, new_model
 from training.towers import TowerConfig
 
 KINDS = [str(one.model_fields["kind"].default) for one in get_args(get_args(TowerConfig)[0])]
@@ -267,3 +268,33 @@ def test_what_losses_learn_goes_over_by_their_kind_unless_it_is_fixed(
 
 def log_scale(loss: torch.nn.Module) -> torch.Tensor:
     return loss.get_parameter("log_scale")
+
+
+def test_given_word_vectors_are_for_words_that_the_parent_did_not_know(
+    early: Path, later: Path
+) -> None:
+    raw, grown = grown_config(early), grown_config(later)
+    grown["item"]["content"]["title"]["vectors"] = "words.vec"
+    parent = parent_of(raw, early, grown, later)
+    words = grown_of(grown, later, parent).schema.tables["word"]
+    kept = len(parent.schema.tables["word"])
+    assert 0 < kept < len(words)
+    lines = [f"{word} {' '.join(['1'] * 16)}\n" for word in words]
+    (later / "words.vec").write_text("".join(lines), encoding="utf-8")
+    lines = []
+    model = new_model(grown_of(grown, later, parent), Reporter(note=lines.append))
+    rows, known = model.table("word"), model_of(parent).table("word")
+    assert torch.equal(rows[: len(known)], known)
+    new = rows[len(known) :]
+    assert torch.allclose(new, new[0, 0].expand_as(new))
+    usual = known[FIRST_WORD_ROW:].norm(dim=1).mean()
+    assert torch.allclose(new.norm(dim=1), usual)
+    count = len(words) - kept
+    assert f"item.title: {count} of {count} new words begin from words.vec" in lines
+
+
+def test_a_ranker_begins_afresh_and_the_log_says_so(early: Path, later: Path) -> None:
+    raw, grown = grown_config(early), grown_config(later)
+    raw["ranker"] = grown["ranker"] = {"kind": "din"}
+    prepared = grown_of(grown, later, parent_of(raw, early, grown, later))
+    assert told(begun(prepared)[1][2]) == {"ranker": "a ranker always does"}

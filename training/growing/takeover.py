@@ -8,10 +8,10 @@ from torch import Tensor
 from export.contract.features import UNKNOWN_ROW
 from export.contract.side import SIDES
 from training.config import TrainConfig
-from training.kinship import Reasons
+from training.growing.kinship import Reasons
+from training.growing.parent import Parent
+from training.growing.pieces import Piece
 from training.model import TwoTower
-from training.parent import Parent
-from training.pieces import Piece
 
 Pieces = Mapping[tuple[str, str], Piece]
 

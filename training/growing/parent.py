@@ -16,7 +16,7 @@ from export.contract.schema import Schema, read_schema
 from export.contract.side import SIDES, SideName
 from training.config import TrainConfig, parse_config
 from training.document import parse_yaml
-from training.kinship import Kinship, place_of
+from training.growing.kinship import Kinship, place_of
 
 
 @dataclass(frozen=True)
