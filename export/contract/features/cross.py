@@ -91,6 +91,11 @@ class Cross(Worded, Made):
         return bool(joint) and super().is_word(first) and super().is_word(second)
 
     @property
+    def meaning(self) -> dict[str, object]:
+        """Which two categories, in their order."""
+        return {**super().meaning, "of": self.of}
+
+    @property
     def rows_by(self) -> tuple[object, ...]:
         """What decides which row a pair has."""
         return ("pairs", *super().rows_by)

@@ -139,7 +139,8 @@ def test_the_command_grows_a_run_and_says_so(
 ) -> None:
     path = tmp_path / "train.yaml"
     path.write_text(yaml.safe_dump(grown_config(later)), encoding="utf-8")
-    asked = ["train", str(path), "--out", str(tmp_path / "run"), "--from", str(first_run.folder)]
+    alone = shutil.copytree(first_run.folder, tmp_path / "far" / "away" / "first")  # from its data
+    asked = ["train", str(path), "--out", str(tmp_path / "run"), "--from", str(alone)]
     assert run([*asked, "--set", "training.epochs=1"]) == DONE
     assert "from first: features go on: user.content.age, " in capsys.readouterr().out
 
