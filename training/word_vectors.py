@@ -43,7 +43,8 @@ def start_from_vectors(
             kept = 0 if parent is None else len(parent.words(table))
             is_new = found >= first + kept
             with torch.no_grad():
-                usual = rows[first : first + kept or None].norm(dim=1).mean()
+                known = rows[first : first + (kept or len(words))]
+                usual = known.norm(dim=1).mean()
                 given = torch.from_numpy(vectors)
                 length = given.norm(dim=1).mean().clamp_min(1e-12)
                 rows[torch.from_numpy(found[is_new])] = given[is_new] * (usual / length)
