@@ -46,14 +46,29 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    layout: RunLayout, digest: str, config: TrainConfig, model: TwoTower
+    layout: RunLayout, digest: str, config: TrainConfig, model: TwoTower, origin: str = ""
 ) -> tuple[Progress, torch.optim.Optimizer]:
     """Continue where a run stopped; without a checkpoint, at the beginning.
 
+    Args:
+        layout: The run.
+        digest: That of the data.
+        config: The run's configuration.
+        model: Is given the weights of the checkpoint.
+        origin: The line that says what the run grows from; nothing if it grows from none.
+
     Raises:
-        ConfigError: The run was made with another configuration, or on other data.
+        ConfigError: The run was made with another configuration, from another run, or on other
+            data.
     """
-    if layout.config.read_text(encoding="utf-8") != resolved(config, layout.folder):
+    written = layout.config.read_text(encoding="utf-8")
+    began = written[: written.index("\n") + 1] if written.startswith("#") else ""
+    if began != origin:
+        raise ConfigError(
+            f"{layout.config}: --resume needs the --from the run began with: "
+            f"{began.removeprefix('# ').strip() or 'it began from none'}"
+        )
+    if written != origin + resolved(config, layout.folder):
         raise ConfigError(f"{layout.config}: --resume needs the configuration the run began with")
     optimizer = optimiser(config, model)
     if not layout.checkpoint.exists():

@@ -131,11 +131,15 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue a run that was stopped.")
     ] = False,
+    grow_from: Annotated[
+        Path | None,
+        typer.Option("--from", help="A finished run to go on from, on new data.", metavar="RUN"),
+    ] = None,
 ) -> None:
     """Train a run from a config."""
     checked = read_config(config, overrides, preset=preset)
     with reporting(Console()) as reporter:
-        layout = run_training(checked, out, resume=resume, reporter=reporter)
+        layout = run_training(checked, out, resume=resume, reporter=reporter, grow_from=grow_from)
     typer.echo(f"wrote {layout.folder}")
 
 

@@ -21,6 +21,7 @@ from export.contract.statistics import Identity, Last, matches
 from export.contract.statistics.base import Scalar
 from training.config import TrainConfig
 from training.data import Data
+from training.growing.parent import Parent
 from training.ragged import Ragged
 from training.size import check_size
 from training.statistics import Log, compute, fit, rule_for
@@ -29,11 +30,15 @@ from training.statistics.sources import Sources
 
 @dataclass(frozen=True)
 class TrainView:
-    """The data as training may see it: the log's train rows, and the entities in them."""
+    """The data as training may see it: the log's train rows, and the entities in them.
+
+    `parent` is the run whose training goes on, if one does.
+    """
 
     data: Data
     log: Log
     items: Side
+    parent: Parent | None = None
 
     @cached_property
     def sources(self) -> Sources:
@@ -49,9 +54,17 @@ class TrainView:
         table = self.data.users if side == "user" else self.data.items
         return [table.records[position] for position in self.entities(side)]
 
+    def grown(self, table: str, words: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the words of a table in row order: those known before stay where they were."""
+        known = () if self.parent is None else self.parent.words(table)
+        return tuple(dict.fromkeys((*known, *words)))
 
-def fit_schema(config: TrainConfig, data: Data, log: Log) -> Schema:
+
+def fit_schema(config: TrainConfig, data: Data, log: Log, parent: Parent | None = None) -> Schema:
     """Learn what raw values mean, from the log's train rows and the entities in them.
+
+    What goes on from a parent keeps its words, each in its row, with new ones behind them, and
+    its edges, means and scales; statistics and their priors are of this data.
 
     Raises:
         ConfigError: A content feature holds the entity's own id, and `allow_id` does not say so;
@@ -59,13 +72,13 @@ def fit_schema(config: TrainConfig, data: Data, log: Log) -> Schema:
         DataError: The values of a feature do not fit together.
 
     """
-    view = TrainView(data, log, config.item)
+    view = TrainView(data, log, config.item, parent)
     if not config.allow_id:
         for name, side in _sides(config):
             _refuse_ids(view, name, side)
     sides = {name: _fit_side(view, name, side) for name, side in _sides(config)}
     tables = {
-        table: _vocabulary(view, sides, uses, config.data.folder)
+        table: view.grown(table, _vocabulary(view, sides, uses, config.data.folder))
         for table, uses in shared_tables(list(sides.items())).items()
     }
     schema = Schema(
@@ -113,6 +126,8 @@ def _fit_side(view: TrainView, side_name: SideName, side: Side) -> Side:
 def _fit_feature(view: TrainView, side: SideName, name: str, feature: Feature) -> Feature:
     if isinstance(feature, Made):
         return feature
+    if view.parent is not None:
+        feature = view.parent.going_on(side, name, feature)
     if feature.statistic is not None:
         statistic = fit(feature.statistic, view.log)
         feature = feature.model_copy(update={"statistic": statistic})

@@ -13,6 +13,7 @@ from export.contract.sharing import table_of, table_users
 from export.contract.side import SIDES, Group, Side, SideName
 from training.augmented import AUGMENTED, Augmented, AugmentedInput, own_ids
 from training.config import TrainConfig
+from training.growing.pieces import Cut, Cuts, Piece, pieces, tower_cuts, under, views
 from training.losses.base import SideVectors
 from training.pooling import pooling
 
@@ -51,6 +52,7 @@ class FeatureInputs(nn.Module):
         self.table_of = {name: table_of(side_name, name, f) for name, f in features.items()}
         used = {self.table_of[n] for n in (*(name for name, _ in self.ids), *self.bags)}
         self.tables = nn.ModuleDict({_key(name): tables[name] for name in sorted(used)})
+        self.numbers = {name: width[name] for name in values}
         self.columns = [side.values.index(name) for name in values for _ in range(width[name])]
         if self.columns:
             scale = FAINT * torch.tensor(
@@ -74,6 +76,19 @@ class FeatureInputs(nn.Module):
         parts += [self._pooled(name, inputs) for name in self.bags]
         parts += [self.dense[_key(name)](inputs[name]) for name in self.vectors]
         return torch.cat(parts, dim=1)
+
+    def cuts(self, group: str) -> Cuts:
+        """Return what follows the features, by `group.name`: all but the tables."""
+        found: Cuts = {}
+        if self.columns:
+            parts = [(f"{group}.{name}", width) for name, width in self.numbers.items()]
+            found |= {own: Cut(views(getattr(self, own), 0, parts)) for own in ("slope", "missing")}
+        for part, names in (("dense", self.vectors), ("pooling", self.bags)):
+            for name in names:
+                own = f"{part}.{_key(name)}"
+                for leaf, values in self.get_submodule(own).named_parameters():
+                    found[f"{own}.{leaf}"] = Cut({f"{group}.{name}": values}, f"{part}.{leaf}")
+        return found
 
     def _table(self, feature: str) -> nn.Module:
         return self.tables[_key(self.table_of[feature])]
@@ -136,6 +151,8 @@ class SideTower(nn.Module):
             table = tables[table_of(side_name, name, side.features[name])]
             self.augmented = AugmentedInput(side.ids.index(name), table)
             widths[AUGMENTED] = (table.embedding_dim,)
+        self.names = {g: [f"{g}.{n}" for n in self._group(g).names] for g in self.inputs}
+        self.names |= {AUGMENTED: [f"preference.{name}" for name in apart]} if apart else {}
         self.tower = tower.build(widths)
 
     def _group(self, group: str) -> FeatureInputs:
@@ -159,6 +176,16 @@ class SideTower(nn.Module):
         if self.is_unit:
             vectors = functional.normalize(vectors, dim=1)
         return SideVectors(vectors, augmented)
+
+    def pieces(self) -> dict[tuple[str, str], Piece]:
+        """Return all that is learned but the tables, by name and by feature, `group.name`."""
+        cuts = under("tower", tower_cuts(self.tower, self.names))
+        for group in self.inputs:
+            cuts |= under(f"inputs.{group}", self._group(group).cuts(group))
+        if self.augmented is not None:
+            own = self.names[AUGMENTED][0]
+            cuts["augmented.default"] = Cut({own: self.augmented.default})
+        return pieces(self, cuts)
 
 
 class TwoTower(nn.Module):

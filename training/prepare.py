@@ -16,6 +16,7 @@ from training.config import TrainConfig
 from training.data import Data, read_data
 from training.files import check_files
 from training.fit import fit_schema
+from training.growing.parent import Parent
 from training.losses.base import Vectors
 from training.metrics import UserItems, dot_scores
 from training.model import SideTower, TwoTower
@@ -42,6 +43,7 @@ class Prepared:
     split: Split
     log: Log
     schema: Schema
+    parent: Parent | None = None
 
 
 def log_of(data: Data, split: Split, parts: tuple[int, ...]) -> Log:
@@ -58,19 +60,20 @@ def log_of(data: Data, split: Split, parts: tuple[int, ...]) -> Log:
     )
 
 
-def prepare(config: TrainConfig) -> Prepared:
-    """Read the data, split it and fit the schema to its train rows."""
+def prepare(config: TrainConfig, parent: Parent | None = None) -> Prepared:
+    """Read the data, split it and fit the schema to its train rows; `parent` is what goes on."""
     check_files(config)
     data = read_data(config.data, config.user, config.item)
     split = make_split(config.split, data, config.data.folder)
     log = log_of(data, split, (TRAIN,))
-    return Prepared(config, data, split, log, fit_schema(config, data, log))
+    return Prepared(config, data, split, log, fit_schema(config, data, log, parent), parent)
 
 
 def with_validation(prepared: Prepared) -> Prepared:
     """Return the same with validation rows among those to learn from: schema, statistics, all."""
     log = log_of(prepared.data, prepared.split, (TRAIN, VALIDATION))
-    return replace(prepared, log=log, schema=fit_schema(prepared.config, prepared.data, log))
+    schema = fit_schema(prepared.config, prepared.data, log, prepared.parent)
+    return replace(prepared, log=log, schema=schema)
 
 
 def make_encoders(prepared: Prepared) -> Encoders:

@@ -23,6 +23,8 @@ from training.config import TrainConfig
 from training.data import Data
 from training.digest import data_digest
 from training.factors import write_factors
+from training.growing.parent import open_parent
+from training.growing.takeover import take_over
 from training.loop import Progress, optimiser, retrain, train
 from training.model import TwoTower
 from training.prepare import (
@@ -54,7 +56,12 @@ class Reporter:
 
 
 def run_training(
-    config: TrainConfig, out: Path, *, resume: bool = False, reporter: Reporter | None = None
+    config: TrainConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    reporter: Reporter | None = None,
+    grow_from: Path | None = None,
 ) -> RunLayout:
     """Train a run into a folder.
 
@@ -63,17 +70,20 @@ def run_training(
         out: The run folder; must not exist unless resuming.
         resume: Continue after the last finished epoch, to the same numbers.
         reporter: Whom to tell.
+        grow_from: A finished run whose vocabularies and weights this one begins with.
 
     Raises:
-        ConfigError: `out` holds a run already, or resuming with another configuration or data.
+        ConfigError: `out` holds a run already, or resuming with another configuration or data;
+            or the run to grow from cannot be grown from.
         NotFinite: The loss became NaN or infinite.
     """
     layout, told, began = RunLayout(out), reporter or Reporter(), time.monotonic()
+    parent = None if grow_from is None else open_parent(grow_from, config, out)
     if layout.config.exists() and not resume:
         raise ConfigError(f"{out}: holds a run already; use --resume, or another --out")
     if config.factors is not None:
         write_factors(config, config.data.folder, told.note)
-    prepared, digest = prepare(config), data_digest(config)
+    prepared, digest = prepare(config, parent), data_digest(config)
     check_rows(prepared)
     _tell(prepared, told)
     selected = prepared
@@ -112,10 +122,11 @@ def _select(
     config, encoders = prepared.config, make_encoders(prepared)
     batches, validate = make_batches(prepared, encoders), validator(prepared, encoders)
     model = new_model(prepared, told)
+    origin = "" if prepared.parent is None else prepared.parent.line
     progress, optimizer = Progress(), optimiser(config, model)
     if resume and layout.config.exists():
-        progress, optimizer = load_checkpoint(layout, digest, config, model)
-    layout.config.write_text(resolved(config, layout.folder), encoding="utf-8")
+        progress, optimizer = load_checkpoint(layout, digest, config, model, origin)
+    layout.config.write_text(origin + resolved(config, layout.folder), encoding="utf-8")
 
     def on_epoch(progress: Progress, optimizer: torch.optim.Optimizer) -> None:
         save_checkpoint(layout, digest, model, optimizer, progress)
@@ -151,10 +162,13 @@ def _refit(
 
 
 def new_model(prepared: Prepared, told: Reporter) -> TwoTower:
-    """Return the model that training begins with."""
+    """Return the model that training begins with: new, but for what a parent learned."""
     torch.manual_seed(prepared.config.training.seed)
     model = TwoTower(prepared.config, prepared.schema)
-    for note in start_from_vectors(model, prepared.config, prepared.schema):
+    if prepared.parent is not None:
+        for note in take_over(model, prepared.config, prepared.parent):
+            told.note(note)
+    for note in start_from_vectors(model, prepared.config, prepared.schema, prepared.parent):
         told.note(note)
     return model
 
@@ -256,4 +270,6 @@ def _write_metrics(
         "presence": in_json(presence),
         **ranked,
     }
+    if prepared.parent is not None:
+        found["grown_from"] = prepared.parent.facts(prepared.schema)
     layout.metrics.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

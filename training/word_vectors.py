@@ -11,15 +11,18 @@ from export.contract.schema import Schema
 from export.contract.sharing import table_of
 from export.contract.side import SIDES
 from training.config import TrainConfig
+from training.growing.parent import Parent
 from training.model import TwoTower
 
 
-def start_from_vectors(model: TwoTower, config: TrainConfig, schema: Schema) -> list[str]:
+def start_from_vectors(
+    model: TwoTower, config: TrainConfig, schema: Schema, parent: Parent | None = None
+) -> list[str]:
     """Put given vectors in place of the rows of the words that have one; say how many.
 
     The vectors of a file are scaled by one factor, to the length on average that rows of their
     table begin with, so that how they lie to each other stays and a text is no louder than
-    another feature.
+    another feature. Words that a parent knew keep their rows, whose length the factor goes by.
 
     Raises:
         ConfigError: A file cannot be read, its vectors have another length than the table's
@@ -37,13 +40,17 @@ def start_from_vectors(model: TwoTower, config: TrainConfig, schema: Schema) -> 
             path, first = config.data.folder / file, schema.rows(table) - len(schema.tables[table])
             places = {word: first + place for place, word in enumerate(words)}
             found, vectors = read_vectors(path, places, rows.shape[1], f"{side}.{name}")
+            kept = 0 if parent is None else len(parent.words(table))
+            is_new = found >= first + kept
             with torch.no_grad():
-                usual = rows[first:].norm(dim=1).mean()
+                known = rows[first : first + (kept or len(words))]
+                usual = known.norm(dim=1).mean()
                 given = torch.from_numpy(vectors)
                 length = given.norm(dim=1).mean().clamp_min(1e-12)
-                rows[torch.from_numpy(found)] = given * (usual / length)
+                rows[torch.from_numpy(found[is_new])] = given[is_new] * (usual / length)
+            begin, new = int(is_new.sum()), len(words) - kept
             notes.append(
-                f"{side}.{name}: {len(found)} of {len(words)} words begin from {path.name}"
+                f"{side}.{name}: {begin} of {new} {'new ' * bool(kept)}words begin from {path.name}"
             )
     return notes
 

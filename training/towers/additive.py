@@ -1,12 +1,13 @@
 """The additive tower: every feature adds its vector, a network adds what features say together."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from training.growing.pieces import Cut, Cuts, Names, under, views
 from training.towers.base import TowerKind
 from training.towers.fields import Even
 from training.towers.perceptron import Sizes, mlp
@@ -61,6 +62,14 @@ class AdditiveTower(nn.Module):
             total = total + term
         return total
 
+    def cuts(self, names: Names) -> Cuts:
+        """Return what follows the features: their gates, and all that reads their vectors."""
+        found: Cuts = {}
+        for group, module in self.groups.items():
+            assert isinstance(module, AdditiveGroup)
+            found |= under(f"groups.{group}", module.cuts(names[group]))
+        return found
+
 
 class AdditiveGroup(nn.Module):
     """The gated sum of one group's features, and a network beside it."""
@@ -79,3 +88,14 @@ class AdditiveGroup(nn.Module):
         """Return float[batch, dim]."""
         total: Tensor = (self.maps(wide) * self.gate).sum(1)
         return total if self.network is None else total + self.network(wide)
+
+    def cuts(self, names: Sequence[str]) -> Cuts:
+        """Return gates, maps and what the network reads, by feature."""
+        found = {"gate": Cut(views(self.gate, 0, [(name, 1) for name in names]))}
+        found |= under("maps", self.maps.cuts(names))
+        if self.network is not None:
+            weight = self.network[0].weight
+            assert isinstance(weight, Tensor)
+            of = zip(names, self.maps.widths, strict=True)
+            found["network.0.weight"] = Cut(views(weight, 1, of))
+        return found

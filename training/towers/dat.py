@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from training.augmented import AUGMENTED
+from training.growing.pieces import Cut, Cuts, Names, views
 from training.towers.base import TowerKind
 from training.towers.perceptron import Sizes, layers
 
@@ -46,6 +47,7 @@ class DATTower(nn.Module):
         super().__init__()
         order = ("content", "context", "preference", AUGMENTED)
         self.groups = [name for name in order if name in widths]
+        self.widths = dict(widths)
         if "preference" in widths:
             self.default = nn.Parameter(torch.zeros(sum(widths["preference"])))
         wide = sum(sum(widths[name]) for name in self.groups)
@@ -64,3 +66,15 @@ class DATTower(nn.Module):
             parts["preference"] = torch.where(present, parts["preference"], self.default)
         vector: Tensor = self.last(self.network(torch.cat(list(parts.values()), dim=1)))
         return vector
+
+    def cuts(self, names: Names) -> Cuts:
+        """Return what follows the features: what stands for absent ones, and what reads them."""
+        parts = {
+            group: list(zip(names[group], self.widths[group], strict=True)) for group in self.groups
+        }
+        first = "network.0.weight" if len(self.network) else "last.weight"
+        all_ = [part for group in self.groups for part in parts[group]]
+        found = {first: Cut(views(self.get_parameter(first), 1, all_))}
+        if "preference" in parts:
+            found["default"] = Cut(views(self.default, 0, parts["preference"]))
+        return found

@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from training.growing.pieces import Cut, Cuts, Names, views
 from training.towers.base import TowerKind
 from training.towers.perceptron import Activation, Sizes, layers
 
@@ -51,6 +52,7 @@ class DropoutNetTower(nn.Module):
         super().__init__()
         self.attributes = [name for name in ("content", "context") if name in widths]
         self.rescale = config.rescale
+        self.widths = dict(widths)
         self.content: nn.Sequential | None = None
         self.preference: nn.Sequential | None = None
         network = partial(
@@ -95,3 +97,29 @@ class DropoutNetTower(nn.Module):
             parts.append(self.preference(torch.where(present, known, self.default)))
         vector: Tensor = self.last(self.tower(torch.cat(parts, dim=1)))
         return vector
+
+    def cuts(self, names: Names) -> Cuts:
+        """Return what follows the features: what stands for absent ones, and what reads them.
+
+        A network without hidden layers passes its features on, to be read by the next.
+        """
+        parts = {
+            group: list(zip(names[group], self.widths[group], strict=True)) for group in self.widths
+        }
+        found: Cuts = {}
+        over: list[tuple[str, int]] = []  # what the network over both reads
+        for own, groups in (("content", self.attributes), ("preference", ["preference"])):
+            network = getattr(self, own)
+            if network is None:
+                continue
+            read = [part for group in groups for part in parts[group]]
+            if len(network):
+                weight = network.get_parameter("0.weight")
+                found[f"{own}.0.weight"] = Cut(views(weight, 1, read))
+                read = [(f"({own})", int(weight.shape[0]))]
+            over += read
+        first = "tower.0.weight" if len(self.tower) else "last.weight"
+        found[first] = Cut(views(self.get_parameter(first), 1, over))
+        if self.preference is not None:
+            found["default"] = Cut(views(self.default, 0, parts["preference"]))
+        return found

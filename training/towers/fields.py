@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from export.contract.features.base import FARTHEST
+from training.growing.pieces import Cut, Cuts, Names, views
 
 Absent = Literal["learned", "zeros"]
 
@@ -20,6 +21,7 @@ class Fields(nn.Module):
     def __init__(self, widths: Mapping[str, tuple[int, ...]], absent: Absent) -> None:
         super().__init__()
         self.groups = list(widths)
+        self.by_group = dict(widths)
         self.widths = tuple(width for group in widths.values() for width in group)
         if "preference" in widths:
             default = torch.zeros(sum(widths["preference"]))
@@ -39,6 +41,18 @@ class Fields(nn.Module):
         if present is not None:
             found["preference"] = torch.where(present, groups["preference"], self.default)
         return torch.cat([found[group] for group in self.groups], dim=1)
+
+    def cuts(self, names: Names) -> Cuts:
+        """Return what stands for absent preference, by feature."""
+        if "preference" not in names:
+            return {}
+        of = zip(names["preference"], self.by_group["preference"], strict=True)
+        return {"default": Cut(views(self.default, 0, of))}
+
+    def cut(self, weight: Tensor, names: Names) -> Cut:
+        """Return a matrix that reads the fields, [any, sum(widths)], by feature."""
+        order = [name for group in self.groups for name in names[group]]
+        return Cut(views(weight, 1, zip(order, self.widths, strict=True)))
 
 
 class Even(nn.ModuleDict):
@@ -60,6 +74,13 @@ class Even(nn.ModuleDict):
                 parts[int(place)] = module(parts[int(place)])
             wide = torch.cat(parts, dim=1)
         return wide.view(-1, len(self.widths), self.width)
+
+    def cuts(self, names: Sequence[str]) -> Cuts:
+        """Return each matrix as that of its feature, whatever its place."""
+        return {
+            f"{place}.weight": Cut({names[int(place)]: module.get_parameter("weight")}, "weight")
+            for place, module in self.items()
+        }
 
 
 def bounded(values: Tensor, degree: int) -> Tensor:

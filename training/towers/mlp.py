@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
+from training.growing.pieces import Cuts, Names, under
 from training.towers.base import TowerKind
 from training.towers.fields import Absent, Fields
 from training.towers.perceptron import Sizes, mlp
@@ -51,3 +52,11 @@ class MlpTower(nn.Module):
         """Return float[batch, dim], of any length; see `Fields` for the arguments."""
         vector: Tensor = self.network(self.fields(groups, present))
         return vector
+
+    def cuts(self, names: Names) -> Cuts:
+        """Return what follows the features: what stands for absent ones, and what reads them."""
+        first = self.network.get_parameter("0.weight")
+        return {
+            **under("fields", self.fields.cuts(names)),
+            "network.0.weight": self.fields.cut(first, names),
+        }

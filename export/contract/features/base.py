@@ -113,6 +113,20 @@ class FeatureKind(Strict):
         del values
         return self
 
+    @property
+    def meaning(self) -> dict[str, object]:
+        """The options that decide what an encoded value says; words and rows are apart.
+
+        A feature of the same kind and name with the same of these may go on with what an earlier
+        training learned.
+        """
+        return {"aggregate": None if self.statistic is None else self.statistic.aggregate}
+
+    def going_on(self, known: Self) -> Self:
+        """Return the same feature with what `known`, of the same meaning, learned of its scale."""
+        del known
+        return self
+
     def words(self, value: Raw) -> Iterable[str]:
         """Return the vocabulary words of one value; none for kinds without a vocabulary."""
         del value

@@ -94,6 +94,11 @@ class Cross(Worded, Made):
         return len(parts) == len(self.of) and all(map(super().is_word, parts))
 
     @property
+    def meaning(self) -> dict[str, object]:
+        """Which two categories, in their order."""
+        return {**super().meaning, "of": self.of}
+
+    @property
     def rows_by(self) -> tuple[object, ...]:
         """What decides which row the words together have."""
         return (f"joined {len(self.of)}", *super().rows_by)

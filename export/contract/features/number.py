@@ -111,6 +111,18 @@ class Number(FeatureKind):
         return self.model_copy(update=update)
 
     @property
+    def meaning(self) -> dict[str, object]:
+        """How it is bent and scaled or cut, and what it counts, but for a learned prior."""
+        options = self.model_dump(include={"clip", "log1p", "standardise", "mean", "scale"})
+        statistic = None if self.statistic is None else self.statistic.model_dump(exclude={"prior"})
+        return {**options, "buckets": self.buckets, "aggregate": statistic}
+
+    def going_on(self, known: Self) -> Self:
+        """Return the same with the mean, scale or edges of `known`: a value means what it did."""
+        update = {name: getattr(known, name) for name in ("mean", "scale", "buckets")}
+        return self.model_copy(update=update)
+
+    @property
     def is_fitted(self) -> bool:
         """Whether edges, or mean and scale, are known."""
         if self.buckets is not None:

@@ -109,6 +109,11 @@ class Vector(FeatureKind):
         return self.model_copy(update={"size": self.size or sizes[0]})
 
     @property
+    def meaning(self) -> dict[str, object]:
+        """Whether its length counts."""
+        return {**super().meaning, "normalise": self.normalise}
+
+    @property
     def is_fitted(self) -> bool:
         """Whether the length is known."""
         return self.size is not None
