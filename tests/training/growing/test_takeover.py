@@ -25,7 +25,7 @@ FOLLOWED: dict[str, list[dict[str, Any]]] = {
     "dat": [{}, {"hidden": []}],
     "dropoutnet": [
         {},
-        {"content": []},
+        {"content": [], "activation": "tanh"},
         {"preference": [], "absent": "zeros"},
         {"content": [], "preference": [], "hidden": []},
     ],
