@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
+import pytest
 import torch
 
 from export.contract.bundle import BundleLayout
@@ -16,7 +18,8 @@ from export.contract.session import open_session
 from export.contract.side import SIDES, Record, SideName
 from export.contract.similarity import ROOM, Similarity, lifted_items, lifted_users
 from export.onnx import convert
-from tests.export.kind_rows import DIM, records_of
+from tests.export.kind_rows import DIM, records_of, schema_of
+from tests.once import once
 from training.batches import tensors
 from training.config import TrainConfig, parse_config
 from training.encoder import Encoder
@@ -123,6 +126,12 @@ def make(folder: Path, tower: str, schema: Schema) -> None:
         file = convert(layout, schema, side)
         file = file if norm is None else file.lifted(side, norm)
         file.save(BundleLayout(folder).tower(side))
+
+
+def folder_of(factory: pytest.TempPathFactory, tower: str, similarity: Similarity) -> Path:
+    """Return what `make` wrote of a tower over every row: once for all tests of a session."""
+    write = partial(make, tower=tower, schema=schema_of(similarity))
+    return once(factory, f"random-{tower}-{similarity}", write)
 
 
 def read(folder: Path, tower: str, schema: Schema) -> Towers:

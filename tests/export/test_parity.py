@@ -4,7 +4,7 @@ Nothing is trained: the weights are random. A kind or a tower without a row here
 """
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from itertools import product
 from typing import get_args
 
@@ -23,8 +23,7 @@ from tests.export.kind_rows import (
     rows_of,
     schema_of,
 )
-from tests.export.random_towers import TOLERANCE, TOWERS, Towers, make, read
-from tests.once import once
+from tests.export.random_towers import TOLERANCE, TOWERS, Towers, folder_of, read
 from training.towers import TowerConfig
 
 SIMILARITIES: tuple[Similarity, ...] = ("cosine", "inner_product")
@@ -62,10 +61,8 @@ CELLS = [
 def towers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Similarity], Towers]:
     @cache
     def made(tower: str, similarity: Similarity) -> Towers:
-        schema = schema_of(similarity)
-        write = partial(make, tower=tower, schema=schema)
-        folder = once(tmp_path_factory, f"parity-{tower}-{similarity}", write)
-        return read(folder, tower, schema)
+        folder = folder_of(tmp_path_factory, tower, similarity)
+        return read(folder, tower, schema_of(similarity))
 
     return made
 

@@ -20,20 +20,19 @@ import redis
 from export.catalogue import Parts, write_bundle
 from export.contract.bundle import BundleLayout, Lineage
 from export.contract.features import KINDS
-from export.contract.schema import Schema
-from export.contract.side import SIDES, Side, SideName
+from export.contract.side import SIDES, SideName
 from export.contract.similarity import Similarity
 from export.contract.tables import RecordTable
 from export.tower_file import TowerFile
 from service.generation import Generation
-from tests.export.kind_rows import COLOUR, DIM, Row, groups_of, rows_of, schema_of
-from tests.export.random_towers import TOLERANCE, TOWERS, Towers, make, read
+from tests.export.kind_rows import COLOUR, Row, rows_of, schema_of
+from tests.export.random_towers import TOLERANCE, TOWERS, Towers, folder_of, read
 from tests.once import once
 from tests.service.running import Service, patient
 
 KIND_NAMES = [kind.model_fields["kind"].default for kind in KINDS]
 KNOWN = {"category-learned-content": "blue"}
-FEW: Similarity = "inner_product"  # which has one row of a kind in a group
+COSINE: Similarity = "cosine"
 ITEMS = 30
 IDS = [f"i{n}" for n in range(ITEMS)]
 
@@ -81,31 +80,14 @@ class Served:
 
 
 def rows_of_kind(kind: str) -> dict[str, Row]:
-    """Return the row of a kind, by the name of its feature; kinds take turns among groups."""
+    """Return the rows of a kind, by the names of features; kinds take turns among groups."""
     group = ("content", "preference")[KIND_NAMES.index(kind) % 2]
-    return {name: row for name, row in rows_of(group, FEW).items() if name.startswith(f"{kind}-")}
-
-
-def few() -> Schema:
-    """Return a schema with one feature of each kind on either side, and what they are made of."""
-    whole = schema_of(FEW)
-    kept = {*COLOUR.values(), "shop", *(name for kind in KIND_NAMES for name in rows_of_kind(kind))}
-    sides = {
-        side: Side.model_validate(
-            {
-                group: {n: f for n, f in getattr(whole.side(side), group).items() if n in kept}
-                for group in groups_of(side)
-            }
-        )
-        for side in SIDES
-    }
-    named = {"shared", *(f"{side}.{name}" for side in SIDES for name in sides[side].features)}
-    tables = {name: words for name, words in whole.tables.items() if name in named}
-    return Schema(**sides, dim=DIM, tables=tables)
+    rows = rows_of(group, COSINE)
+    return {name: row for name, row in rows.items() if name.startswith(f"{kind}-")}
 
 
 def records_of_kind(side: SideName, kind: str) -> list[dict[str, Any]]:
-    """Return flat records that give the values of a kind's feature, or of what it is made of."""
+    """Return flat records that give the values of a kind's features, or of what they are of."""
     own = COLOUR["context"] if side == "user" else None
     return [
         KNOWN | ({own: "red"} if own else {}) | one
@@ -120,12 +102,11 @@ def catalogue() -> list[dict[str, Any]]:
     return every[:: len(every) // ITEMS][:ITEMS]
 
 
-def write(root: Path, tower: str) -> None:
-    """Write a model and `root/made-1`, the bundle of it."""
+def write(root: Path, model: Path) -> None:
+    """Write `root/made-1`, the bundle of a model."""
     root.mkdir()
-    schema = few()
-    make(root / "run", tower, schema)
-    files = BundleLayout(root / "run")
+    schema = schema_of(COSINE)
+    files = BundleLayout(model)
     share = pa.array(np.full(ITEMS, 1 / ITEMS))
     extras = pa.table({"popularity": share, "first_seen": pa.array(np.full(ITEMS, 1.65e9))})
     looks = np.random.default_rng(2).standard_normal((ITEMS, 3)).astype(np.float32)
@@ -153,12 +134,13 @@ def served(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, redis_server: str
 ) -> Iterator[Served]:
     tower = request.param
-    root = once(tmp_path_factory, f"served-{tower}", partial(write, tower=tower))
+    model = folder_of(tmp_path_factory, tower, COSINE)
+    root = once(tmp_path_factory, f"served-{tower}", partial(write, model=model))
     with redis.Redis.from_url(redis_server) as client:
         client.flushall()
     generation = Generation.load(root / "made-1")
     with Service(patient(redis_server), generation) as service:
-        yield Served(read(root / "run", tower, few()), service)
+        yield Served(read(model, tower, schema_of(COSINE)), service)
 
 
 @pytest.mark.parametrize("kind", KIND_NAMES)

@@ -130,12 +130,12 @@ BAD: dict[str, tuple[list[str], str, str]] = {  # what is set, the key, the reme
     ),
     "attention on the candidate": (
         ["user.preference.recent.pooling=target"],
-        "user.preference.recent.sequence.pooling: expected mean, or attention",
+        "user.preference.recent.sequence.pooling: expected mean, sqrtn, or attention",
         "a tower sees no candidate",
     ),
     "din in a user tower": (
         ["user.preference.recent.pooling=din"],
-        "user.preference.recent.sequence.pooling: expected mean, or attention",
+        "user.preference.recent.sequence.pooling: expected mean, sqrtn, or attention",
         "a tower sees no candidate",
     ),
     "an id in content": (

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export.contract.errors import ConfigError, DataError, RecordError, SchemaError
+from export.contract.errors import ConfigError, DataError, RecordError
 from export.contract.features import FIRST_WORD_ROW
 from export.contract.schema import Schema
 from export.contract.side import Record
@@ -216,7 +216,7 @@ def test_given_words_are_read_from_the_data_folder_whatever_the_data_holds(tmp_p
     user = {"content": {"city": given}}
     assert small(tmp_path, user=user).schema.tables["user.city"] == ("z", "x", "moon")
     (tmp_path / "cities.txt").unlink()
-    with pytest.raises(SchemaError, match=r"cities\.txt: No such file"):
+    with pytest.raises(DataError, match=r"cities\.txt: no such file, and user\.content\.city"):
         small(tmp_path, user=user)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from export.contract.errors import ConfigError
+from export.contract.errors import ConfigError, DataError
 from tests.training.tables import write
 from training.config import parse_config
 from training.model import TwoTower
@@ -105,5 +105,5 @@ def test_a_bad_file_is_named_with_its_line(tmp_path: Path, text: str, message: s
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"item\.title: vectors: .*none\.vec: No such file"):
+    with pytest.raises(DataError, match=r"none\.vec: no such file, and item\.content\.title"):
         started(tmp_path, "", vectors="none.vec")

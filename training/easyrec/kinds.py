@@ -8,7 +8,7 @@ from training.easyrec.computed import Computed, Joined, Looked, Worked
 from training.easyrec.expression import read_expression
 from training.easyrec.features import Column, Feature
 from training.easyrec.section import Section
-from training.easyrec.vocabulary import check_pooled, dim_of, words_of
+from training.easyrec.vocabulary import dim_of, pooling_of, words_of
 
 Options = dict[str, Any]
 LOG1P = ("tf.math.log1p", "tf.log1p", "math.log1p")
@@ -158,7 +158,6 @@ def _vector(section: Section, size: int) -> Options:
 def _tags(feature: Feature, categories: Mapping[str, str | None]) -> Options:
     del categories
     section = feature.section
-    check_pooled(section)
     if len(feature.inputs) > 2:
         section.refuse("input_names", "TagFeature reads words, and weights of the words; leave two")
     section.text("kv_separator", "weights: true; ':' stands there here, --samples sees to it")
@@ -167,6 +166,7 @@ def _tags(feature: Feature, categories: Mapping[str, str | None]) -> Options:
         "kind": "tags",
         "separator": section.text("separator", "separator", "|"),
         **({"weights": True} if weighted else {}),
+        **pooling_of(section),
         **words_of(feature),
         **dim_of(feature),
     }
@@ -183,16 +183,14 @@ def _sequence(feature: Feature, categories: Mapping[str, str | None]) -> Options
         ("IdFeature",),
         "a sequence of numbers is not read: give words, such as the names of their buckets",
     )
-    pooling: Options = {}
-    if (combiner := section.section("sequence_combiner", "SequenceCombiner")) is not None:
-        pooling = _combined(combiner)
-    check_pooled(section)
+    combiner = section.section("sequence_combiner", "SequenceCombiner")
+    pooling = {} if combiner is None else _combined(combiner)
     longest = section.whole("max_seq_len", "max_length; the newest, which stand last")
     return {
         "kind": "sequence",
         "separator": section.text("separator", "separator", "|"),
         **({"max_length": longest} if longest else {}),
-        **pooling,
+        **(pooling or pooling_of(section)),
         **words_of(feature),
         **dim_of(feature),
     }
@@ -228,8 +226,8 @@ def _combo(feature: Feature, categories: Mapping[str, str | None]) -> Options | 
     buckets = section.whole("hash_bucket_size", "vocabulary: hashed, buckets")
     hashed = {"vocabulary": "hashed", "buckets": buckets} if buckets else {}
     if any(separators):
-        check_pooled(section)
-        kind: Options = {"kind": "tags", "separator": next(filter(None, separators))}
+        separator = next(filter(None, separators))
+        kind: Options = {"kind": "tags", "separator": separator, **pooling_of(section)}
     elif None in of or len(set(of)) < len(of):
         kind = {"kind": "category"}
     else:
@@ -253,10 +251,10 @@ def _lookup(feature: Feature, categories: Mapping[str, str | None]) -> Options |
     if not section.text("kv_separator", "what parts a key from its value"):
         section.refuse_all("no kv_separator: say what parts a key from its value, as ':' does")
         return None
-    check_pooled(section)
     return {
         "kind": "tags",
         "separator": section.text("separator", "separator", "|"),
+        **pooling_of(section),
         **words_of(feature),
         **dim_of(feature),
     }

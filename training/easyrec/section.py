@@ -1,6 +1,6 @@
 """One message of a file, read by field name; what is read is entered in the ledger."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -71,13 +71,15 @@ class Section:
         self.refuse(name, remedy or f"expected {' or '.join(known)}")
         return default
 
-    def known(self, name: str, value: str, to: str, otherwise: str) -> None:
-        """Map a field that holds the one value there is here; note what happens with others."""
+    def known(self, name: str, told: Mapping[str, str], otherwise: str) -> str | None:
+        """Return a value that there is here, mapped to what is told of it; others are noted."""
+        found = None
         for one in self._fields(name):
-            if one.value == value:
-                self.ledger.enter(self._place(name), one, "mapped", to)
-            else:
-                self.ledger.enter(self._place(name), one, "noted", otherwise)
+            value = str(one.value)
+            verdict, says = ("mapped", told[value]) if value in told else ("noted", otherwise)
+            self.ledger.enter(self._place(name), one, verdict, says)
+            found = value if value in told else found
+        return found
 
     def section(self, name: str, type_: str) -> "Section | None":
         """Open a message; None where there is none."""

@@ -46,6 +46,11 @@ def _learned(section: Section) -> Options:
     return {} if params is None else {"min_count": max(1, params.whole("filter_freq", "min_count"))}
 
 
-def check_pooled(section: Section) -> None:
-    """Map a mean; say of another combiner that it is none."""
-    section.known("combiner", "mean", "the mean", "words are pooled by their (weighted) mean")
+def pooling_of(section: Section) -> Options:
+    """Map a mean and TensorFlow's sqrtn; say of another combiner that it is neither."""
+    found = section.known(
+        "combiner",
+        {"mean": "the mean", "sqrtn": "pooling: sqrtn"},
+        "words are pooled by their (weighted) mean",
+    )
+    return {"pooling": "sqrtn"} if found == "sqrtn" else {}

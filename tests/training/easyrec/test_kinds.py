@@ -312,6 +312,34 @@ def test_attention_with_a_learned_query_is_mapped(tmp_path: Path) -> None:
     assert plan.sides["user"].groups["content"]["city"].options["pooling"] == "attention"
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        "feature_type: TagFeature input_names: 'city' " + WORDS,
+        "feature_type: TagFeature input_names: ['city', 'age'] " + WORDS,
+        "feature_type: SequenceFeature input_names: 'city' " + WORDS,
+        "feature_type: LookupFeature input_names: ['age', 'city'] kv_separator: ':' " + WORDS,
+        "feature_type: ComboFeature input_names: ['age', 'city'] combo_input_seps: ['', ';'] "
+        + WORDS,
+    ],
+)
+def test_a_combiner_of_sqrtn_is_pooling_by_sqrtn(options: str, tmp_path: Path) -> None:
+    plan = with_feature(f"feature_name: 'city' combiner: 'sqrtn' {options}", tmp_path)
+    assert refused(plan) == []
+    assert "feature_configs.combiner" in {entry.place for entry in plan.ledger.of("mapped")}
+    choice = plan.sides["user"].groups["content"]["city"]
+    assert choice.options["pooling"] == "sqrtn"
+    TypeAdapter(Feature).validate_python(choice.options)
+
+
+def test_a_combiner_beside_attention_is_not_read(tmp_path: Path) -> None:
+    options = "feature_type: SequenceFeature sequence_combiner { attention {} } combiner: 'sqrtn'"
+    plan = with_feature(f"input_names: 'city' {options}", tmp_path)
+    noted = {entry.place: entry.says for entry in plan.ledger.of("noted")}
+    assert noted["feature_configs.combiner"] == "SequenceFeature does not read it"
+    assert plan.sides["user"].groups["content"]["city"].options["pooling"] == "attention"
+
+
 def test_a_mean_is_mapped(tmp_path: Path) -> None:
     plan = with_feature("input_names: 'city' feature_type: TagFeature combiner: 'mean'", tmp_path)
     assert "feature_configs.combiner" in {entry.place for entry in plan.ledger.of("mapped")}

@@ -33,6 +33,7 @@ SAME: list[Callable[[Raw], object]] = [
     feature("user", "preference", "recent", n=99),
     feature("item", "content", "colour", words_from=["grey"]),
     feature("item", "content", "maker", min_count=9),
+    feature("item", "content", "title", pooling="sqrtn"),
     lambda raw: raw["item"]["content"].update(colour={"kind": "category", "vocabulary": "learned"}),
 ]
 

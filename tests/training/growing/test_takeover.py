@@ -25,7 +25,7 @@ FOLLOWED: dict[str, list[dict[str, Any]]] = {
     "dat": [{}, {"hidden": []}],
     "dropoutnet": [
         {},
-        {"content": []},
+        {"content": [], "activation": "tanh"},
         {"preference": [], "absent": "zeros"},
         {"content": [], "preference": [], "hidden": []},
     ],
@@ -276,7 +276,7 @@ def test_given_word_vectors_are_for_words_that_the_parent_did_not_know(
     raw, grown = grown_config(early), grown_config(later)
     grown["item"]["content"]["title"]["vectors"] = "words.vec"
     parent = parent_of(raw, early, grown, later)
-    words = grown_of(grown, later, parent).schema.tables["word"]
+    words = grown_of(grown_config(later), later, parent).schema.tables["word"]
     kept = len(parent.schema.tables["word"])
     assert 0 < kept < len(words)
     lines = [f"{word} {' '.join(['1'] * 16)}\n" for word in words]
