@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from training.choice import SELECTED
@@ -82,7 +82,7 @@ def _by_slice(
 ) -> Table:
     figures, called = found[part], names(found)
     slices = [one for one in order if any(one in by for by in figures.values())]
-    table = Table("", *slices, title=title)
+    table = Table(_whole(), *slices, title=title)
     for scorer, by_slice in figures.items():
         cells = (by_slice.get(one, {}) for one in slices)
         texts = (" / ".join(number(cell[key]) for key in keys) if cell else "" for cell in cells)
@@ -102,15 +102,20 @@ def _rankers(figures: dict[str, Any]) -> Table:
 def _validation(figures: dict[str, Any]) -> Table:
     mean, spread = figures["mean"], figures["spread"]
     slices = validated_slices(figures)
-    table = Table("", *slices, title="recall@100 on validation, lowest to highest seed below")
+    table = Table(_whole(), *slices, title="recall@100 on validation, lowest-highest seed below")
     for name, of in mean.items():
         cells = []
         for one in slices:
             low, high = spread[name][one] or (None, None)
-            ends = "" if low == high else f"\n{number(low)} to {number(high)}"
+            ends = "" if low == high else f"\n{number(low)}-{number(high)}"
             cells.append(f"{number(of[one])}{ends}")
         table.add_row(Text(name), *cells)
     return table
+
+
+def _whole() -> Column:
+    """Return a column for names, which are never cut off."""
+    return Column("", overflow="fold")
 
 
 def validated_slices(figures: dict[str, Any]) -> list[str]:
