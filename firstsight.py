@@ -32,7 +32,7 @@ VERBS = (
     Verb("factors", "training.cli:factors", "training", "Fit factors to a config's train rows."),
     Verb("train", "training.cli:train", "training", "Train a run from a config."),
     Verb("evaluate", "training.cli:evaluate", "training", "Measure a run or a bundle."),
-    Verb("compare", "training.cli:compare", "training", "Train presets, and measure them."),
+    Verb("compare", "training.cli:compare", "training", "Train presets or variations; measure."),
     Verb("tune", "training.cli:tune", "training", "Search the options that validate best."),
     Verb(
         "import-easyrec", "training.cli:import_easyrec", "training", "Take over an EasyRec config."

@@ -10,7 +10,7 @@ from rich.console import Console
 from export.contract.errors import ConfigError
 from training.compare import compare as run_comparison
 from training.comparison import grouped
-from training.config import read_config
+from training.config import TrainConfig, read_config
 from training.doctor import Patient, examine
 from training.doctor.report import document, is_serious, lines
 from training.easyrec import Request, convert
@@ -19,11 +19,12 @@ from training.factors import require_factors, write_factors
 from training.prepare import make_batches, make_encoders, prepare, validator
 from training.presets import names
 from training.ranker.run import check_rows
-from training.report import reporting, tables
+from training.report import reporting, tables, told_choice
 from training.run import Reporter, new_model, run_training
 from training.span import read_searched
 from training.start import start
 from training.subject import open_subject
+from training.variation import read_variation, varied
 
 Config = Annotated[Path, typer.Argument(help="The YAML of a run.")]
 Overrides = Annotated[
@@ -168,25 +169,33 @@ def evaluate(
 
 def compare(
     config: Config,
+    out: Annotated[Path, typer.Option(help="The folder of the runs, NAME-SEED each.")],
     presets: Annotated[
-        str, typer.Option(help=f"Of {', '.join(names())}; commas between. The first leads.")
-    ],
-    out: Annotated[Path, typer.Option(help="The folder of the runs, PRESET-SEED each.")],
+        str | None, typer.Option(help=f"Of {', '.join(names())}; commas between. The first leads.")
+    ] = None,
+    vary: Annotated[
+        str | None,
+        typer.Option(help="One option's values instead of presets.", metavar="PATH=VALUE,..."),
+    ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds of training, commas between.")] = "1,2,3",
     overrides: Overrides = None,
     as_json: Figures = None,
     as_html: Report = None,
 ) -> None:
-    """Train presets on the data, features, split and budget of a config, and measure them."""
+    """Train presets, or a config with each value of an option, alike, and measure them."""
     _writable("--json", as_json)
     _writable("--html", as_html)
-    asked = [one.strip() for one in presets.split(",")]
-    if twice := [one for one in asked if asked.count(one) > 1]:
-        raise ConfigError(f"--presets: {twice[0]!r} stands twice")
-    configs = {name: read_config(config, overrides, preset=name) for name in asked}
+    if (presets is None) == (vary is None):
+        raise ConfigError("what is compared? Give --presets or --vary, one of the two")
+    beside: dict[str, Any] = {}
+    if vary is not None:
+        variation = read_variation(vary)
+        configs, beside = varied(config, overrides, variation), {"vary": variation.document()}
+    else:
+        configs = _of_presets(config, overrides, presets or "")
     with reporting(Console()) as reporter:
         found = run_comparison(configs, _whole_numbers("--seeds", seeds), out, reporter)
-    _show(found, as_json, as_html)
+    _show(found | beside, as_json, as_html)
 
 
 def tune(
@@ -213,11 +222,20 @@ def tune(
     typer.echo(f"wrote {out / 'best.yaml'}; next: firstsight train {out / 'best.yaml'} --out RUN")
 
 
+def _of_presets(config: Path, overrides: list[str] | None, presets: str) -> dict[str, TrainConfig]:
+    asked = [one.strip() for one in presets.split(",")]
+    if twice := [one for one in asked if asked.count(one) > 1]:
+        raise ConfigError(f"--presets: {twice[0]!r} stands twice")
+    return {name: read_config(config, overrides, preset=name) for name in asked}
+
+
 def _show(found: dict[str, Any], as_json: Path | None, as_html: Path | None) -> None:
     """Print an evaluation's tables, and write it where asked."""
     console = Console(width=120)
     for table in tables(found):
         console.print(table)
+    if "validation" in found:
+        console.print(told_choice(found["validation"]), markup=False, soft_wrap=True)
     console.print(f"popularity: counts of {found['popularity']}, chosen on validation")
     if as_json is not None:
         text = json.dumps(found, indent=1, allow_nan=False)

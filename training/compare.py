@@ -1,4 +1,4 @@
-"""Comparison: presets trained on the same rows, seeds and budget, then measured together."""
+"""Comparison: configurations trained on the same rows and seeds, then measured together."""
 
 import json
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from typing import Any
 from export.contract.errors import ConfigError
 from export.contract.run import RunLayout
 from training.checkpoint import resolved
+from training.choice import choose
 from training.config import TrainConfig
 from training.digest import data_digest
 from training.evaluate import evaluate
@@ -34,20 +35,23 @@ def compare(
         reporter: Whom to tell.
 
     Returns:
-        The document of `training.evaluate.evaluate`, its scorers called by the given names.
+        The document of `training.evaluate.evaluate`, its scorers called by the given names, with
+        what validation says of each name, and which it takes, as `validation`.
 
     Raises:
         ConfigError: A folder holds a run of another configuration, or of other data.
     """
     groups: dict[str, list[Subject]] = {name: [] for name in configs}
+    layouts: dict[str, list[RunLayout]] = {name: [] for name in configs}
     for seed in seeds:
         for name, config in configs.items():
             folder = out / f"{name}-{seed}"
             _train(seeded(config, seed), folder, reporter)
+            layouts[name].append(RunLayout(folder))
             groups[name].append(replace(open_subject(folder, None), name=name))
     first = next(iter(configs))
     rivals = {name: group for name, group in groups.items() if name != first}
-    return evaluate(groups[first], rivals)
+    return {**evaluate(groups[first], rivals), "validation": choose(layouts)}
 
 
 def seeded(config: TrainConfig, seed: int) -> TrainConfig:

@@ -239,9 +239,14 @@ class TrainConfig(Strict):
 
 
 def read_config(
-    path: Path, overrides: list[str] | None = None, preset: str | None = None
+    path: Path,
+    overrides: list[str] | None = None,
+    preset: str | None = None,
+    vary: str | None = None,
 ) -> TrainConfig:
     """Read a run's YAML, with the model of a preset, and with `--set path=value` overrides.
+
+    `vary` is one more override, laid over all others, of which an error says `--vary`.
 
     Raises:
         ConfigError: Names the key, what came and what would be right.
@@ -261,6 +266,8 @@ def read_config(
         raw = with_preset(raw, preset)
     for one in overrides or []:
         override(raw, one)
+    if vary is not None:
+        override(raw, vary, "--vary")
     return parse_config(raw, path)
 
 

@@ -5,7 +5,8 @@ from html import escape
 from typing import Any
 
 from training import plots
-from training.report import difference, names, number
+from training.curve import curve_of
+from training.report import difference, names, number, told_choice, validated_slices
 from training.slices import FEW_SHOT, SLICES
 
 STYLE = """
@@ -37,10 +38,12 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 def page(found: dict[str, Any]) -> str:
     """Return an evaluation document as a page; every name in it is escaped."""
     called = names(found)
+    title = escape(found["vary"]["path"] if "vary" in found else called["model"])
     body = "\n".join(
         (
-            f"<h1>{escape(called['model'])}</h1>",
+            f"<h1>{title}</h1>",
             _facts(found),
+            *([_section("What validation takes", _chosen(found))] if "validation" in found else []),
             _section("Recall by slice", _recall(found, called)),
             _section("Against the others, user by user", _paired(found, called)),
             _section("By what an item, or a user, has behind it", _few_shot(found, called)),
@@ -54,7 +57,7 @@ def page(found: dict[str, Any]) -> str:
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(called['model'])}: evaluation</title>\n"
+        f"<title>{title}: evaluation</title>\n"
         f"<style>{STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
 
@@ -71,6 +74,26 @@ def _facts(found: dict[str, Any]) -> str:
             facts[f"{side} {group}"] = ", ".join(features)
     members = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in facts.items())
     return f"<dl>{members}</dl>"
+
+
+def _chosen(found: dict[str, Any]) -> str:
+    """Return validation's figures, and of a varied option the curve, with test's beside it."""
+    validation, drawn = found["validation"], ""
+    if "vary" in found:
+        drawn = _drawn(
+            plots.recall_by_value(curve_of(found)),
+            "recall@100 over the values: what is chosen, at the dotted line, is read from "
+            "validation; test stands beside it. Whiskers reach from the lowest to the highest "
+            "seed.",
+        )
+    heads, rows = validated_slices(validation), []
+    for name, mean in validation["mean"].items():
+        spread = validation["spread"][name]
+        cells = "".join(_cell(mean[one], spread[one]) for one in heads)
+        own = ' class="own"' if name == validation["chosen"] else ""
+        rows.append(f"<tr{own}>{_head(name)}{cells}</tr>")
+    table = _table("recall@100 on validation; selected is by training.select", heads, rows)
+    return f"<p>{escape(told_choice(validation))}</p>{drawn}{table}"
 
 
 def _recall(found: dict[str, Any], called: dict[str, str]) -> str:

@@ -10,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from training.curve import Curve
 from training.slices import FINE, SLICES
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666")
@@ -74,6 +75,33 @@ def recall_by_slice(found: Mapping[str, Any], called: Mapping[str, str]) -> str:
         axes.set(ylabel="recall@100")
         axes.grid(visible=False, axis="x")
         _legend_below(figure)
+    return out.getvalue()
+
+
+def recall_by_value(curve: Curve) -> str:
+    """Draw recall@100 over an option's values, on validation and on test, a line for each slice.
+
+    Whiskers reach from lowest to highest seed; what validation takes is marked in both.
+    """
+    with _figure("values", (9, 3.8)) as (figure, out):
+        parts = {"validation": curve.validation, "test": curve.test}
+        sides = figure.subplots(1, 2, sharey=True)
+        for axes, (part, lines) in zip(sides, parts.items(), strict=True):
+            for name, points in lines.items():
+                mean, low, high = np.array(points).T
+                reach, colour = np.array([mean - low, high - mean]), COLOURS[SLICES.index(name)]
+                label = name if name not in curve.validation or part == "validation" else None
+                style: Any = {"color": colour, "marker": "o", "markersize": 4, "capsize": 2}
+                axes.errorbar(curve.x, mean, reach.clip(0), label=label, **style)
+            axes.set(xlabel=curve.path, ylabel=f"recall@100, {part}")
+            axes.set_ylim(bottom=0)
+            if curve.is_log:
+                axes.set_xscale("log")
+            axes.set_xticks(curve.x, curve.labels or [f"{one:g}" for one in curve.x])
+            axes.minorticks_off()
+            if curve.chosen is not None:
+                axes.axvline(curve.chosen, color="#444444", linestyle=":")
+        _legend_below(figure, 5)
     return out.getvalue()
 
 

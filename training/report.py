@@ -6,9 +6,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
+from training.choice import SELECTED
 from training.run import Reporter
 from training.slices import FEW_SHOT, SLICES
 
@@ -55,6 +56,18 @@ def tables(found: dict[str, Any]) -> Iterator[Table]:
         yield _rankers(found["ranker"])
     yield _lists(found)
     yield _paired(found)
+    if "validation" in found:
+        yield _validation(found["validation"])
+
+
+def told_choice(validation: dict[str, Any]) -> str:
+    """Say in a line which configuration of a comparison validation takes."""
+    name = validation["chosen"]
+    if name is None:
+        return "chosen on validation: none, all are equal there"
+    mean, ends = (validation[part][name][SELECTED] for part in ("mean", "spread"))
+    seeds = f" ({number(ends[0])} to {number(ends[1])} over seeds)" if ends[0] < ends[1] else ""
+    return f"chosen on validation: {name}, selected {number(mean)}{seeds}"
 
 
 def names(found: dict[str, Any]) -> dict[str, str]:
@@ -69,7 +82,7 @@ def _by_slice(
 ) -> Table:
     figures, called = found[part], names(found)
     slices = [one for one in order if any(one in by for by in figures.values())]
-    table = Table("", *slices, title=title)
+    table = Table(_whole(), *slices, title=title)
     for scorer, by_slice in figures.items():
         cells = (by_slice.get(one, {}) for one in slices)
         texts = (" / ".join(number(cell[key]) for key in keys) if cell else "" for cell in cells)
@@ -84,6 +97,31 @@ def _rankers(figures: dict[str, Any]) -> Table:
         cells = [of["mean"].get(one) for one in slices]
         table.add_row(Text(scorer), *(number(cell["gauc"]) if cell else "" for cell in cells))
     return table
+
+
+def _validation(figures: dict[str, Any]) -> Table:
+    mean, spread = figures["mean"], figures["spread"]
+    slices = validated_slices(figures)
+    table = Table(_whole(), *slices, title="recall@100 on validation, lowest-highest seed below")
+    for name, of in mean.items():
+        cells = []
+        for one in slices:
+            low, high = spread[name][one] or (None, None)
+            ends = "" if low == high else f"\n{number(low)}-{number(high)}"
+            cells.append(f"{number(of[one])}{ends}")
+        table.add_row(Text(name), *cells)
+    return table
+
+
+def _whole() -> Column:
+    """Return a column for names, which are never cut off."""
+    return Column("", overflow="fold")
+
+
+def validated_slices(figures: dict[str, Any]) -> list[str]:
+    """Return the slices that validation has figures of, and what selects, in order."""
+    first = next(iter(figures["mean"].values()))
+    return [one for one in (*SLICES, SELECTED) if one in first]
 
 
 def _lists(found: dict[str, Any]) -> Table:

@@ -65,3 +65,14 @@ def make_data(
         no_records([f"u{n}" for n in range(users)]),
         no_records([f"i{n}" for n in range(items)]),
     )
+
+
+def turn_test(folder: Path) -> None:
+    """Make what was clicked in the test rows of a data folder not clicked, and the reverse."""
+    rows = pyarrow.parquet.read_table(folder / "interactions.parquet")
+    split, label = rows["split"].to_pylist(), rows["label"].to_pylist()
+    turned = [1 - one if part == "test" else one for part, one in zip(split, label, strict=True)]
+    assert turned != label
+    place = rows.column_names.index("label")
+    rows = rows.set_column(place, "label", pa.array(turned, rows.schema.field("label").type))
+    pyarrow.parquet.write_table(rows, folder / "interactions.parquet")

@@ -3,13 +3,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from export.contract.errors import ConfigError
 from firstsight import DONE, run
 from tests.training.conftest import world_config
+from tests.training.tables import turn_test
 from training.config import TrainConfig, parse_config, read_config
 from training.loop import NotFinite, train
 from training.run import run_training
@@ -82,13 +81,7 @@ def test_test_rows_count_for_nothing(world: Path, tmp_path: Path) -> None:
 
     other = tmp_path / "other"
     shutil.copytree(world, other)
-    rows = pq.read_table(other / "interactions.parquet")
-    split, label = rows["split"].to_pylist(), rows["label"].to_pylist()
-    turned = [1 - one if part == "test" else one for part, one in zip(split, label, strict=True)]
-    assert turned != label
-    place = rows.column_names.index("label")
-    rows = rows.set_column(place, "label", pa.array(turned, rows.schema.field("label").type))
-    pq.write_table(rows, other / "interactions.parquet")
+    turn_test(other)
     assert found(other) == found(world)
 
 
