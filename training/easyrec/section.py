@@ -76,9 +76,11 @@ class Section:
         found = None
         for one in self._fields(name):
             value = str(one.value)
-            verdict, says = ("mapped", told[value]) if value in told else ("noted", otherwise)
-            self.ledger.enter(self._place(name), one, verdict, says)
-            found = value if value in told else found
+            if value in told:
+                found = value
+                self.ledger.enter(self._place(name), one, "mapped", told[value])
+            else:
+                self.ledger.enter(self._place(name), one, "noted", otherwise)
         return found
 
     def section(self, name: str, type_: str) -> "Section | None":
