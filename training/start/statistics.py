@@ -8,6 +8,7 @@ from export.contract.features.text import words_of
 from training.commented import Choice
 from training.start.column import Column
 
+TITLE_WORDS = 200  # of a taste in titles
 TELLING_WORDS = 10  # a profile over fewer words says little
 WINDOWS_DAYS = (30, 14, 7, 4, 2, 1)
 WINDOWS_IN_SPAN = 7
@@ -59,7 +60,10 @@ def user_statistics(behaviour: Behaviour, taken: Collection[str]) -> dict[str, C
     recent = {"kind": "sequence", "aggregate": "last", "n": 50, "table": "item"}
     found = {"recent": Choice("the newest clicked items; shares rows with own_id", recent)}
     for name in behaviour.profiled:
-        options = {"kind": "tags", "aggregate": "profile", "of": name, "table": name}
+        options: dict[str, Any] = {"kind": "tags", "aggregate": "profile"}
+        options |= {"of": name, "table": name}
+        if behaviour.items[name].kind == "text":  # the heaviest words of titles are "the" and "of"
+            options |= {"words": TITLE_WORDS}
         found[f"taste_{name}"] = Choice(f"{name} of the clicked items", options)
     if behaviour.has_exposures:
         found["click_rate"] = Choice("how often the user clicks what is shown", _rate())
