@@ -75,7 +75,7 @@ def _bigrams(part: str) -> Iterator[str]:
 
 
 class Text(Bag):
-    """The mean of the rows of a text's first `max_length` words; an empty text is a known one.
+    """The rows of a text's first `max_length` words, pooled; an empty text is a known one.
 
     `vectors` names a file of the data folder with a word and its numbers a line, from which the
     rows of its words begin in training.

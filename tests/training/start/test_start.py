@@ -45,6 +45,7 @@ def test_every_column_gets_its_kind_and_group(tmp_path: Path, csv: bool) -> None
     assert (taste["of"], taste["table"]) == ("genres", genres["table"])
     taste, title = raw["user"]["preference"]["taste_title"], raw["item"]["content"]["title"]
     assert (taste["of"], taste["table"]) == ("title", title["table"])
+    assert taste["words"] > 20  # what a profile keeps unasked: in titles "the", "of" and "a"
     recent, own = raw["user"]["preference"]["recent"], raw["item"]["preference"]["own_id"]
     assert recent["table"] == own["table"]
     assert raw["item"]["preference"]["clicks_4d"]["window"] == "4d"
