@@ -42,19 +42,21 @@ FORMS["senet"] = [
 
 
 NETWORK = {"dim": 5, "batch_norm": False, "dropout": 0.5, "absent": "zeros", "embedding": 4}
+TANH = {"activation": "tanh"}
 CHANGES: dict[str, dict[str, Any]] = {  # of each kind, every option with a value that is not usual
     "additive": {"dim": 5, "hidden": [3], "dropout": 0.5},
     "dropoutnet": {
         **NETWORK,
         **dict.fromkeys(("content", "preference", "hidden"), [3]),
         "tower_batch_norm": False,
-        "activation": "tanh",
+        **TANH,
         "rescale": True,
     },
-    "dat": {"dim": 5, "embedding": 4, "hidden": [3], "batch_norm": False, "dropout": 0.5},
-    "mlp": {**NETWORK, "hidden": [3]},
+    "dat": {"dim": 5, "embedding": 4, "hidden": [3], "batch_norm": False, "dropout": 0.5, **TANH},
+    "mlp": {**NETWORK, **TANH, "hidden": [3]},
     "senet": {
         **NETWORK,
+        **TANH,
         "hidden": [3],
         "groups": 1,
         "reduction": 1,
@@ -276,3 +278,15 @@ def test_a_perceptron_has_the_layers_asked_for() -> None:
     normed = [type(layer).__name__ for layer in mlp(3, (5,), 2, 0, batch_norm=True)]
     assert normed == ["Linear", "BatchNorm", "ReLU", "Linear"]
     assert [type(layer).__name__ for layer in mlp(3, (), 2, 0.1)] == ["Linear"]
+
+
+@pytest.mark.parametrize("member", [m for m in MEMBERS if "activation" in m.model_fields])
+def test_tanh_stands_in_place_of_relu_in_every_hidden_layer(member: Any) -> None:
+    found = {}
+    for activation in ("relu", "tanh"):
+        config = member.model_validate({"dim": DIM, "hidden": [3], "activation": activation})
+        tower = config.build({"content": (DIM,), AUGMENTED: (DIM,)})
+        found[activation] = [type(layer).__name__ for layer in tower.modules()]
+    assert "Tanh" not in found["relu"]
+    assert found["tanh"] == [{"ReLU": "Tanh"}.get(name, name) for name in found["relu"]]
+    assert "Tanh" in found["tanh"]

@@ -9,7 +9,11 @@ from training.easyrec.section import Section
 Options = dict[str, Any]
 KINDS = {"DropoutNet": "dropoutnet", "DSSM": "mlp", "DSSM_SENet": "senet", "DAT": "dat"}
 FIELDS = {"DropoutNet": "dropoutnet", "DSSM": "dssm", "DSSM_SENet": "dssm_senet", "DAT": "dat"}
-RELU = ("tf.nn.relu", "relu")
+RELU = "relu"
+ACTIVATIONS = {  # EasyRec takes its own names in any case, and the path of any function
+    RELU: ("tf.nn.relu", "tf.keras.activations.relu"),
+    "tanh": ("tf.nn.tanh", "tf.tanh", "tf.math.tanh", "tf.keras.activations.tanh"),
+}
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,7 @@ class Network:
 
     sizes: tuple[int, ...] = ()
     batch_norm: bool = True
+    activation: str = RELU
     dropout: float = 0.0
 
 
@@ -45,33 +50,29 @@ def _single(side: SideName, model: str, section: Section) -> Options:
     if (squeeze := tower.section("senet", "SENet")) is not None:
         found["groups"] = squeeze.whole("num_squeeze_group", "groups", 2)
         found["reduction"] = squeeze.whole("reduction_ratio", "reduction", 4)
-    return found | {"batch_norm": network.batch_norm, **_dropped(network)}
+    return found | {"batch_norm": network.batch_norm, **_unusual(network.activation, network.dropout)}
 
 
 def _dropoutnet(side: SideName, section: Section) -> Options:
     content = _network(section, f"{side}_content", "content")
     preference = _network(section, f"{side}_preference", "preference")
     tower = _network(section, f"{side}_tower", "hidden, the last is dim")
-    given = [
-        (name, network)
-        for name, network in (
-            (f"{side}_content", content),
-            (f"{side}_preference", preference),
-            (f"{side}_tower", tower),
-        )
-        if section.has(name)
-    ]
-    for name, network in given[1:]:
-        if network.dropout != given[0][1].dropout:
-            one = section.section(name, "DNN")
-            if one is not None:
-                one.refuse_all(f"its dropout_ratio is not that of {given[0][0]}: one rate a side")
-    inner = [network.batch_norm for name, network in given if not name.endswith("_tower")]
+    named = {
+        f"{side}_content": (content, content.sizes),
+        f"{side}_preference": (preference, preference.sizes),
+        f"{side}_tower": (tower, tower.sizes[:-1]),  # the last layer is linear
+    }
+    given = {name: network for name, (network, _) in named.items() if section.has(name)}
+    active = {name: network for name, (network, hidden) in named.items() if hidden}
+    _agree(section, {n: one.dropout for n, one in given.items() if one.sizes}, "dropout_ratio")
+    _agree(section, {name: network.activation for name, network in active.items()}, "activation")
+    inner = [network.batch_norm for name, network in given.items() if not name.endswith("_tower")]
     if len(set(inner)) > 1:
         section.refuse(
             f"{side}_preference", f"its use_bn is not that of {side}_content: give both the same"
         )
     batch_norm = inner[0] if inner else tower.batch_norm
+    activation = next((network.activation for network in active.values()), RELU)
     return {
         "kind": KINDS["DropoutNet"],
         **_ends(section.section(f"{side}_tower", "DNN") or section, tower),
@@ -79,8 +80,17 @@ def _dropoutnet(side: SideName, section: Section) -> Options:
         "preference": list(preference.sizes),
         "batch_norm": batch_norm,
         **({} if tower.batch_norm == batch_norm else {"tower_batch_norm": tower.batch_norm}),
-        **_dropped(tower),
+        **_unusual(activation, tower.dropout),
     }
+
+
+def _agree(section: Section, found: dict[str, Any], field: str) -> None:
+    """Refuse the networks of a side whose value of a field is not that of the first."""
+    for name, value in found.items():
+        one = section.section(name, "DNN")
+        first = next(iter(found))
+        if one is not None and value != found[first]:
+            one.refuse_all(f"its {field} ({value}) is not that of {first} ({found[first]}): one a side")
 
 
 def _ends(section: Section, network: Network) -> Options:
@@ -91,8 +101,11 @@ def _ends(section: Section, network: Network) -> Options:
     return {"dim": network.sizes[-1], "hidden": list(network.sizes[:-1])}
 
 
-def _dropped(network: Network) -> Options:
-    return {"dropout": network.dropout} if network.dropout else {}
+def _unusual(activation: str, dropout: float) -> Options:
+    """Return the options of a tower's layers that are not what they are by default."""
+    usual = {"activation": RELU, "dropout": 0.0}
+    found: Options = {"activation": activation, "dropout": dropout}
+    return {name: value for name, value in found.items() if value != usual[name]}
 
 
 def _network(section: Section, name: str, to: str) -> Network:
@@ -104,6 +117,17 @@ def _network(section: Section, name: str, to: str) -> Network:
     rates = found.numbers("dropout_ratio", "dropout")
     if len(set(rates)) > 1:
         found.refuse("dropout_ratio", "all layers of a side have one rate: give each the same")
-    found.one_of("activation", "ReLU", RELU[0], RELU, "the layers are ReLU: say relu, or remove it")
+    activation = _activation(found)
     batch_norm = found.flag("use_bn", "batch_norm", True)
-    return Network(tuple(sizes), batch_norm, rates[0] if rates else 0.0)
+    return Network(tuple(sizes), batch_norm, activation, rates[0] if rates else 0.0)
+
+
+def _activation(found: Section) -> str:
+    """Return the name that an activation has here."""
+    text = found.text("activation", "activation", RELU).strip()
+    path = text.replace("tensorflow.", "tf.", 1)
+    for name, paths in ACTIVATIONS.items():
+        if text.lower() == name or path in paths:
+            return name
+    found.refuse("activation", f"the layers have {' or '.join(ACTIVATIONS)}: say one of them")
+    return RELU

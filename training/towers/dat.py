@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from training.augmented import AUGMENTED
 from training.growing.pieces import Cut, Cuts, Names, views
 from training.towers.base import TowerKind
-from training.towers.perceptron import Sizes, layers
+from training.towers.perceptron import Activation, Sizes, layers
 
 
 class DATConfig(TowerKind):
@@ -22,8 +22,8 @@ class DATConfig(TowerKind):
     place, and another for the rest of its preference, so no row that was never trained is read.
 
     `hidden` are the sizes of the network's hidden layers: linear, batch norm unless `batch_norm`
-    is false, ReLU, neuron dropout (`dropout`); the last layer is linear. `embedding` is the width
-    of a feature's vector.
+    is false, `activation`, neuron dropout (`dropout`); the last layer is linear. `embedding` is
+    the width of a feature's vector.
     """
 
     takes_augmented: ClassVar[bool] = True
@@ -33,6 +33,7 @@ class DATConfig(TowerKind):
     embedding: int = Field(16, ge=1)
     hidden: Sizes = (128,)
     batch_norm: bool = True
+    activation: Activation = "relu"
     dropout: float = Field(0.0, ge=0, lt=1)
 
     def build(self, widths: Mapping[str, tuple[int, ...]]) -> "DATTower":
@@ -51,7 +52,13 @@ class DATTower(nn.Module):
         if "preference" in widths:
             self.default = nn.Parameter(torch.zeros(sum(widths["preference"])))
         wide = sum(sum(widths[name]) for name in self.groups)
-        self.network = layers(wide, config.hidden, config.dropout, batch_norm=config.batch_norm)
+        self.network = layers(
+            wide,
+            config.hidden,
+            config.dropout,
+            batch_norm=config.batch_norm,
+            activation=config.activation,
+        )
         self.last = nn.Linear([wide, *config.hidden][-1], config.dim)
 
     def forward(self, groups: Mapping[str, Tensor], present: Tensor | None) -> Tensor:

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from training.growing.pieces import Cuts, Names, under
 from training.towers.base import TowerKind
 from training.towers.fields import Absent, Fields
-from training.towers.perceptron import Sizes, mlp
+from training.towers.perceptron import Activation, Sizes, mlp
 
 
 class MlpConfig(TowerKind):
     """v = network(concat(content, context, preference)).
 
     After Huang et al., CIKM 2013, in the shape EasyRec gives it. `hidden` are the sizes of the
-    hidden layers: linear, batch norm unless `batch_norm` is false, ReLU, neuron dropout
+    hidden layers: linear, batch norm unless `batch_norm` is false, `activation`, neuron dropout
     (`dropout`); the last layer is linear. `embedding` is the width of a feature's vector.
     Absent preference is a learned vector of the group's width, or `zeros`.
     """
@@ -26,6 +26,7 @@ class MlpConfig(TowerKind):
     embedding: int = Field(16, ge=1)
     hidden: Sizes = (128,)
     batch_norm: bool = True
+    activation: Activation = "relu"
     dropout: float = Field(0.0, ge=0, lt=1)
     absent: Absent = "learned"
 
@@ -46,6 +47,7 @@ class MlpTower(nn.Module):
             config.dim,
             config.dropout,
             batch_norm=config.batch_norm,
+            activation=config.activation,
         )
 
     def forward(self, groups: Mapping[str, Tensor], present: Tensor | None) -> Tensor:

@@ -46,8 +46,14 @@ def layers(
 
 
 def mlp(
-    width: int, hidden: Sequence[int], dim: int, dropout: float, *, batch_norm: bool = False
+    width: int,
+    hidden: Sequence[int],
+    dim: int,
+    dropout: float,
+    *,
+    batch_norm: bool = False,
+    activation: Activation = "relu",
 ) -> nn.Sequential:
     """Return width -> hidden, as in `layers`, -> dim, the last layer linear."""
-    network = layers(width, hidden, dropout, batch_norm=batch_norm)
+    network = layers(width, hidden, dropout, batch_norm=batch_norm, activation=activation)
     return network.append(nn.Linear([width, *hidden][-1], dim))

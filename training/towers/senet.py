@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from training.towers.base import TowerKind
 from training.towers.fields import Absent, Fields, bounded
-from training.towers.perceptron import Sizes, mlp
+from training.towers.perceptron import Activation, Sizes, mlp
 
 
 class SenetConfig(TowerKind):
@@ -33,6 +33,7 @@ class SenetConfig(TowerKind):
     layer_norm: bool = False
     hidden: Sizes = (128,)
     batch_norm: bool = True
+    activation: Activation = "relu"
     dropout: float = Field(0.0, ge=0, lt=1)
     absent: Absent = "learned"
 
@@ -54,6 +55,7 @@ class SenetTower(nn.Module):
             config.dim,
             config.dropout,
             batch_norm=config.batch_norm,
+            activation=config.activation,
         )
 
     def forward(self, groups: Mapping[str, Tensor], present: Tensor | None) -> Tensor:

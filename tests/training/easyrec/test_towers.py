@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,35 @@ def test_neuron_dropout_is_one_rate(tmp_path: Path) -> None:
     assert towers(text, tmp_path)["user"]["dropout"] == 0.1
 
 
+@pytest.mark.parametrize("kind", ["DropoutNet", "DSSM", "DSSM_SENet", "DAT"])
+@pytest.mark.parametrize(
+    "spelt", ["tanh", "Tanh", "tf.tanh", "tf.nn.tanh", "tf.math.tanh", "tensorflow.nn.tanh"]
+)
+def test_tanh_is_tanh_in_every_spelling(kind: str, spelt: str, tmp_path: Path) -> None:
+    said = f" activation: '{spelt}'"
+    text = re.sub(r"(hidden_units: (\[16.*?\]|24))", rf"\1{said}", easyrec(kind))
+    assert {one["activation"] for one in towers(text, tmp_path).values()} == {"tanh"}
+
+
+@pytest.mark.parametrize("spelt", ["ReLU", "tf.nn.relu", "tensorflow.nn.relu"])
+def test_relu_is_relu_in_every_spelling(spelt: str, tmp_path: Path) -> None:
+    text = easyrec("DSSM").replace("[16, 8]", f"[16, 8] activation: '{spelt}'")
+    assert towers(text, tmp_path) == towers(easyrec("DSSM"), tmp_path)
+
+
+def test_a_network_without_hidden_layers_has_no_say_in_what_a_side_has(tmp_path: Path) -> None:
+    text = easyrec().replace("item_content { hidden_units: [16] }", "item_content { }")
+    text = text.replace("item_tower { hidden_units: [16, 8]", "item_tower { hidden_units: [8]")
+    assert "activation" not in towers(text, tmp_path)["item"]
+    text = easyrec().replace("item_content { hidden_units: [16]", "item_content { hidden_units: 0")
+    text = text.replace(
+        "item_tower { hidden_units: [16, 8]",
+        "item_tower { hidden_units: [16, 8] activation: 'tanh' dropout_ratio: [0.1, 0.1]",
+    )
+    found = towers(text, tmp_path)["item"]
+    assert (found["activation"], found["dropout"]) == ("tanh", 0.1)
+
+
 @pytest.mark.parametrize(
     ("kind", "own"),
     [
@@ -67,13 +97,25 @@ def test_the_others_have_one_network_a_side(kind: str, own: dict[str, Any], tmp_
             USER_TOWER,
             "user_tower { hidden_units: [16, 8] dropout_ratio: 0.1 }",
             "user_tower",
-            "its dropout_ratio is not that of user_content",
+            "its dropout_ratio (0.1) is not that of user_content (0.0)",
+        ),
+        (
+            USER_TOWER,
+            "user_tower { hidden_units: [16, 8] activation: 'gelu' }",
+            "user_tower.activation",
+            "relu or tanh",
         ),
         (
             USER_TOWER,
             "user_tower { hidden_units: [16, 8] activation: 'tanh' }",
-            "user_tower.activation",
-            "say relu",
+            "user_tower",
+            "its activation (tanh) is not that of user_content (relu)",
+        ),
+        (
+            "user_content { hidden_units: [16] }",
+            "user_content { hidden_units: [16] activation: 'tanh' }",
+            "user_preference",
+            "its activation (relu) is not that of user_content (tanh)",
         ),
         (USER_TOWER, "user_tower {}", "user_tower", "the length of the vectors"),
         (
