@@ -4,6 +4,9 @@ By message of EasyRec's schema. What no reader reads and this page does not hold
 unknown, so that nothing is passed over in silence.
 """
 
+from collections.abc import Set
+from difflib import get_close_matches
+
 from training.easyrec.section import Section
 from training.easyrec.text import Message, Value
 
@@ -230,7 +233,7 @@ REFUSED: dict[str, dict[str, str]] = {
         "model_params": "layers of your own are not read: use dropoutnet, dssm, dssm_senet or dat",
     },
 }
-UNKNOWN = "no field that is known here; EasyRec itself says whether it is misspelt"
+UNKNOWN = "no field that is known here"
 
 
 def finish(section: Section) -> None:
@@ -244,14 +247,20 @@ def finish(section: Section) -> None:
         if one in section.ledger.entries:
             continue
         place = f"{section.place}.{one.name}" if section.place else one.name
-        noted = NOTED.get(section.type, {}).get(one.name)
-        refused = REFUSED.get(section.type, {}).get(one.name)
+        notes, refusals = NOTED.get(section.type, {}), REFUSED.get(section.type, {})
+        noted, refused = notes.get(one.name), refusals.get(one.name)
         if opened is not None or (refused and _is_empty(one.value)):
             noted = "it is empty"
         if noted is not None:
             section.ledger.enter(place, one, "noted", noted)
         else:
-            section.ledger.enter(place, one, "refused", refused or UNKNOWN)
+            known = section.asked | notes.keys() | refusals.keys()
+            section.ledger.enter(place, one, "refused", refused or _unknown(one.name, known))
+
+
+def _unknown(name: str, known: Set[str]) -> str:
+    nearest = get_close_matches(name, sorted(known - {name}), n=1)
+    return f"{UNKNOWN}; is it {nearest[0]}?" if nearest else UNKNOWN
 
 
 def _is_empty(value: Value) -> bool:

@@ -15,7 +15,8 @@ TRUE, FALSE = {"true", "True", "t", "1"}, {"false", "False", "f", "0"}
 class Section:
     """A message, its place in the file, and the ledger. `type` is its name in EasyRec's schema.
 
-    `is_settled` says that the verdict on the message speaks for all that it holds.
+    `is_settled` says that the verdict on the message speaks for all that it holds, `asked` the
+    names of the fields that were asked for, there or not.
 
     What is read is mapped: `to` says where it goes. A value of another sort than the field's is
     refused, and the default stands in for it, so that one reading finds all that is wrong.
@@ -28,6 +29,7 @@ class Section:
     own: Field | None = None
     opened: dict[Field, "Section"] = field(default_factory=dict)
     is_settled: bool = False
+    asked: set[str] = field(default_factory=set)
 
     def has(self, name: str) -> bool:
         """Whether a field stands there."""
@@ -109,9 +111,10 @@ class Section:
             self.ledger.enter(self._place(name), one, "mapped", to)
 
     def note(self, name: str, why: str) -> None:
-        """Say what happens with a field that goes nowhere."""
+        """Say what happens with a field that goes nowhere; a message that was opened went."""
         for one in self._fields(name):
-            self.ledger.enter(self._place(name), one, "noted", why)
+            if one not in self.opened:
+                self.ledger.enter(self._place(name), one, "noted", why)
 
     def refuse(self, name: str, remedy: str, value: object = None) -> None:
         """Refuse a field, or those of its values that are `value`, with what to do about it."""
@@ -148,6 +151,7 @@ class Section:
             self.ledger.enter(self.place, self.own, "refused", remedy)
 
     def _fields(self, name: str) -> list[Field]:
+        self.asked.add(name)
         return [one for one in self.message.fields if one.name == name]
 
     def _one(self, name: str, to: str, default: T, read: Callable[[Any], T]) -> T:

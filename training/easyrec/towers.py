@@ -50,7 +50,10 @@ def _single(side: SideName, model: str, section: Section) -> Options:
     if (squeeze := tower.section("senet", "SENet")) is not None:
         found["groups"] = squeeze.whole("num_squeeze_group", "groups", 2)
         found["reduction"] = squeeze.whole("reduction_ratio", "reduction", 4)
-    return found | {"batch_norm": network.batch_norm, **_unusual(network.activation, network.dropout)}
+    return found | {
+        "batch_norm": network.batch_norm,
+        **_unusual(network.activation, network.dropout),
+    }
 
 
 def _dropoutnet(side: SideName, section: Section) -> Options:
@@ -90,7 +93,9 @@ def _agree(section: Section, found: dict[str, Any], field: str) -> None:
         one = section.section(name, "DNN")
         first = next(iter(found))
         if one is not None and value != found[first]:
-            one.refuse_all(f"its {field} ({value}) is not that of {first} ({found[first]}): one a side")
+            one.refuse_all(
+                f"its {field} ({value}) is not that of {first} ({found[first]}): one a side"
+            )
 
 
 def _ends(section: Section, network: Network) -> Options:

@@ -309,6 +309,7 @@ def test_attention_with_a_learned_query_is_mapped(tmp_path: Path) -> None:
     options = "feature_type: SequenceFeature sequence_combiner { attention {} }"
     plan = with_feature(f"input_names: 'city' {options}", tmp_path)
     assert refused(plan) == []
+    assert not any("sequence_combiner" in entry.place for entry in plan.ledger.of("noted"))
     assert plan.sides["user"].groups["content"]["city"].options["pooling"] == "attention"
 
 
