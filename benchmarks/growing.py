@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks.machine import machine
+from benchmarks.figures import report
 from training.config import TrainConfig, read_config
 from training.embedded import Embedded
 from training.ground import Ground
@@ -106,13 +106,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} day {name}: {json.dumps(day)}\n")
         figures.append(day)
         before = grown
-    parameters = {name: str(value) for name, value in vars(asked).items() if name != "json"}
-    return {
-        "name": "growing",
-        "machine": machine(),
-        "parameters": parameters,
-        "figures": {"days": figures, "mean": mean(figures)},
-    }
+    return {"days": figures, "mean": mean(figures)}
 
 
 def mean(figures: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -138,12 +132,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the users")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--more", type=int, default=1)
-    parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
-    text = json.dumps(measure(asked), indent=1)
-    if asked.json:
-        asked.json.write_text(text + "\n", encoding="utf-8")
-    sys.stdout.write(text + "\n")
+    report("growing", parser, measure)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from benchmarks.figures import report
 from benchmarks.growing import mean, recall, trained
-from benchmarks.machine import machine
 from training.config import TrainConfig, read_config
 
 GIVEN = "split={kind: given, validation: {pairs: 0.2, items: 0.0, users: 0.0}}"
@@ -81,17 +81,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         one["gone on"]["rows"] = one["from scratch"]["rows"] = int(drawn.sum())
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} seed {seed}: {json.dumps(one)}\n")
         figures.append(one)
-    parameters = {name: str(value) for name, value in vars(asked).items() if name != "json"}
-    return {
-        "name": "transfer",
-        "machine": machine(),
-        "parameters": parameters,
-        "figures": {
-            "source": {"rows": len(first)},
-            "seeds": figures,
-            "mean": mean(figures),
-        },
-    }
+    return {"source": {"rows": len(first)}, "seeds": figures, "mean": mean(figures)}
 
 
 def main() -> None:
@@ -106,12 +96,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--more", type=int, default=10)
-    parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
-    text = json.dumps(measure(asked), indent=1)
-    if asked.json:
-        asked.json.write_text(text + "\n", encoding="utf-8")
-    sys.stdout.write(text + "\n")
+    report("transfer", parser, measure)
 
 
 if __name__ == "__main__":
