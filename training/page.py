@@ -1,5 +1,6 @@
 """The report of an evaluation: one HTML file that asks nothing of the network."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
@@ -17,9 +18,10 @@ h1 { font-size: 1.7rem; margin: 0 0 .3rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.15rem; margin: 2.6rem 0 .4rem; }
 p { margin: .3rem 0 .8rem; } p.soft, figcaption, caption { color: var(--soft); }
 figure { margin: 0; } figcaption, caption { font-size: .87rem; text-align: left; }
-caption { padding-bottom: .4rem; }
-svg { width: 100%; height: auto; font-family: inherit; }
-.beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(22rem, 1fr)); gap: 2rem; }
+caption { padding-bottom: .4rem; max-width: calc(100vw - 3rem); }
+svg { width: 100%; height: auto; font-family: inherit; min-width: 38rem; }
+.beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr));
+  gap: 2rem; } .beside > * { min-width: 0; } .beside svg { min-width: 22rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .87rem; margin: .8rem 0 1.4rem; width: 100%; }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right;
@@ -65,7 +67,10 @@ def page(found: dict[str, Any]) -> str:
 def _facts(found: dict[str, Any]) -> str:
     rows = ", ".join(f"{count:,} {part}" for part, count in found["split"]["rows"].items())
     facts = {
-        "runs": ", ".join(found["runs"]),
+        "runs": ", ".join(
+            name if count == 1 else f"{name} ({count} seeds)"
+            for name, count in Counter(found["runs"]).items()
+        ),
         "split": f"{found['split']['kind']}: rows {rows}",
         "popularity": f"counts of {found['popularity']}, chosen on validation",
     }
@@ -238,7 +243,8 @@ def _section(title: str, content: str) -> str:
 
 
 def _drawn(svg: str, caption: str) -> str:
-    return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
+    caption = f"<figcaption>{escape(caption)}</figcaption>"
+    return f'<figure><div class="wide">{svg}</div>{caption}</figure>'
 
 
 def _there(found: dict[str, Any], names: Sequence[str]) -> list[str]:

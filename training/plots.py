@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from training.curve import Curve
@@ -122,7 +123,7 @@ def recall_by_rows(
             is_own = scorer not in called  # the model again, with its items as if cold
             colour = COLOURS[0] if is_own else _colour(places.index(scorer))
             style = "--" if is_own else "-"
-            name = called.get(scorer, scorer)
+            name = called.get(scorer) or scorer.replace("model", called["model"], 1)
             axes.plot(labels, values, style, color=colour, marker="o", markersize=4, label=name)
         if least:
             axes.axvline(place_of(least, labels), color="#444444", linestyle=":")
@@ -219,7 +220,10 @@ def _figure(name: str, size: tuple[float, float]) -> Iterator[tuple[Figure, io.S
 
 
 def _colour(number: int) -> str:
-    return COLOURS[number % len(COLOURS)]
+    """Return a colour of its own for each of twice as many as there are: then darker ones."""
+    red, green, blue = to_rgb(COLOURS[number % len(COLOURS)])
+    depth = 1.0 if number < len(COLOURS) else 0.45
+    return to_hex((red * depth, green * depth, blue * depth))
 
 
 def _legend_below(figure: Figure, columns: int = 3) -> None:

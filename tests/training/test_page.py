@@ -10,7 +10,7 @@ import pytest
 from export.contract.run import RunLayout
 from training.evaluate import evaluate
 from training.page import page
-from training.plots import place_of
+from training.plots import COLOURS, place_of, recall_by_slice
 from training.slices import SLICES
 from training.subject import open_subject
 
@@ -106,7 +106,18 @@ def test_the_page_says_what_the_document_says(found: dict[str, Any]) -> None:
         assert f"{figures['coverage@100']:.4f}" in text
     assert f"{found['paired']['popularity']['warm']['low']:+.3f}" in text
     assert "one and 1 more" in page(found | {"runs": ["one", "other"]})
-    assert " more" not in page(found | {"runs": ["ours", "ours"]}), "seeds of one preset"
+    assert "one and 1 more, items as if cold" in page(found | {"runs": ["one", "other"]})
+    seeds = page(found | {"runs": ["ours", "ours"]})
+    assert " more" not in seeds, "seeds of one preset"
+    assert "ours (2 seeds)" in seeds
+
+
+def test_twice_as_many_scorers_as_colours_are_told_apart(found: dict[str, Any]) -> None:
+    many = {"model": found["slices"]["model"]}
+    many |= {f"preset {number}": many["model"] for number in range(2 * len(COLOURS) - 1)}
+    document = {"slices": many, "spread": {"slices": {}}}
+    drawn = recall_by_slice(document, {name: name for name in many})
+    assert len(set(re.findall(r"fill: (#[0-9a-f]{6})", drawn))) == len(many)
 
 
 def test_a_page_can_be_made_of_the_json(found: dict[str, Any]) -> None:
