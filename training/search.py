@@ -69,8 +69,12 @@ class Search:
 
         def after(study: optuna.Study, trial: FrozenTrial) -> None:
             self._write_lines(study)
-            told(f"trial {trial.number + 1}: {_in_words(trial)}")
-            if (best := _best(study)) is not None:
+            best = _best(study)
+            is_best = best is not None and study.best_trial.number == trial.number
+            told(
+                f"trial {trial.number + 1}: {_in_words(trial)}{'; best so far' if is_best else ''}"
+            )
+            if best is not None:
                 on_trial(best)
 
         for _ in range(trials - len(study.get_trials(deepcopy=False, states=DONE))):

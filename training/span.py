@@ -51,8 +51,10 @@ def read_searched(text: str) -> tuple[str, Searched]:
         if dots:
             return path, _span(parse_yaml(low), parse_yaml(high))
         values = parse_yaml(right)
-    except (yaml.YAMLError, ValueError) as error:
+    except yaml.YAMLError as error:
         raise wrong from error
+    except ValueError as error:
+        raise ConfigError(f"--search {text}: {error}") from error
     if not isinstance(values, list) or len(values) < 2:
         raise wrong
     return path, Choice(tuple(values))

@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +70,12 @@ def test_a_search_begins_where_it_is_told_to(tmp_path: Path) -> None:
     found = lines(tmp_path)
     assert len(found) == 3
     assert [one["values"] == start for one in found] == [True, False, False]
+
+
+def test_a_trial_that_is_better_than_those_before_is_told_so(tmp_path: Path) -> None:
+    told: list[str] = []
+    Search(tmp_path, SPACE, "hill").run(hill, 6, told.append)
+    highest = -math.inf
+    for line, one in zip(told, lines(tmp_path), strict=True):
+        assert line.endswith("; best so far") == (one["figure"] > highest)
+        highest = max(highest, one["figure"])

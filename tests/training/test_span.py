@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from export.contract.errors import ConfigError
@@ -19,10 +21,23 @@ def test_what_is_searched_is_read(text: str, path: str, values: Span | Choice) -
 
 @pytest.mark.parametrize(
     "text",
-    ["tower.dim", "=1..2", "tower.dim=8", "tower.dim=[8]", "tower.dim=2..1", "a=1..", "a=x..2"],
+    ["tower.dim", "=1..2", "tower.dim=8", "tower.dim=[8]", "tower.dim=["],
 )
 def test_what_is_no_search_is_refused_with_what_would_be_right(text: str) -> None:
     with pytest.raises(ConfigError, match=r"expected path=low..high or path=\[one, other\]"):
+        read_searched(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("tower.dim=2..1", "got 2..1, expected the lower end first"),
+        ("a=1..", "got None, expected a number"),
+        ("a=x..2", "got 'x', expected a number"),
+    ],
+)
+def test_ends_that_span_nothing_are_told(text: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"--search {text}: {told}")):
         read_searched(text)
 
 
