@@ -29,6 +29,7 @@ class Progress:
     step: int = 0
     best_epoch: int = 0
     best: float = -math.inf
+    best_ndcg: float = -math.inf
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
 
@@ -88,7 +89,8 @@ def train(
         config: The run's configuration.
         model: Trained in place; ends with the last, not the best weights.
         batches: Training rows.
-        validate: Gives validation figures; `selected` is the one that decides.
+        validate: Gives validation figures; `selected` is the one that decides, and where two
+            epochs have the same the `ndcg` beside it, if there is one.
         progress: Where an earlier run stopped; `optimizer` must be the one it stopped with.
         optimizer: As above.
         on_step: Told each step's number and loss.
@@ -105,8 +107,9 @@ def train(
         progress.history.append(
             {"epoch": progress.epoch, "loss": facts.loss, **figures, "states": facts.states}
         )
-        if figures["selected"] > progress.best:
-            progress.best, progress.best_epoch = figures["selected"], progress.epoch
+        found = figures["selected"], figures.get("ndcg", 0.0)
+        if found > (progress.best, progress.best_ndcg):
+            (progress.best, progress.best_ndcg), progress.best_epoch = found, progress.epoch
             progress.best_weights = {k: v.clone() for k, v in model.state_dict().items()}
         on_epoch(progress, optimizer)
     return progress

@@ -176,7 +176,9 @@ def vectors(tower: SideTower, rows: SideRows, chunk: int = 4096) -> NDArray[np.f
 def validator(prepared: Prepared, encoders: Encoders) -> Callable[[TwoTower], dict[str, float]]:
     """Return a function that measures recall@100 on the validation slices.
 
-    `selected` is their mean by `training.select`, over the slices that have positives.
+    `selected` is their mean by `training.select`, over the slices that have positives, and `ndcg`
+    that of NDCG@100. It tells epochs apart that recall cannot: where a slice has no more candidates
+    than are counted, recall is 1 whatever was learned.
 
     Raises:
         ConfigError: No slice with a weight has positives.
@@ -196,6 +198,7 @@ def validator(prepared: Prepared, encoders: Encoders) -> Callable[[TwoTower], di
         found = {side: vectors(model.side(side), entities[side]) for side in SIDES}
         measured = slices.measure(dot_scores(found["user"], found["item"]), (SELECT_K,))
         recall = {name: one.recall[SELECT_K] for name, one in measured.items()}
-        return {**recall, "selected": select.figure(recall)}
+        ndcg = {name: one.ndcg[SELECT_K] for name, one in measured.items()}
+        return {**recall, "selected": select.figure(recall), "ndcg": select.figure(ndcg)}
 
     return validate

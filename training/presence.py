@@ -87,6 +87,8 @@ def enough(curve: Sequence[Step]) -> int | None:
 
 def helps(side: SideName, curve: Sequence[Step]) -> str:
     """Say in words from how many interactions on the preference of a side helps."""
+    if all(step.shown == step.hidden for step in curve):
+        return f"{side} preference changes no recall, so nothing tells whether it helps"
     least = enough(curve)
     if least is None:
         return f"{side} preference helps nobody, however many interactions there are"

@@ -113,6 +113,17 @@ def test_a_stopped_training_goes_on_to_the_same_numbers(
     assert same(states(model), states(whole))
 
 
+def test_of_equal_figures_the_higher_ndcg_decides(prepared: Prepared, batches: Batches) -> None:
+    found = iter([(1.0, 0.2), (1.0, 0.4), (1.0, 0.3), (0.9, 0.5)])
+
+    def validate(model: TwoTower) -> dict[str, float]:
+        return dict(zip(("selected", "ndcg"), next(found), strict=True))
+
+    model = new_model(prepared)
+    progress = train(configured(prepared, epochs=4, patience=4), model, batches, validate)
+    assert (progress.best_epoch, progress.best) == (2, 1.0)
+
+
 def test_training_stops_once_patience_is_over_and_keeps_the_best(
     prepared: Prepared, batches: Batches
 ) -> None:
