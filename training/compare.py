@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from training.choice import choose
 from training.config import TrainConfig
 from training.digest import data_digest
 from training.evaluate import evaluate
+from training.factors import fit_factors
 from training.run import Reporter, run_training
 from training.subject import Subject, open_subject
 
@@ -39,8 +41,10 @@ def compare(
         what validation says of each name, and which it takes, as `validation`.
 
     Raises:
-        ConfigError: A folder holds a run of another configuration, or of other data.
+        ConfigError: A folder holds a run of another configuration, or of other data; or two
+            configurations ask for other factors.
     """
+    _fit_factors(configs, reporter)
     groups: dict[str, list[Subject]] = {name: [] for name in configs}
     layouts: dict[str, list[RunLayout]] = {name: [] for name in configs}
     for seed in seeds:
@@ -52,6 +56,24 @@ def compare(
     first = next(iter(configs))
     rivals = {name: group for name, group in groups.items() if name != first}
     return {**evaluate(groups[first], rivals), "validation": choose(layouts)}
+
+
+def _fit_factors(configs: dict[str, TrainConfig], reporter: Reporter) -> None:
+    """Fit the factors that runs read, once for all: when runs are measured they read them again.
+
+    Raises:
+        ConfigError: Two configurations ask for other ones, which would lie in the same files.
+    """
+    asking = {name: config for name, config in configs.items() if config.factors is not None}
+    for first, other in pairwise(asking):
+        if asking[first].factors != asking[other].factors:
+            raise ConfigError(
+                f"factors: {first} and {other} ask for other ones, and the data folder holds those "
+                "of one; compare with the same, or search them: firstsight tune --search "
+                "factors.size=LOW..HIGH"
+            )
+    for config in list(asking.values())[:1]:
+        fit_factors(config, reporter.note)
 
 
 def seeded(config: TrainConfig, seed: int) -> TrainConfig:

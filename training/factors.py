@@ -99,6 +99,12 @@ def write_factors(config: TrainConfig, folder: Path, note: Callable[[str], None]
     )
 
 
+def fit_factors(config: TrainConfig, note: Callable[[str], None]) -> None:
+    """Write what a configuration says of factors into its data folder, as `write_factors` does."""
+    if config.factors is not None:
+        write_factors(config, config.data.folder, note)
+
+
 def require_factors(config: TrainConfig) -> None:
     """Refuse a configuration whose own factors have not been fitted; raises ConfigError."""
     if config.factors is None:

@@ -6,6 +6,7 @@ from typing import Any
 from export.contract.errors import DataError
 from export.contract.strict import Strict
 from training.config import TrainConfig
+from training.vectors import VectorFiles
 
 
 def named_files(value: object, key: str = "") -> Iterator[tuple[str, str]]:
@@ -32,5 +33,7 @@ def check_files(config: TrainConfig) -> None:
     for key, file in named_files(config):
         path = config.data.folder / file
         if not path.is_file():
-            fits = "; `firstsight factors` fits factors" if key.startswith("losses.") else ""
-            raise DataError(f"{path}: no such file, and {key} names it: lay it there{fits}")
+            are_factors = key.startswith("losses.") or file in VectorFiles().data_files
+            fits = "; `firstsight factors` fits factors" if are_factors else ""
+            named = key.removesuffix(".statistic")  # where it may be written flat
+            raise DataError(f"{path}: no such file, and {named} names it: lay it there{fits}")

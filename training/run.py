@@ -22,7 +22,7 @@ from training.checkpoint import load_checkpoint, resolved, save_checkpoint
 from training.config import TrainConfig
 from training.data import Data
 from training.digest import data_digest
-from training.factors import write_factors
+from training.factors import fit_factors
 from training.growing.parent import open_parent
 from training.growing.takeover import take_over
 from training.loop import Progress, optimiser, retrain, train
@@ -81,8 +81,7 @@ def run_training(
     parent = None if grow_from is None else open_parent(grow_from, config, out)
     if layout.config.exists() and not resume:
         raise ConfigError(f"{out}: holds a run already; use --resume, or another --out")
-    if config.factors is not None:
-        write_factors(config, config.data.folder, told.note)
+    fit_factors(config, told.note)
     prepared, digest = prepare(config, parent), data_digest(config)
     check_rows(prepared)
     _tell(prepared, told)

@@ -11,6 +11,7 @@ from export.contract.strict import Strict
 from training.checkpoint import resolved
 from training.config import TrainConfig, parse_config
 from training.digest import run_digest
+from training.factors import fit_factors
 from training.loop import NotFinite, train
 from training.override import override
 from training.prepare import Prepared, make_batches, make_encoders, prepare, validator
@@ -50,7 +51,7 @@ def tune(
         space: What is searched, by path, as `--set` has it.
         trials: How many in all, those of an earlier call included.
         out: The folder of the search; made if it is not there.
-        told: Is told each trial's figure and values.
+        told: Is told each trial's figure and values, and of the factors it is given.
 
     Raises:
         ConfigError: Nothing is searched, a path leads nowhere, the folder holds a search of
@@ -59,9 +60,10 @@ def tune(
     if not space:
         raise ConfigError("nothing to search: give --search PATH=LOW..HIGH")
     _with(config, {path: _any(among) for path, among in space.items()})  # paths lead somewhere
+    fit_factors(config, told)  # a search is known by the data it began with
     prepared: dict[str, Prepared] = {}
     best = Search(out, space, run_digest(config), config.training.seed).run(
-        lambda values: _figure(_with(config, values), prepared),
+        lambda values: _figure(_with(config, values), prepared, told),
         trials,
         told,
         failures=(NotFinite,),
@@ -70,11 +72,12 @@ def tune(
     return _with(config, best.values)
 
 
-def _figure(config: TrainConfig, prepared: dict[str, Prepared]) -> float:
+def _figure(config: TrainConfig, prepared: dict[str, Prepared], told: Told) -> float:
     """Train until validation has selected, and return what it found."""
     features = config.model_dump_json(exclude={"losses", "negatives", "dropout", "training"})
     if features not in prepared:  # the same data and features are read and fitted once
         prepared.clear()
+        fit_factors(config, told)
         prepared[features] = prepare(config)
     ready = replace(prepared[features], config=config)
     encoders = make_encoders(ready)
@@ -87,7 +90,7 @@ def _with(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
     raw = config.model_dump(mode="json", exclude_none=True)
     for path, value in values.items():
         override(raw, f"{path}={json.dumps(value)}", "--search")
-    return parse_config(raw, Path("tuned.yaml"))
+    return parse_config(raw, Path("--search"))
 
 
 def _any(among: Searched) -> Any:

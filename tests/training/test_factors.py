@@ -1,5 +1,6 @@
 """Factors know the train rows and nothing else, and are fitted anew only if these changed."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from export.contract.errors import DataError
+from export.contract.errors import ConfigError, DataError
 from tests.training.conftest import world_config
+from training.compare import compare
 from training.config import TrainConfig, parse_config
 from training.data import read_data
 from training.factors import Clicks, write_factors
+from training.run import Reporter
+from training.span import Choice
 from training.split import TEST, TRAIN, VALIDATION, make_split
+from training.tune import tune
 from training.vectors import VectorFiles
 
 SMALL = {"size": 4, "iterations": 3}
@@ -147,3 +152,44 @@ def test_files_are_written_where_they_are_asked_for(folder: Path, tmp_path_facto
     written(folder, out, files={"users": "u.parquet", "items": "i.parquet"})
     assert sorted(path.name for path in out.iterdir()) == ["i.parquet", "u.parquet"]
     assert not (folder / FILES[0]).exists()
+
+
+def reading(folder: Path, **factors: Any) -> TrainConfig:
+    """Return a configuration of one epoch that reads its own factors."""
+    raw = world_config(folder) | {"factors": SMALL | factors}
+    raw["user"]["preference"]["liked"] = {
+        "kind": "vector",
+        "aggregate": "item_vectors",
+        "vectors": FILES[1],
+    }
+    raw["training"] |= {"epochs": 1, "refit": False}
+    return parse_config(raw, folder / "train.yaml")
+
+
+def test_a_search_of_their_size_fits_them_for_each_trial_and_goes_on(folder: Path) -> None:
+    told: list[str] = []
+    space = {"factors.size": Choice((3, 6))}
+    for trials in (3, 4):  # the second call finds what the last trial left
+        tune(reading(folder), space, trials, folder / "search", told.append)
+    fitted = {line.split(" numbers")[0].split()[-1] for line in told if " numbers, from" in line}
+    assert fitted == {"3", "4", "6"}, "those of the configuration first, which a search is known by"
+    lines = (folder / "search" / "trials.jsonl").read_text(encoding="utf-8").splitlines()
+    figures = {one["values"]["factors.size"]: one["figure"] for one in map(json.loads, lines)}
+    assert len(lines) == 4
+    assert len(set(figures.values())) == len(figures) == 2
+
+
+def test_a_comparison_goes_on_after_other_ones_were_written(folder: Path) -> None:
+    config, out = {"one": reading(folder)}, folder / "runs"
+    found = compare(config, (1,), out, Reporter())
+    written(folder, size=5)
+    notes: list[str] = []
+    assert compare(config, (1,), out, Reporter(note=notes.append)) == found
+    assert notes[-1].endswith("one-1: finished before")
+
+
+def test_a_comparison_of_other_ones_is_refused_before_training(folder: Path) -> None:
+    configs = {"small": reading(folder), "large": reading(folder, size=5)}
+    with pytest.raises(ConfigError, match="factors: small and large ask for other ones"):
+        compare(configs, (1,), folder / "runs", Reporter())
+    assert not (folder / "runs").exists()

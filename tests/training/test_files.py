@@ -39,3 +39,22 @@ def test_a_file_that_is_not_there_is_told_with_its_key(
     with pytest.raises(DataError) as caught:
         check_files(config)
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ("item_factors.parquet", "and user.preference.liked names it: lay it there; `firstsight"),
+        ("looks.parquet", "and user.preference.liked names it: lay it there"),
+    ],
+)
+def test_factors_that_are_not_there_are_told_with_what_fits_them(
+    file: str, told: str, world: Path
+) -> None:
+    raw = world_config(world)
+    liked = {"kind": "vector", "aggregate": "item_vectors", "vectors": file}
+    raw["user"]["preference"]["liked"] = liked
+    with pytest.raises(DataError) as caught:
+        check_files(parse_config(raw, world / "train.yaml"))
+    assert told in str(caught.value)
+    assert ("firstsight factors" in str(caught.value)) == ("firstsight" in told)
