@@ -209,7 +209,9 @@ def _scorers(
 
 
 def _cell(value: float | None, spread: Sequence[float] | None) -> str:
-    ends = f"<small>{spread[0]:.4f} to {spread[1]:.4f}</small>" if spread else ""
+    ends = ""
+    if spread and spread[0] != spread[1]:
+        ends = f"<small>{spread[0]:.4f} to {spread[1]:.4f}</small>"
     return f"<td>{number(value)}{ends}</td>"
 
 

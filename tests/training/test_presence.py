@@ -65,6 +65,8 @@ def test_where_preference_helps_is_said_in_words() -> None:
     assert helps("item", [never]).startswith("item preference helps nobody, however many")
     assert helps("user", [first]) == "user preference helps from the first interaction on"
     assert helps("item", [never, third]) == "item preference helps from 3 interactions on"
+    for equal in ([Step(1, 1.0, 1.0, 9)], []):
+        assert helps("item", equal).startswith("item preference changes no recall")
 
 
 def test_preference_that_never_helps_has_no_enough() -> None:
