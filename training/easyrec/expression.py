@@ -89,8 +89,10 @@ def _check(node: ast.expr, text: str, columns: Collection[str]) -> bool:
             if isinstance(right, ast.BinOp) and not _in_brackets(right, text):
                 raise ValueError("brackets around what & and | join, which stand for no order")
             return _all(True, [left, right], text, columns)
-    part = ast.get_source_segment(text, node)
-    raise ValueError(f"{EXPECTED.removeprefix('expected ')}; not {part!r}")
+    told, part = EXPECTED.removeprefix("expected "), ast.get_source_segment(text, node)
+    if isinstance(node, ast.Compare) and len(node.ops) > 1:  # as `a > 1 & b > 2` is read
+        told = "each comparison in brackets of its own, as in (a > 1) & (b > 2)"
+    raise ValueError(f"{told}; not {part!r}")
 
 
 def _all(is_truth: bool, parts: list[ast.expr], text: str, columns: Collection[str]) -> bool:
