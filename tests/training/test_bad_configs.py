@@ -195,7 +195,7 @@ BAD: dict[str, tuple[list[str], str, str]] = {  # what is set, the key, the reme
     ),
     "vectors of items that are not there": (
         ["user.preference.x={kind: vector, aggregate: item_vectors, vectors: lost.parquet}"],
-        "lost.parquet: no such file, and user.preference.x.statistic names it",
+        "lost.parquet: no such file, and user.preference.x names it",
         "lay it there",
     ),
     "given negatives that are not there": (
