@@ -55,13 +55,17 @@ class Asked:
         scores = dot_scores(u, v)
         found: Figures = {}
         for name, targets in self.targets.items():
-            whole = rank_metrics(scores, targets, self.every, self.known, (100,))
-            found[name] = {"recall@100": whole.recall[100]}
+            found[name] = {"recall@100": self.recall(users, items, name)}
             if name in self.new:
                 near = rank_metrics(scores, targets, self.new[name], self.known, (5,))
                 found[name]["recall@5 of its own"] = near.recall[5]
                 found[name]["auc"] = self._auc(u @ v[self.new[name]].T, name)
         return found
+
+    def recall(self, users: Tensor, items: Tensor, name: str) -> float:
+        """Return recall@100 of some of the targets among all items."""
+        scores = dot_scores(users.numpy(), items.numpy())
+        return rank_metrics(scores, self.targets[name], self.every, self.known, (100,)).recall[100]
 
     def _auc(self, scores: NDArray[np.float32], name: str) -> float:
         """Return the mean AUC over the items of one number of clicks, of users not known to."""

@@ -11,7 +11,6 @@ from benchmarks.few_shot.cvar import CVAR, Options, fit_cvar, fit_rows
 from benchmarks.few_shot.towers import Towers
 
 WEIGHT, PRIOR = 2.0, 10.0  # of the users' mean, and the clicks that content counts as
-LIFT = 0.7  # towards the mean of all users: what costs other items about what CVAR costs them
 
 
 class Ways:
@@ -28,12 +27,9 @@ class Ways:
 
     def each(self) -> Iterator[tuple[str, Tensor]]:
         """Give every way by its name: unit vectors [items, dim]."""
-        content, mean = self.content(), self.mean_of_users()
-        yield "content", content
+        yield "content", self.content()
         yield "own id", self.as_trained()
-        yield "mean of users", mean
-        yield "content, lifted", self.lifted(content)
-        yield "mean of users, lifted", self.lifted(mean)
+        yield "mean of users", self.mean_of_users()
         yield "own id trained later", self._vectors(self.trained_later(self._no_ids()))
         yield from self.cvar()
 
@@ -55,9 +51,9 @@ class Ways:
         sums = torch.zeros_like(found).index_add(0, towers.click_item, apart)
         return self._moved(found, weight * sums / (self.clicks[:, None] + prior))
 
-    def lifted(self, found: Tensor) -> Tensor:
+    def lifted(self, found: Tensor, lift: float) -> Tensor:
         """Return vectors with new items nearer to all users alike: what being promoted does."""
-        return self._moved(found, LIFT * self.towers.users.mean(0))
+        return self._moved(found, lift * self.towers.users.mean(0))
 
     def trained_later(self, ids: Tensor) -> Tensor:
         """Return id vectors, those of new items with clicks trained from `ids` on."""

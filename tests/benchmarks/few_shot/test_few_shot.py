@@ -11,12 +11,12 @@ WAYS = (
     "content",
     "own id",
     "mean of users",
-    "content, lifted",
-    "mean of users, lifted",
     "own id trained later",
     "cvar",
     "cvar, then trained",
     "cvar, generated again",
+    "content, lifted",
+    "mean of users, lifted",
     "own id from 30 clicks on",
 )
 
