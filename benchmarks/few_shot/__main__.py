@@ -4,7 +4,7 @@ Items are held out but for 0 to 50 clicks each; the towers are trained once with
 is, and once more for each other `min_count` of the own id. Then each way to place the new items
 is measured, beside the same users and the same other items.
 
-Run: python -m benchmarks.few_shot DATA --work DIR [--folds 1,2,3] [--min-counts 30]
+Run: python -m benchmarks.few_shot DATA --work DIR [--folds 1,2] [--min-counts 30]
      [--config FILE] [--json FILE] [--set PATH=VALUE]
 """
 
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--config", type=Path, default=CONFIG)
-    parser.add_argument("--folds", type=_numbers, default=[1, 2, 3])
+    parser.add_argument("--folds", type=_numbers, default=[1, 2])
     parser.add_argument("--min-counts", type=_numbers, default=[30])
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--json", type=Path)
