@@ -55,7 +55,8 @@ def measure_fold(asked: argparse.Namespace, fold: int) -> dict[str, Figures]:
         return known
     shots, towers = trained(asked, fold, 1)
     scale = Asked.of(towers.data, towers.split, shots)
-    ways, found = Ways(towers, shots, fold), {}
+    ways = Ways(towers, shots, fold)
+    found: dict[str, Figures] = {}
     for name, items in ways.each():
         found[name] = scale.measure(towers.users, items)
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} fold {fold}, {name}: {found[name]}\n")

@@ -76,7 +76,7 @@ def fit_cvar(cvar: CVAR, towers: Towers, which: Tensor, frequency: Tensor, how: 
             found = towers.items(which, ids, present)
             loss = towers.softmax_loss(clicks, which, found) + error + MATCH * distance
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
 
@@ -92,7 +92,7 @@ def fit_rows(towers: Towers, ids: Tensor, which: Tensor, new: Tensor, how: Optio
             found = towers.items(which, everyone, present[which])
             loss = towers.softmax_loss(clicks, which, found)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     return ids.index_put((new,), rows.detach())
 
