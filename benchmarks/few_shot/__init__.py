@@ -1,0 +1,1 @@
+"""What a few clicks tell of a new item, by the ways there are to listen to them."""
