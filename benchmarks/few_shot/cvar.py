@@ -76,7 +76,7 @@ def fit_cvar(cvar: CVAR, towers: Towers, which: Tensor, frequency: Tensor, how: 
             found = towers.items(which, ids, present)
             loss = towers.softmax_loss(clicks, which, found) + error + MATCH * distance
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
 
 
@@ -100,4 +100,4 @@ def fit_rows(towers: Towers, ids: Tensor, which: Tensor, new: Tensor, how: Optio
 def batches(towers: Towers, which: Tensor, size: int) -> Iterator[Tensor]:
     """Give the places of all clicks on `which` items once, in an order that torch draws."""
     clicks = torch.isin(towers.click_item, which).nonzero()[:, 0]
-    yield from clicks[torch.randperm(len(clicks))].split(size)
+    yield from torch.split(clicks[torch.randperm(len(clicks))], size)
