@@ -185,7 +185,7 @@ def test_every_field_of_a_type_is_mapped(
         (
             "feature_type: ExprFeature expression: 'city >= 18 & city < 3'",
             "",
-            "computes 'city >= 18 & city < 3': expected numbers, columns of input_names",
+            "computes 'city >= 18 & city < 3': expected each comparison in brackets of its own",
         ),
         (
             "feature_type: ExprFeature expression: 'age + 1'",
