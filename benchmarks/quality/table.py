@@ -19,6 +19,7 @@ from training.bootstrap import Paired, paired_bootstrap
 from training.search import LINES
 
 NONE = "–"
+BASELINE = f"{OURS}+base"
 SLICES = {
     "warm": "warm",
     "cold_item": "cold item",
@@ -95,13 +96,13 @@ def _table(case: Case, place: str, found: Sequence[Scored]) -> list[str]:
     names, compared = case.protocol.figures, _compared(case)
     users = found[0].runs[0].figures.get(place, {}).get("users")
     head = [f"{SLICES[place]}, {users} users", *names]
-    head += [f"ours less it, {name} [95 %]" for name in compared]
+    heads = {name: _head(found, name) for name in compared}
+    head += [f"{one.name if one else OURS} less it, {name} [95 %]" for name, one in heads.items()]
     head += ["trials", "seconds"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    ours = next((one for one in found if one.name == OURS), None)
     for one in found:
         cells = [one.name, *(_figure(one.values(place, name)) for name in names)]
-        cells += [_difference(ours, one, place, name) for name in compared]
+        cells += [_difference(heads[name], one, place, name) for name in compared]
         seconds = np.mean([run.seconds for run in one.runs])
         cells += [str(one.trials or NONE), f"{seconds:.0f}"]
         lines.append("| " + " | ".join(cells) + " |")
@@ -114,10 +115,16 @@ def _table(case: Case, place: str, found: Sequence[Scored]) -> list[str]:
     return lines
 
 
+def _head(found: Sequence[Scored], name: str) -> Scored | None:
+    """Return what of ours a figure is compared from: rows are scored by the run's ranker."""
+    by_name = {one.name: one for one in found if one.name.partition("+")[0] == OURS}
+    rankers = sorted(by_name.keys() - {OURS}, key=lambda one: one == BASELINE)
+    return by_name.get(rankers[0] if rankers and name == "gauc" else OURS)
+
+
 def _compared(case: Case) -> list[str]:
-    """Return the figures that intervals are told of: recall at its largest k, and GAUC."""
-    recalls = [one for one in case.protocol.figures if one.startswith("recall")]
-    return [*recalls[-1:], *(one for one in case.protocol.figures if one == "gauc")]
+    """Return the figures that intervals are told of: recall and GAUC."""
+    return [one for one in case.protocol.figures if one == "gauc" or one.startswith("recall")]
 
 
 def _published(said: Published, place: str, names: Sequence[str], compared: int) -> str:

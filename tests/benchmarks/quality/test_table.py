@@ -57,12 +57,13 @@ def test_the_page_tells_means_seeds_intervals_trials_and_what_was_published(
     (head,) = [name for name in found if name.startswith("cold item, ")]
     columns = found[head]
     assert columns[:4] == ["recall@20", "recall@100", "ndcg@20", "ndcg@100"]
-    assert columns[4:] == ["ours less it, recall@100 [95 %]", "trials", "seconds"]
+    less = [f"ours less it, recall@{k} [95 %]" for k in (20, 100)]
+    assert columns[4:] == [*less, "trials", "seconds"]
     ours, chance = found[OURS], found["random"]
-    assert ours[4] == "–"
-    assert found["content_neighbours"][4] == "+0.0000 [+0.0000, +0.0000]"
-    assert found["content_neighbours"][5] == "1"
-    assert chance[5] == "–"
+    assert ours[4:6] == ["–", "–"]
+    assert found["content_neighbours"][4:6] == ["+0.0000 [+0.0000, +0.0000]"] * 2
+    assert found["content_neighbours"][6] == "1"
+    assert chance[6] == "–"
     assert "(" in found["wmf"][0]  # two seeds, so the lowest and the highest
     assert "(" not in chance[0]
     published = [name for name in found if "published" in name]
@@ -82,6 +83,25 @@ def test_gauc_is_told_and_compared_where_rows_were_shown(prepared: Path, tmp_pat
     figure = everyone[OURS].values("warm", "gauc")[0]
     assert found.difference == pytest.approx(figure - 0.5)
     assert found.low <= found.difference <= found.high
+
+
+def test_gauc_is_compared_from_the_ranker_of_our_run(prepared: Path, tmp_path: Path) -> None:
+    case = measured(prepared, tmp_path, "movielens")
+    ranked = {f"{OURS}+din": "popularity", f"{OURS}+base": "random"}
+    for scorer, stands_in in ranked.items():
+        one = Result.read(case.finals / f"{stands_in}-1.json")
+        replace(one, scorer=scorer).write(case.finals, "made")
+    page = tmp_path / "quality.md"
+    page.write_text(MARKS.format("movielens"), encoding="utf-8")
+    write_tables([case], page)
+    text, found = page.read_text("utf-8"), rows(page)
+    assert "| ours less it, recall@" in text
+    assert "| ours+din less it, gauc [95 %] |" in text
+    places = found[next(name for name in found if name.startswith("all competing, "))]
+    at = places.index("ours+din less it, gauc [95 %]")
+    assert found[f"{OURS}+din"][at] == "–"
+    assert found["popularity"][at] == "+0.0000 [+0.0000, +0.0000]"
+    assert found[f"{OURS}+base"][at] != "–"
 
 
 def test_a_difference_is_of_the_users_means_over_seeds(prepared: Path, tmp_path: Path) -> None:
