@@ -24,17 +24,20 @@ from benchmarks.few_shot.figures import Asked, Figures
 from benchmarks.few_shot.reveal import reveal
 from benchmarks.few_shot.towers import Towers
 from benchmarks.few_shot.ways import Ways
-from benchmarks.machine import machine
+from benchmarks.figures import report
 from training.config import read_config
+from training.digest import run_digest
 
 CONFIG = Path(__file__).parent / "movielens.yaml"
 
 
-def trained(asked: argparse.Namespace, fold: int, min_count: int) -> tuple[dict[str, int], Towers]:
-    """Return what is revealed and the towers trained with it, which are kept in the work folder."""
-    kept = asked.work / f"towers_{fold}_{min_count}.pickle"
+def trained(
+    asked: argparse.Namespace, folder: Path, fold: int, min_count: int
+) -> tuple[dict[str, int], Towers]:
+    """Return what is revealed and the towers trained with it, which are kept in the folder."""
+    kept = folder / f"towers_{fold}_{min_count}.pickle"
     if not kept.is_file():
-        data = asked.work / f"data_{fold}"
+        data = folder / f"data_{fold}"
         shots = reveal(asked.data, data, fold)
         override = [
             f"data.folder={data.resolve()}",
@@ -47,13 +50,14 @@ def trained(asked: argparse.Namespace, fold: int, min_count: int) -> tuple[dict[
     return found
 
 
-def measure_fold(asked: argparse.Namespace, fold: int) -> dict[str, Figures]:
-    """Return the figures of every way on one fold, which are kept in the work folder."""
-    kept = asked.work / f"figures_{fold}.json"
+def measure_fold(asked: argparse.Namespace, folder: Path, fold: int) -> dict[str, Figures]:
+    """Return the figures of every way on one fold, which are kept in the folder."""
+    kept = folder / "_".join(["figures", *map(str, (fold, *asked.min_counts))])
+    kept = kept.with_suffix(".json")
     if kept.is_file():
         known: dict[str, Figures] = json.loads(kept.read_text(encoding="utf-8"))
         return known
-    shots, towers = trained(asked, fold, 1)
+    shots, towers = trained(asked, folder, fold, 1)
     scale = Asked.of(towers.data, towers.split, shots)
     ways = Ways(towers, shots, fold)
     found: dict[str, Figures] = {}
@@ -65,7 +69,7 @@ def measure_fold(asked: argparse.Namespace, fold: int) -> dict[str, Figures]:
         moved = lifted(ways, items, scale, cost)
         found[f"{name}, lifted"] = scale.measure(towers.users, moved)
     for least in asked.min_counts:
-        shots, towers = trained(asked, fold, least)
+        shots, towers = trained(asked, folder, fold, least)
         name = f"own id from {least} clicks on"
         found[name] = scale.measure(towers.users, Ways(towers, shots, fold).as_trained())
     kept.write_text(json.dumps(found), encoding="utf-8")
@@ -102,20 +106,15 @@ def main() -> None:
     parser.add_argument("--folds", type=_numbers, default=[1, 2])
     parser.add_argument("--min-counts", type=_numbers, default=[30])
     parser.add_argument("--set", action="append", default=[])
-    parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
-    folds = [measure_fold(asked, fold) for fold in asked.folds]
-    parameters = {name: str(value) for name, value in vars(asked).items() if name != "json"}
-    found: dict[str, Any] = {
-        "name": "few_shot",
-        "machine": machine(),
-        "parameters": parameters,
-        "figures": {"folds": folds, "mean": mean(folds)},
-    }
-    text = json.dumps(found, indent=1)
-    if asked.json:
-        asked.json.write_text(text + "\n", encoding="utf-8")
-    sys.stdout.write(text + "\n")
+    report("few_shot", parser, _measure)
+
+
+def _measure(asked: argparse.Namespace) -> dict[str, Any]:
+    """Measure the folds, in a folder of the work folder for this configuration and data."""
+    config = read_config(asked.config, [f"data.folder={asked.data.resolve()}", *asked.set])
+    kept = asked.work / run_digest(config)[:12]
+    folds = [measure_fold(asked, kept, fold) for fold in asked.folds]
+    return {"folds": folds, "mean": mean(folds)}
 
 
 def _numbers(text: str) -> list[int]:

@@ -96,13 +96,13 @@ def _table(case: Case, place: str, found: Sequence[Scored]) -> list[str]:
     names, compared = case.protocol.figures, _compared(case)
     users = found[0].runs[0].figures.get(place, {}).get("users")
     head = [f"{SLICES[place]}, {users} users", *names]
-    heads = {name: _head(found, name) for name in compared}
-    head += [f"{one.name if one else OURS} less it, {name} [95 %]" for name, one in heads.items()]
+    ours = {name: _compared_from(found, name) for name in compared}
+    head += [f"{one.name if one else OURS} less it, {name} [95 %]" for name, one in ours.items()]
     head += ["trials", "seconds"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for one in found:
         cells = [one.name, *(_figure(one.values(place, name)) for name in names)]
-        cells += [_difference(heads[name], one, place, name) for name in compared]
+        cells += [_difference(ours[name], one, place, name) for name in compared]
         seconds = np.mean([run.seconds for run in one.runs])
         cells += [str(one.trials or NONE), f"{seconds:.0f}"]
         lines.append("| " + " | ".join(cells) + " |")
@@ -115,7 +115,7 @@ def _table(case: Case, place: str, found: Sequence[Scored]) -> list[str]:
     return lines
 
 
-def _head(found: Sequence[Scored], name: str) -> Scored | None:
+def _compared_from(found: Sequence[Scored], name: str) -> Scored | None:
     """Return what of ours a figure is compared from: rows are scored by the run's ranker."""
     by_name = {one.name: one for one in found if one.name.partition("+")[0] == OURS}
     rankers = sorted(by_name.keys() - {OURS}, key=lambda one: one == BASELINE)

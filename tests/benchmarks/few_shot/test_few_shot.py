@@ -27,7 +27,6 @@ def test_each_way_is_measured_and_who_clicked_tells_what_content_does_not(
     work, out = tmp_path / "work", tmp_path / "found.json"
     options = ["--config", str(source / "config.yaml"), "--folds", "1", "--json", str(out)]
     monkeypatch.setattr(sys, "argv", ["few_shot", str(source), "--work", str(work), *options])
-    work.mkdir()
     main()
     found = json.loads(out.read_text())["figures"]["mean"]
     assert tuple(found) == WAYS
@@ -39,6 +38,12 @@ def test_each_way_is_measured_and_who_clicked_tells_what_content_does_not(
         assert found["mean of users"][k]["auc"] > found["content"][k]["auc"] + 0.1
         assert found["own id"][k]["auc"] > found["content"][k]["auc"] + 0.1
 
-    (work / "towers_1_1.pickle").unlink()
+    (towers,) = work.glob("*/towers_1_1.pickle")
+    towers.unlink()
     main()  # what is measured is kept
     assert json.loads(out.read_text())["figures"]["mean"] == found
+    assert not towers.exists()
+
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--set", "training.epochs=1"])
+    main()  # what another configuration gives is not what was kept
+    assert json.loads(out.read_text())["figures"]["mean"] != found
