@@ -57,7 +57,9 @@ def optimiser(config: TrainConfig, model: TwoTower) -> torch.optim.Optimizer:
         {"params": model.networks(), "weight_decay": options.weight_decay},
         {"params": learned, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=options.learning_rate)
+    return torch.optim.AdamW(
+        [g for g in groups if g["params"]], lr=options.learning_rate, fused=True
+    )
 
 
 def learning_rate(config: TrainConfig, step: int, steps: int) -> float:

@@ -222,17 +222,19 @@ class RowEncoder:
             row = np.zeros(len(values), dtype=np.int64)
             row[known] = place + 1
             return _take(self._encode(name, [None, *distinct.tolist()]), row)
-        used, place = np.unique(values.values, return_inverse=True)
         names = self._names(name)
-        words = [names[word] for word in used]
+        used = np.flatnonzero(np.bincount(values.values, minlength=len(names)))
+        place = np.zeros(len(names), dtype=np.int64)  # of a word among those used
+        place[used] = np.arange(len(used))
+        words = [names[word] for word in used.tolist()]
         if name in self.side.ids:  # a row holds one word or is missing
             row = np.zeros(len(values), dtype=np.int64)
-            row[~values.missing] = place + 1
+            row[~values.missing] = place[values.values] + 1
             return _take(self._encode(name, [None, *words]), row)
         weighted = f"{name}.weights" in self.side.encoded
         bags: list[Raw] = [{word: 1.0} if weighted else [word] for word in words]
         rows = self._encode(name, bags).values if bags else np.zeros(0, dtype=np.int32)
-        return Ragged(values.indptr, rows[place], values.weights, values.missing)
+        return Ragged(values.indptr, rows[place[values.values]], values.weights, values.missing)
 
     def _as_of_end(self, name: str) -> list[Raw]:
         """Return a given feature of every entity as of the end of training."""

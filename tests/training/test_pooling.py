@@ -67,6 +67,21 @@ def test_bags_of_any_lengths_are_summed_as_the_exported_graph_sums_them(module: 
     assert found[2].tolist() == [0.0, 0.0]
 
 
+@pytest.mark.parametrize("module", [Mean(), SqrtN()])
+def test_the_gradient_of_bags_is_that_of_plain_operators(module: Mean) -> None:
+    torch.manual_seed(0)
+    rows = torch.randint(0, 40, (64, 9))
+    rows[rows == 0] = PADDING_ROW
+    rows[5], rows[6] = PADDING_ROW, 7  # a bag of none, and one of the same word nine times
+    weights, above = torch.rand(64, 9), torch.rand(64, 8)
+    found, plain = nn.Embedding(50, 8), nn.Embedding(50, 8)  # some words are in no bag
+    plain.load_state_dict(found.state_dict())
+    module(found, rows, weights).backward(above)
+    shares = module.shares((rows != PADDING_ROW) * weights)
+    torch.matmul(shares.unsqueeze(1), plain(rows)).squeeze(1).backward(above)
+    torch.testing.assert_close(found.weight.grad, plain.weight.grad)
+
+
 class Alone(nn.Module):
     """A pooling with a table of its own."""
 
