@@ -111,9 +111,9 @@ class ItemCode(nn.Module):
 class Scorer(nn.Module):
     """A user, their history and candidates as codes: the logit of a click on each candidate.
 
-    Beside what the paper puts side by side (user, pooled history, candidate) stand the products
-    of the candidate's key with both, whichever way the history is pooled: within one user, only
-    what user and candidate say together decides the order.
+    Beside what the paper puts side by side (user, pooled history, candidate) stand, unless
+    `products` is false, the products of the candidate's key with both, whichever way the history
+    is pooled: within one user, only what user and candidate say together decides the order.
     """
 
     def __init__(
@@ -126,7 +126,8 @@ class Scorer(nn.Module):
         self.user = AdditiveTower(AdditiveConfig(dim=config.dim), widths)
         self.pooling = config.pooling()
         sizes = [*config.hidden, 1]
-        blocks = 5 if has_standing else 4
+        self.has_products = config.products
+        blocks = 2 + has_standing + 2 * config.products
         self.of_user = nn.Linear(config.dim, sizes[0])
         self.of_pair = nn.Linear(blocks * config.dim, sizes[0], bias=False)
         self.activations = nn.ModuleList(Dice(size) for size in config.hidden)
@@ -157,9 +158,10 @@ class Scorer(nn.Module):
         by_user = self.of_user(vectors)  # once a user
         query = codes[:, : self.dim]
         pooled = self.pooling(history, known, query, user)
-        own = of_candidates(vectors, user)
-        pair = torch.cat([codes, pooled, own * query, pooled * query], dim=1)
-        values = of_candidates(by_user, user) + self.of_pair(pair)
+        pair = [codes, pooled]
+        if self.has_products:
+            pair += [of_candidates(vectors, user) * query, pooled * query]
+        values = of_candidates(by_user, user) + self.of_pair(torch.cat(pair, dim=1))
         for activation, layer in zip(self.activations, self.layers, strict=True):
             values = layer(activation(values))
         logits: Tensor = values.squeeze(1)

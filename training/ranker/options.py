@@ -28,7 +28,10 @@ class RankerOptions(Strict):
     """A ranker: how wide, how it is trained, and which feature of the user is the history.
 
     `history` names the preference feature of aggregate `last`; None: the only one there is.
-    `dropout` is that of the rows shown to the ranker; None: the one of the towers.
+    `dropout` is that of the rows shown to the ranker; None: the one of the towers. `stale`: up to
+    this share of a history's newest items is hidden from a row in training, drawn evenly, so that
+    histories as old as those it will be given are no news. `products`: the candidate's products
+    with user and pooled history are given to the network behind; the paper has none.
     `regularise` is lambda of the mini-batch-aware decay of the tables. With `baseline`, a ranker
     of kind `base` is trained beside, to be compared with.
     """
@@ -39,7 +42,9 @@ class RankerOptions(Strict):
     history: str | None = None
     dim: int = Field(32, ge=1)
     hidden: tuple[int, ...] = (64, 32)
+    products: bool = True
     dropout: DropoutConfig | None = None
+    stale: float = Field(0.0, ge=0, lt=1)
     epochs: int = Field(4, ge=1)
     batch: int = Field(1024, ge=1)
     learning_rate: float = Field(0.002, gt=0)

@@ -77,6 +77,7 @@ class RankerRows:
         rows: Indices,
         dropout: DropoutConfig | None = None,
         rng: np.random.Generator | None = None,
+        stale: float = 0.0,
     ) -> RankerBatch:
         """Return some rows; with `dropout`, as training sees them, else with all in sight."""
         user, item = self.users.batch(rows), self.items.batch(rows)
@@ -84,6 +85,7 @@ class RankerRows:
         shown = self.users.present[rows]
         if dropout is not None and rng is not None:
             shown = self._hide(user, item, rows, dropout, rng)
+            known = without_newest(known, stale * rng.random(len(rows)))
             if "present" in met:
                 met["present"] &= rng.random(met["present"].shape) >= dropout.column
         return RankerBatch(
@@ -107,12 +109,12 @@ class RankerRows:
         return self.catalogue.batch(met), history, padded.mask
 
     def epoch(
-        self, size: int, dropout: DropoutConfig, rng: np.random.Generator
+        self, size: int, dropout: DropoutConfig, rng: np.random.Generator, stale: float = 0.0
     ) -> Iterator[RankerBatch]:
-        """Give every row once, in an order drawn from `rng`."""
+        """Give every row once, in an order drawn from `rng`, as training sees it."""
         order = rng.permutation(len(self))
         for start in range(0, len(order), size):
-            yield self.batch(order[start : start + size], dropout, rng)
+            yield self.batch(order[start : start + size], dropout, rng, stale)
 
     def _hide(
         self,
@@ -136,6 +138,14 @@ class RankerRows:
             if "present" in arrays:
                 arrays["present"] = side[:, None]
         return shown_user & (rng.random(len(rows)) >= dropout.column)
+
+
+def without_newest(known: Flags, share: NDArray[np.float64]) -> Flags:
+    """Return which items of histories stay when this share [B] of each, its newest, is hidden."""
+    lengths = known.sum(1)
+    left = lengths - np.floor(lengths * share)
+    stays: Flags = known & (known.cumsum(1) <= left[:, None])
+    return stays
 
 
 def length_of(feature: Feature) -> int:

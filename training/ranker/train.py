@@ -128,7 +128,7 @@ def train_epochs(
         rng = np.random.default_rng([run.training.seed, epoch])
         ranker.train()
         total = 0.0
-        for batch in rows.epoch(config.batch, config.dropout or run.dropout, rng):
+        for batch in rows.epoch(config.batch, config.dropout or run.dropout, rng, config.stale):
             rate = learning_rate(scheduled, number, steps)
             loss = step(ranker, optimizer, batch, rate)
             if regulariser is not None:

@@ -3,7 +3,7 @@ import torch
 
 from training.dropout import DropoutConfig
 from training.prepare import Prepared
-from training.ranker.rows import RankerBatch, RankerRows
+from training.ranker.rows import RankerBatch, RankerRows, without_newest
 
 EVERYTHING = DropoutConfig(user=0, item=0, column=0)
 
@@ -55,6 +55,26 @@ def test_whoever_is_hidden_has_no_history(rows: RankerRows) -> None:
     assert shown.float().mean().item() == 0.5
     assert not batch.known[~shown].any()
     assert batch.known[shown].any()
+
+
+def test_stale_histories_lose_their_newest_items_and_nothing_else(rows: RankerRows) -> None:
+    batches = [
+        next(rows.epoch(400, EVERYTHING, np.random.default_rng(1), stale)) for stale in (0.0, 0.8)
+    ]
+    whole, left = (one.known.numpy() for one in batches)
+    before, after = whole.sum(1), left.sum(1)
+    assert 0 < after.sum() < before.sum()
+    assert (after >= before * 0.2).all()
+    for row in range(400):
+        assert left[row].tolist() == [at < after[row] for at in range(whole.shape[1])]
+
+
+def test_a_share_of_a_history_is_rounded_down_to_whole_items() -> None:
+    lengths = np.array([0, 1, 4, 4, 3])
+    known = np.arange(4) < lengths[:, None]
+    left = without_newest(known, np.array([0.9, 0.9, 0.5, 0.74, 0.0]))
+    assert left.sum(1).tolist() == [0, 1, 2, 2, 3]
+    assert left[2].tolist() == [True, True, False, False]
 
 
 def test_items_are_hidden_in_their_share_among_clicked_rows_and_others(rows: RankerRows) -> None:

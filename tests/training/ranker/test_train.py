@@ -62,6 +62,8 @@ def test_training_lowers_the_loss(prepared: Prepared, rows: RankerRows) -> None:
         {"learning_rate": 0.01},
         {"regularise": 0.5},
         {"dropout": {"user": 0.9}},
+        {"stale": 0.9},
+        {"products": False},
     ],
     ids=str,
 )
