@@ -10,6 +10,7 @@ import typer
 
 from benchmarks.quality.case import Case
 from benchmarks.quality.final import final as run_final
+from benchmarks.quality.gap import write_gap
 from benchmarks.quality.models import MODELS
 from benchmarks.quality.protocols import PROTOCOLS
 from benchmarks.quality.rivals import RIVALS
@@ -73,6 +74,20 @@ def table(
 ) -> None:
     """Write what was measured into the page, between each protocol's marks."""
     write_tables(_cases(out, only), docs)
+    typer.echo(f"wrote {docs}")
+
+
+@app.command()
+def gap(
+    out: Out,
+    only: Annotated[str, typer.Option(help="A protocol, or one content of it, NAME.CONTENT.")],
+    place: Annotated[str, typer.Option(help="The slice.")],
+    than: Annotated[str, typer.Option(help="The rival.")],
+    docs: Annotated[Path, typer.Option(help="The page to write into.")] = Path("docs/quality.md"),
+) -> None:
+    """Write where ours and a rival differ, by how often an item was clicked before the test."""
+    for case in _cases(out, [only]):
+        write_gap(case, place, than, docs, typer.echo)
     typer.echo(f"wrote {docs}")
 
 

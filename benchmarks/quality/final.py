@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.quality.case import Case
-from benchmarks.quality.known import Known
+from benchmarks.quality.known import Fitted, Known
 from benchmarks.quality.models import MODELS, final_config, train_model
 from benchmarks.quality.result import Result, is_written
 from benchmarks.quality.rivals import RIVALS
@@ -37,6 +37,11 @@ def final(case: Case, names: set[str], seeds: Sequence[int], told: Told) -> None
                 _final_model(case, name, known, seed, told)
 
 
+def fit_rival(case: Case, rival: Rival, known: Known, seed: int) -> Fitted:
+    """Fit a rival with the options that it was selected with."""
+    return rival.fit(known, dict(selected(case, rival.name)), seed, lambda one: selected(case, one))
+
+
 def _final_rival(case: Case, rival: Rival, known: Known, seed: int, data: str, told: Told) -> None:
     options = dict(selected(case, rival.name))
     leans = dict(selected(case, rival.needs)) if rival.needs else {}
@@ -44,7 +49,7 @@ def _final_rival(case: Case, rival: Rival, known: Known, seed: int, data: str, t
     if is_written(case.finals, rival.name, seed, made_of):
         return
     began = time.monotonic()
-    fitted = rival.fit(known, options, seed, lambda one: selected(case, one))
+    fitted = fit_rival(case, rival, known, seed)
     _write(case, Result.of(fitted, known, rival.name, seed, options), made_of, began, told)
 
 

@@ -1,6 +1,5 @@
 """The step `table`: what was measured, as Markdown between the marks of a page."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,10 @@ from numpy.typing import NDArray
 from benchmarks.machine import machine
 from benchmarks.quality.case import Case
 from benchmarks.quality.models import MODELS, OURS
+from benchmarks.quality.page import between
 from benchmarks.quality.protocols.base import Published
 from benchmarks.quality.result import Result
 from benchmarks.quality.rivals import RIVALS
-from export.contract.errors import ConfigError
 from training.bootstrap import Paired, paired_bootstrap
 from training.search import LINES
 
@@ -63,7 +62,7 @@ def write_tables(cases: Sequence[Case], page: Path) -> None:
         if any(case.finals.glob("*.json")):
             by_protocol.setdefault(case.protocol.name, []).append(case)
     for name, found in by_protocol.items():
-        text = _between(text, name, _section(found), page)
+        text = between(text, name, _section(found), page)
     page.write_text(text, encoding="utf-8")
 
 
@@ -162,14 +161,6 @@ def difference(ours: Scored, other: Scored, place: str, name: str) -> Paired | N
 def _trials(case: Case, name: str) -> int:
     path = case.searches / name.partition("+")[0] / LINES
     return len(path.read_text("utf-8").splitlines()) if path.is_file() else 0
-
-
-def _between(text: str, name: str, found: str, page: Path) -> str:
-    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    whole = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-    if len(whole.findall(text)) != 1:
-        raise ConfigError(f"{page}: expected {begin} and {end} once")
-    return whole.sub(lambda _: f"{begin}\n{found}\n{end}", text)
 
 
 def _short(value: float) -> str:
