@@ -2,5 +2,7 @@
 
 from hypothesis import settings
 
+import training  # noqa: F401 - before torch, whose threads then wait asleep
+
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
