@@ -18,7 +18,6 @@ from training.bootstrap import Paired, paired_bootstrap
 from training.search import LINES
 
 NONE = "–"
-BASELINE = f"{OURS}+base"
 SLICES = {
     "warm": "warm",
     "cold_item": "cold item",
@@ -95,7 +94,7 @@ def _table(case: Case, place: str, found: Sequence[Scored]) -> list[str]:
     names, compared = case.protocol.figures, _compared(case)
     users = found[0].runs[0].figures.get(place, {}).get("users")
     head = [f"{SLICES[place]}, {users} users", *names]
-    ours = {name: _compared_from(found, name) for name in compared}
+    ours = {name: _compared_from(case, found, name) for name in compared}
     head += [f"{one.name if one else OURS} less it, {name} [95 %]" for name, one in ours.items()]
     head += ["trials", "seconds"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
@@ -114,11 +113,11 @@ def _table(case: Case, place: str, found: Sequence[Scored]) -> list[str]:
     return lines
 
 
-def _compared_from(found: Sequence[Scored], name: str) -> Scored | None:
-    """Return what of ours a figure is compared from: rows are scored by the run's ranker."""
-    by_name = {one.name: one for one in found if one.name.partition("+")[0] == OURS}
-    rankers = sorted(by_name.keys() - {OURS}, key=lambda one: one == BASELINE)
-    return by_name.get(rankers[0] if rankers and name == "gauc" else OURS)
+def _compared_from(case: Case, found: Sequence[Scored], name: str) -> Scored | None:
+    """Return what of ours a figure is compared from."""
+    head = case.protocol.head
+    ours = f"{OURS}+{head}" if head and name == "gauc" else OURS
+    return next((one for one in found if one.name == ours), None)
 
 
 def _compared(case: Case) -> list[str]:

@@ -63,7 +63,8 @@ class Protocol:
     """A data set, what is trained on and tested, and how.
 
     `source` is its folder of the data folder, `split` the options of a given split beside its
-    column, `slices` and `figures` those that its tables tell.
+    column, `slices` and `figures` those that its tables tell. `head` is the ranker of our run whose
+    GAUC is compared, None: the towers' own.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Protocol:
     slices: tuple[str, ...]
     figures: tuple[str, ...]
     published: tuple[Published, ...] = ()
+    head: str | None = None
 
 
 def ids(column: Any) -> pa.Array:

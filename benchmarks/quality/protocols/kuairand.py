@@ -47,4 +47,5 @@ PROTOCOL = Protocol(
     },
     slices=("warm", "cold_user", "cold_item", "cold_both", "all"),
     figures=("recall@100", "ndcg@100", "gauc"),
+    head="base",  # validation cannot tell it from din, and it is the simpler one
 )
