@@ -47,6 +47,12 @@ class Case:
         return self.work / self.protocol.name / self.content / "select"
 
     @property
+    def model_searches(self) -> Path:
+        """The folder of the searches of presets, which may be another protocol's."""
+        protocol = self.protocol.selected_on or self.protocol.name
+        return self.work / protocol / self.content / "select"
+
+    @property
     def finals(self) -> Path:
         """The folder of the final figures."""
         return self.work / self.protocol.name / self.content / "final"

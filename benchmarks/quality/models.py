@@ -50,7 +50,7 @@ def final_config(case: Case, name: str, seed: int) -> TrainConfig:
     """
     if name == OURS:
         return seeded(case.config(TEST), seed)
-    best = case.searches / name / BEST
+    best = case.model_searches / name / BEST
     if not best.is_file():
         raise ConfigError(f"{name}: not selected yet ({best} is missing); run the step select")
     return seeded(case.tested(read_config(best)), seed)

@@ -30,8 +30,11 @@ def select(case: Case, names: set[str], trials: int, told: Told) -> None:
         if rival.name in names and rival.suits(known):
             told(f"{case.name}: {rival.name}")
             _select_rival(case, rival, known, trials, told)
+    other = case.protocol.selected_on
     for name in MODELS:
-        if name in names:
+        if name in names and other:
+            told(f"{case.name}: {name}: as selected on {other}")
+        elif name in names:
             told(f"{case.name}: {name}")
             select_model(case, name, trials, lambda one: selected(case, one), told)
 

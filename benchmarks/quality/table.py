@@ -158,7 +158,9 @@ def difference(ours: Scored, other: Scored, place: str, name: str) -> Paired | N
 
 
 def _trials(case: Case, name: str) -> int:
-    path = case.searches / name.partition("+")[0] / LINES
+    name = name.partition("+")[0]
+    searches = case.model_searches if name in MODELS else case.searches
+    path = searches / name / LINES
     return len(path.read_text("utf-8").splitlines()) if path.is_file() else 0
 
 

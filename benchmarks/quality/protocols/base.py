@@ -64,7 +64,8 @@ class Protocol:
 
     `source` is its folder of the data folder, `split` the options of a given split beside its
     column, `slices` and `figures` those that its tables tell. `head` is the ranker of our run whose
-    GAUC is compared, None: the towers' own.
+    GAUC is compared, None: the towers' own. `selected_on` names the protocol on which presets are
+    selected for this one, too, as one file of ours is for both; None: on this one.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Protocol:
     figures: tuple[str, ...]
     published: tuple[Published, ...] = ()
     head: str | None = None
+    selected_on: str | None = None
 
 
 def ids(column: Any) -> pa.Array:

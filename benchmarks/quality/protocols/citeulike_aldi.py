@@ -61,6 +61,7 @@ def _first(users: set[int]) -> pa.Table:
 
 PROTOCOL = Protocol(
     name="citeulike_aldi",
+    selected_on="citeulike_cold",
     source=citeulike.SOURCE,
     title="CiteULike-a, split of ALDI",
     described=(

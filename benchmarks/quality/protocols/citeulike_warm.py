@@ -20,6 +20,7 @@ def tables(folder: Path) -> Tables:
 
 PROTOCOL = Protocol(
     name="citeulike_warm",
+    selected_on="citeulike_cold",
     source=citeulike.SOURCE,
     title="CiteULike-a, warm fold of DropoutNet",
     described=(
