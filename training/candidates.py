@@ -39,12 +39,19 @@ class Candidates:
         columns = np.concatenate([rows, *(one.rows for one in drawn)])
         batch = np.logical_or.reduce([one.batch for one in drawn])
         candidate = np.concatenate([batch, *(one.further for one in drawn)], axis=1)
-        own = np.concatenate([np.zeros(batch.shape), *(one.chance for one in drawn)], axis=1)
         draws = sum(one.draws for one in drawn)
         if not draws:
             return Columns(columns, candidate, np.zeros(candidate.shape, dtype=np.float32))
         laws = zip(drawn, self.sources, strict=True)
         expected = np.sum([one.draws * source.law for one, source in laws], axis=0)  # [items]
-        q = (expected[self.shown.item[columns]] + own) / draws
-        log_q = np.log(np.maximum(q, RAREST)).astype(np.float32)
+        shared = expected[self.shown.item[columns]] / draws  # [C], the same for every row
+        log_q = np.repeat(_log(shared)[None], len(rows), axis=0)
+        own = np.concatenate([one.chance for one in drawn], axis=1)  # [B, C - B]
+        if own.any():
+            log_q[:, len(rows) :] = _log(shared[len(rows) :] + own / draws)
         return Columns(columns, candidate, log_q)
+
+
+def _log(q: NDArray[np.float64]) -> NDArray[np.float32]:
+    found: NDArray[np.float32] = np.log(np.maximum(q, RAREST)).astype(np.float32)
+    return found

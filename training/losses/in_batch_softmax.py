@@ -47,7 +47,8 @@ class InBatchSoftmax(CandidateLoss):
     def __call__(self, batch: Scored) -> Tensor:
         """Return the weighted mean over clicked rows; 0 where none has weight."""
         logits = batch.scores / self.temperature - self._correction(batch)
-        logits = logits - math.log(self.cold_odds) * batch.cold
+        if self.cold_odds != 1:
+            logits = logits - math.log(self.cold_odds) * batch.cold
         kept = self.held_against(batch).scatter(1, batch.own.unsqueeze(1), True)
         rows = batch.is_positive
         losses = functional.cross_entropy(
