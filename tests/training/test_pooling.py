@@ -78,7 +78,8 @@ def test_the_gradient_of_bags_is_that_of_plain_operators(module: Mean) -> None:
     plain.load_state_dict(found.state_dict())
     module(found, rows, weights).backward(above)
     shares = module.shares((rows != PADDING_ROW) * weights)
-    torch.matmul(shares.unsqueeze(1), plain(rows)).squeeze(1).backward(above)
+    expected: Tensor = torch.matmul(shares.unsqueeze(1), plain(rows)).squeeze(1)
+    expected.backward(above)  # type: ignore[no-untyped-call]
     torch.testing.assert_close(found.weight.grad, plain.weight.grad)
 
 
