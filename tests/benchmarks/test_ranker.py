@@ -18,7 +18,7 @@ def asked(bundle: Path, k: int = 10) -> Namespace:
     return Namespace(bundle=bundle, k=k, history=5, rounds=4)
 
 
-def test_the_run_alone_is_part_of_what_ranking_takes(ranked: Path) -> None:
+def test_ranking_is_timed_as_a_whole_and_its_run_alone(ranked: Path) -> None:
     found = measure(asked(ranked))
     assert (found["kind"], found["dim"]) == ("din", 6)
     assert found["p50_ms_of_the_run_alone"] > 0
