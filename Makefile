@@ -8,7 +8,7 @@ TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 ONCE ?=
 PORT ?= 8000
 
-.PHONY: help demo test test-long check format openapi clean
+.PHONY: help demo test test-long soak check format openapi clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -22,6 +22,9 @@ test: $(VENV)/.dev ## Run the whole test suite (ARGS="...": arguments of pytest)
 
 test-long: $(VENV)/.dev ## What a replica answers, over 10,000 random operations (minutes)
 	@OPERATIONS=10000 $(BIN)/pytest tests/service/test_replica.py $(ARGS)
+
+soak: $(VENV)/.dev ## Kill and churn a real service for over an hour; run again, it goes on (ARGS="--only churn")
+	@$(BIN)/python -m benchmarks.soak --out runs/soak $(ARGS)
 
 check: $(VENV)/.dev ## Formatting, lint, types, import rules, generated docs
 	$(BIN)/ruff format --check .

@@ -41,9 +41,10 @@ VERBS = (
     Verb("embed", "export.cli:embed", "service", "Turn records into vectors, without a service."),
     Verb("recall", "export.cli:recall", "service", "Recall for many users, without a service."),
     Verb("serve", "service.cli:serve", "service", "Serve a bundle over HTTP."),
-    Verb("items", "service.cli:items", "service", "Load items into a service, or delete them."),
+    Verb("items", "service.cli:items", "service", "Load or delete items; snapshot, reconcile."),
     Verb("users", "service.cli:users", "service", "Load users into a service."),
-    Verb("bundle", "service.cli:bundle", "service", "Check a bundle."),
+    Verb("replay", "service.cli:replay", "service", "Make a recall's answer again; compare."),
+    Verb("bundle", "service.bundle_cli:bundle", "service", "Check, publish and activate bundles."),
 )
 
 

@@ -51,8 +51,9 @@ def read(folder: Path) -> tuple[hnswlib.Index, np.ndarray]:
     return index, vectors
 
 
-def load(settings: Settings) -> Any:
+def load(settings: Settings, *, takes_over: bool) -> Any:
     """Return (index, vectors), or nothing if each worker is to load for itself."""
+    del takes_over
     folder = Path(settings["folder"])
     rebuild = folder / "rebuild.json"
     if rebuild.exists():  # a compaction: the catalogue again, from its vectors

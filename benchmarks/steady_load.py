@@ -9,9 +9,21 @@ import asyncio
 import json
 import sys
 import time
+from typing import NamedTuple
 
 REQUEST = b"GET /recall HTTP/1.1\r\nhost: x\r\n%s\r\n"
 Row = tuple[float, float, bool, bool]
+
+
+class Answer(NamedTuple):
+    """An answer: its status, its head in lower case, its body; status 0 where no whole one came."""
+
+    status: int
+    head: bytes
+    body: bytes
+
+
+NO_ANSWER = Answer(0, b"", b"")
 
 
 class Client:
@@ -24,20 +36,25 @@ class Client:
         self.line: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self) -> bool:
-        """Send one request; says whether it was answered with 200."""
+        """Send its request; says whether it was answered with 200."""
+        return (await self.exchange(self.request)).status == 200
+
+    async def exchange(self, request: bytes) -> Answer:
+        """Send a request and return its answer."""
         try:
             self.line = self.line or await asyncio.open_connection("127.0.0.1", self.port)
             reader, writer = self.line
-            writer.write(self.request)
+            writer.write(request)
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
-            await reader.readexactly(length)
-        except (OSError, EOFError, ValueError):
+            length = head.partition(b"content-length:")[2].partition(b"\r\n")[0]
+            body = await reader.readexactly(int(length or b"0"))
+            status = int(head.split(b" ", 2)[1])
+        except (OSError, EOFError, ValueError, IndexError):
             self.close()
-            return False
+            return NO_ANSWER
         if not self.keep or b"connection: close" in head:
             self.close()
-        return b" 200 " in head.partition(b"\r\n")[0]
+        return Answer(status, head, body)
 
     def close(self) -> None:
         """Close the connection, if there is one."""

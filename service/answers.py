@@ -12,10 +12,12 @@ from export.contract.errors import RecordError
 from export.contract.side import Side, SideName
 from service.embed import Embedded
 from service.errors import MEDIA_TYPE, Internal, Overloaded, Problem, as_problem
-from service.generation import Generation
+from service.explainer import Explained
 from service.items import DeltaFull, Item, Outcome, Posted
 from service.recall import Recalled
+from service.recall_batch import Answered
 from service.request_id import request_id
+from service.serving import Serving
 from service.users import User
 from service.wire import json_bytes
 
@@ -59,9 +61,11 @@ def _posted(outcome: Outcome, *, with_vector: bool) -> dict[str, Any]:
         "version": outcome.version,
         "vector": outcome.vector,
         "searchable": outcome.searchable,
-        "durable": outcome.durable,
+        "durable": outcome.not_durable is None,
         "log_id": outcome.log_id,
     }
+    if outcome.not_durable is not None:
+        body["not_durable"] = outcome.not_durable
     if not with_vector:
         del body["vector"]
     return body
@@ -71,7 +75,7 @@ def _problem(outcome: BaseException) -> Problem:
     return Overloaded(str(outcome)) if isinstance(outcome, DeltaFull) else as_problem(outcome)
 
 
-async def recall_batch_answer(outcomes: Sequence[Recalled | BaseException]) -> Response:
+async def recall_batch_answer(outcomes: Sequence[Answered | BaseException]) -> Response:
     """Answer for a batch of recalls: 200, one result for each in order, with its own status."""
     results: list[bytes] = []
     for place, outcome in enumerate(outcomes):
@@ -81,8 +85,8 @@ async def recall_batch_answer(outcomes: Sequence[Recalled | BaseException]) -> R
     return Response(b'{"results":[' + b",".join(results) + b"]}", media_type=JSON)
 
 
-def _recalled(outcome: Recalled | BaseException) -> bytes:
-    if isinstance(outcome, Recalled):
+def _recalled(outcome: Answered | BaseException) -> bytes:
+    if isinstance(outcome, Recalled | Explained):
         return outcome.encode(request_id(), status=200)
     problem = as_problem(outcome)
     if isinstance(problem, Internal):
@@ -135,12 +139,15 @@ def user_answer(user: User, status: int = 200) -> Response:
     return json_answer(body, status)
 
 
-def version_answer(generation: Generation) -> Response:
+def version_answer(serving: Serving) -> Response:
     """Answer with what is served: the bundle, its lineage, and the features it understands."""
+    generation, pointer = serving.current.generation, serving.pointer
     schema = generation.schema
+    tried = {"version": pointer.candidate, "share": pointer.share}
     return json_answer(
         {
             "version": generation.version,
+            "candidate": None if pointer.candidate is None else tried,
             "code": code_version(),
             "schema_hash": schema.hash,
             "dim": schema.dim,

@@ -2,49 +2,49 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import NoReturn
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from export.contract.errors import RecordError
-from export.embedder import Embedder
-from export.ranker import open_ranker
 from service.control import WorkerControl
-from service.embed import Embed
 from service.errors import Problem, answer_error
-from service.generation import Generation
-from service.items import Items
+from service.growth_duty import GrowthDuty
 from service.layers import EncodedPath, Limited, Observed
-from service.observe import PUBLISH_TO_SEARCHABLE
+from service.loaded import Loaded
 from service.openapi import API_VERSION, TITLE, document
-from service.parts import Parts, UseCases
-from service.ranking import Ranking
-from service.recall import Recaller
+from service.parts import Parts
+from service.recall_monitor import RecallMonitor
+from service.reconcile import Reconciler
 from service.refresh import Follower
 from service.routes import add_routes, answer_unrouted
+from service.serving import Serving
 from service.settings import Settings
-from service.similar import Similar
-from service.store import Store, StoreUnavailable
-from service.users import Users
-from service.watch import show, watch
+from service.snapshot.duty import SnapshotDuty
+from service.store import Link, StoreUnavailable
+from service.stores import open_store
+from service.task import end
+from service.use_cases import UseCases, wire
+from service.watch import look, show, watch
 
 LOOK_S = 0.1
 
 
 def create_app(
     settings: Settings,
-    generation: Generation | None,
-    store: Store | None,
+    loaded: Loaded | None,
+    link: Link | None = None,
     control: WorkerControl | None = None,
 ) -> ASGIApp:
     """Return the ASGI application of one process.
 
     Args:
         settings: As the command read them.
-        generation: What is served; None while there is no bundle.
-        store: Redis, read with the schema of the generation; None where that is None.
+        loaded: What is served; None while there is no bundle.
+        link: The way to Redis, which ends with the application; None where there is no bundle.
         control: Says when this process must leave, and can ask for another in its place.
 
     Its sessions are opened here, so a process that forks creates it after the fork. The item log
@@ -52,14 +52,19 @@ def create_app(
     or at once if the store does not answer.
 
     """
-    parts = Parts(settings, control or WorkerControl.alone(), _wire(settings, generation, store))
+    serving, monitor = None, RecallMonitor.of(settings)
+    if loaded is not None and link is not None:
+        versions = loaded.generations.items()
+        stores = {version: open_store(settings, one, link) for version, one in versions}
+        serving = Serving(loaded, wire(settings, loaded, stores, monitor))
+    parts = Parts(settings, control or WorkerControl.alone(), link, serving)
     app = FastAPI(
         title=TITLE,
         version=API_VERSION,
         docs_url=None,  # ours needs no script from elsewhere
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=lambda _: _serving(parts, store),
+        lifespan=lambda _: _serve(parts, monitor),
         exception_handlers={
             Problem: answer_error,
             RecordError: answer_error,
@@ -75,54 +80,48 @@ def create_app(
 
 
 @contextlib.asynccontextmanager
-async def _serving(parts: Parts, store: Store | None) -> AsyncIterator[None]:
+async def _serve(parts: Parts, monitor: RecallMonitor | None) -> AsyncIterator[None]:
     """Follow the item log and keep watch, from before the first request to after the last."""
-    follower = None if parts.use_cases is None else parts.use_cases.follower
-    if follower is not None and store is not None:
-        follower.start()
-        await _catch_up(follower, store, parts.settings.catch_up_s)
-    if parts.use_cases is not None:
-        show(parts.use_cases)
+    versions = [] if parts.serving is None else parts.serving.all
+    for cases in versions:
+        cases.follower.start()
+    if parts.link is not None:
+        await _catch_up([cases.follower for cases in versions], parts.link, parts.settings)
+        if any(cases.follower.is_current for cases in versions):
+            await look(parts.link)
+    show(parts)
     watching = asyncio.create_task(watch(parts))
+    monitoring = None if monitor is None else asyncio.create_task(monitor.run())
+    duties = [_begin_duties(parts.settings, cases) for cases in versions]
     try:
         yield
     finally:
-        watching.cancel()
-        if follower is not None and store is not None:
-            await follower.stop()
-            await store.close()
+        await end(watching)
+        await end(monitoring)
+        for cases, (snapshots, *tasks) in zip(versions, duties, strict=True):
+            for task in tasks:
+                await end(task)
+            await cases.follower.stop()
+            await snapshots.stop()
+        if parts.link is not None:
+            await parts.link.close()
 
 
-def _wire(
-    settings: Settings, generation: Generation | None, store: Store | None
-) -> UseCases | None:
-    if generation is None or store is None:
-        return None
-    embedder = Embedder.open(generation.bundle.layout, generation.schema)
-    follower = Follower(store, generation, embedder, on_searchable=PUBLISH_TO_SEARCHABLE.observe)
-    items = Items(generation, embedder, store, follower.refresh)
-    return UseCases(
-        generation=generation,
-        recaller=Recaller(generation, embedder, store, follower, settings, _ranking(generation)),
-        items=items,
-        users=Users(generation.schema, store),
-        similar=Similar(generation, items, follower, settings),
-        embed=Embed(generation, embedder, settings.limits.history),
-        follower=follower,
-    )
+def _begin_duties(
+    settings: Settings, cases: UseCases
+) -> "tuple[SnapshotDuty, asyncio.Task[NoReturn], asyncio.Task[NoReturn]]":
+    """Begin what a replica does beside its requests: write snapshots, reconcile, and grow."""
+    snapshots = SnapshotDuty(settings, cases.generation, cases.follower, cases.store)
+    snapshots.start()
+    reconciler = Reconciler(cases.generation, cases.store, cases.follower)
+    growing = asyncio.create_task(GrowthDuty(cases.generation).run())
+    return snapshots, asyncio.create_task(reconciler.run(settings.reconcile_s)), growing
 
 
-def _ranking(generation: Generation) -> Ranking | None:
-    bundle = generation.bundle
-    if bundle.ranker is None:
-        return None
-    ranker = open_ranker(bundle.layout, bundle.schema, bundle.ranker.facts)
-    return Ranking(generation, ranker)
-
-
-async def _catch_up(follower: Follower, store: Store, timeout_s: float) -> None:
+async def _catch_up(followers: Sequence[Follower], link: Link, settings: Settings) -> None:
     """Wait until the stored items are served, unless the store does not answer."""
     with contextlib.suppress(TimeoutError, StoreUnavailable):
-        async with asyncio.timeout(timeout_s):
-            while not await follower.loaded(LOOK_S):
-                await store.ping()
+        async with asyncio.timeout(settings.catch_up_s):
+            for follower in followers:
+                while not await follower.loaded(LOOK_S):
+                    await link.ping()

@@ -1,4 +1,4 @@
-"""The commands of this room: `firstsight serve`, `items`, `users` and `bundle`."""
+"""The commands of this room: `firstsight serve`, `items` and `users`."""
 
 import logging
 import os
@@ -14,6 +14,7 @@ import typer
 from pydantic import SecretStr
 
 from export.contract.errors import ConfigError
+from service.loader_process import ENVIRONMENT
 from service.logs import log_as_json
 from service.settings import Settings, injected_names, read_settings
 from service.supervisor import Plan, StartFailed
@@ -26,11 +27,17 @@ METRICS = "PROMETHEUS_MULTIPROC_DIR"
 Url = Annotated[str, typer.Option(help="The service.")]
 Table = Annotated[Path, typer.Argument(help="A .parquet or .csv file.")]
 
+Bundle = Annotated[
+    Path | None, typer.Option(help="As `serve` was given it, if it was.", show_default=False)
+]
+RedisUrl = Annotated[
+    str | None, typer.Option(help="URL of your Redis.  [default: the embedded one of a service]")
+]
+
 SERVICE = "http://127.0.0.1:8000"
 
 items = typer.Typer()
 users = typer.Typer()
-bundle = typer.Typer()
 
 
 class NotServing(Exception):
@@ -74,6 +81,7 @@ def plan_of(settings: Settings) -> Plan:
         workers=settings.workers,
         redis=None if settings.redis is None else settings.redis.get_secret_value(),
         data_folder=settings.data_folder,
+        prefix=settings.prefix,
         linger_s=settings.linger_s,
         grace_s=settings.grace_s,
         readiness_off_s=settings.readiness_off_s,
@@ -103,6 +111,28 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def replay(
+    answer: Annotated[
+        Path, typer.Argument(help="A JSON file: what a recall with `debug` answered.")
+    ],
+    bundle: Annotated[Path, typer.Option(help="The bundle that answered.")],
+    snapshot: Annotated[
+        Path | None, typer.Option(help="The folder of a snapshot.", show_default=False)
+    ] = None,
+    redis: Annotated[
+        str | None, typer.Option(help="URL of its Redis, for what was written since the snapshot.")
+    ] = None,
+) -> None:
+    """Make a recall's answer again, and compare all of it; docs/replay.md."""
+    for name, value in ENVIRONMENT.items():  # how many threads add up changes a score's last bit
+        os.environ.setdefault(name, value)
+    from service.replay_command import replay as run
+
+    log_as_json("ERROR")
+    settings = None if redis is None else read_settings(redis=redis)
+    raise typer.Exit(run(answer, bundle, snapshot, settings))
+
+
 @items.command("load")
 def load_items(file: Table, url: Url = SERVICE) -> None:
     """Post every item of a table with a column `item_id`; its other columns are features."""
@@ -120,6 +150,32 @@ def delete_items(
 
     delete(ids, url)
     typer.echo(f"removed {len(ids)}")
+
+
+@items.command("snapshot")
+def snapshot_items(bundle: Bundle = None, redis: RedisUrl = None) -> None:
+    """Write a snapshot of all items that were changed since the bundle; docs/snapshots.md."""
+    from service.lone_replica import write_snapshot
+
+    settings = read_settings(bundle=bundle, redis=redis)
+    log_as_json("ERROR")
+    path = write_snapshot(settings)
+    typer.echo("nothing new since the last snapshot" if path is None else f"wrote {path}")
+
+
+@items.command("reconcile")
+def reconcile_items(bundle: Bundle = None, redis: RedisUrl = None) -> None:
+    """Compare snapshot and log with all items in Redis, and mend what differs."""
+    from service.lone_replica import reconcile
+
+    settings = read_settings(bundle=bundle, redis=redis)
+    log_as_json("ERROR")
+    done = reconcile(settings)
+    typer.echo(
+        f"stored {done.stored} ({done.stored_checksum}), known {done.known} "
+        f"({done.known_checksum}): read {done.read}, announced {done.announced}, "
+        f"unreadable {done.unreadable}"
+    )
 
 
 @users.command("load")
@@ -149,21 +205,3 @@ def load_users(
 @users.callback()
 def _users() -> None:
     """Load users into a service."""
-
-
-@bundle.command("verify")
-def verify(path: Annotated[Path, typer.Argument(help="A bundle.")]) -> None:
-    """Read a bundle as the service would: checksums, schema, vectors, golden queries, index."""
-    from service.generation import Generation
-
-    generation = Generation.load(path)
-    report = generation.bundle.manifest.index
-    typer.echo(
-        f"{path}: good. version {generation.version}, {len(generation)} items, "
-        f"{generation.schema.dim} dimensions, recall@{report.k} {report.measured_recall:.4f}"
-    )
-
-
-@bundle.callback()
-def _bundle() -> None:
-    """Check a bundle."""

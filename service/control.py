@@ -1,6 +1,7 @@
 """What supervisor, loader and workers say to each other: one JSON object a line, and a lifeline.
 
-    supervisor ══ channel ══ loader ══ channel ══ worker     "ready", "failed", "handover", "stop"
+    supervisor ══ channel ══ loader ══ channel ══ worker     one way "ready", "failed", "handover",
+        ║                      ║                    ║        the other way "stop", "refused"
         ╚═══════════════ lifeline ══════╩═════════════╝      end of file: drain and go
 
 The lifeline is one socket pair for a loader with all its workers. The supervisor cuts it to make
@@ -63,6 +64,7 @@ class Order:
     workers: int
     linger_s: float
     grace_s: float
+    takes_over: bool  # whether workers of another loader serve something meanwhile
     supervisor: int  # its process id
     listen_fd: int
     channel_fd: int
@@ -84,6 +86,7 @@ class WorkerControl:
         self.linger_s = linger_s
         self.grace_s = grace_s
         self.is_leaving = False  # readiness is off, or draining has begun
+        self.refusal: str | None = None  # why the last handover failed
 
     @classmethod
     def alone(cls) -> "WorkerControl":

@@ -1,57 +1,24 @@
-"""The delta: vectors that came after the main index was built, searched exactly."""
+"""The delta: arrivals that no graph has taken in yet, searched exactly."""
 
 import numpy as np
 
 from export.embedder import Vectors
+from service.arrivals import FIRST_ROOM, Arrivals
 from service.top import Rows, Scores, top
 
 SCORES_AT_ONCE = 1 << 22
 """Scores held at a time, 16 MiB, whatever the number of queries and rows."""
 
-FIRST_ROOM = 256
 
+class Delta(Arrivals):
+    """Arrivals that are compared one by one."""
 
-class Delta:
-    """Rows of id and vector that are only ever appended, and retired at a tick.
-
-    Reading beside one writer is safe: a reader names the rows and the tick that it knows of, and
-    what is appended or retired later does not change its answer. A tick is a number that the
-    writer counts up with every change.
-    """
-
-    def __init__(self, dim: int, room: int = FIRST_ROOM) -> None:
-        self.ids: list[str] = []
-        self._vectors: Vectors = np.empty((room, dim), dtype=np.float32)
-        self._retired: Rows = np.zeros(room, dtype=np.int64)
-        self.live = 0
-
-    def __len__(self) -> int:
-        """Rows, the retired ones too."""
-        return len(self.ids)
-
-    def append(self, one: str, vector: Vectors) -> int:
-        """Add a row and return its number; readers see it once they are told of it."""
-        row = len(self.ids)
-        if row == len(self._vectors):
-            self._grow()
-        self._vectors[row] = vector
-        self.ids.append(one)
-        self.live += 1
-        return row
-
-    def retire(self, row: int, tick: int) -> None:
-        """Take a row out of every search at this tick or later."""
-        self._retired[row] = tick
-        self.live -= 1
-
-    def vectors(self, rows: int | Rows) -> Vectors:
-        """Return the vector of a row, or those [n, dim] of several."""
-        vectors: Vectors = self._vectors[rows]
-        return vectors
-
-    def live_rows(self) -> Rows:
-        """Return the rows that are not retired, oldest first; for the writer."""
-        return np.flatnonzero(self._retired[: len(self)] == 0)
+    def rest(self, first: int = 0) -> "Delta":
+        """Return the live rows from `first` on, in a delta of their own; for the writer."""
+        rows = self.live_rows(first)
+        rest = Delta(self._vectors.shape[1], max(len(rows), FIRST_ROOM))
+        rest.extend([self.ids[row] for row in rows.tolist()], self._vectors[rows])
+        return rest
 
     def search(
         self, queries: Vectors, ks: list[int], rows: int, tick: int
@@ -74,11 +41,3 @@ class Delta:
             live = rows - len(gone)
             found += [top(of, min(k, live)) for of, k in zip(scores, wanted, strict=True)]
         return found
-
-    def _grow(self) -> None:
-        """Double the room, in new arrays: readers of the old ones are not disturbed.
-
-        A retirement during a read falls into the new array only, and is of a later tick anyway.
-        """
-        self._vectors = np.concatenate([self._vectors, np.empty_like(self._vectors)])
-        self._retired = np.concatenate([self._retired, np.zeros_like(self._retired)])

@@ -54,10 +54,13 @@ class DrainingServer(uvicorn.Server):
 
     def _hear(self) -> None:
         for message in self._control.channel.hear():
-            if message["event"] == "stop":
-                self._control.is_leaving = True
-                self._linger_s = min(self._linger_s, self.STOP_LINGER_S)
-                self._send_close()
+            match message["event"]:
+                case "stop":
+                    self._control.is_leaving = True
+                    self._linger_s = min(self._linger_s, self.STOP_LINGER_S)
+                    self._send_close()
+                case "refused":
+                    self._control.refusal = message["reason"]
         if self._control.channel.has_ended:  # the loader is gone; the supervisor will replace us
             asyncio.get_running_loop().remove_reader(self._control.channel.fileno())
 

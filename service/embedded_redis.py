@@ -79,6 +79,22 @@ def socket_path(folder: Path) -> Path:
     return short / f"{hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]}.sock"
 
 
+def running_url(folder: Path) -> str | None:
+    """Return the URL of the server that runs on a data folder; None if none does."""
+    path = socket_path(folder)
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(1.0)
+        try:
+            line.connect(str(path))
+        except OSError:
+            return None
+    return _url(path)
+
+
+def _url(path: Path) -> str:
+    return f"unix://{quote(str(path))}"
+
+
 class EmbeddedRedis:
     """One Redis server for one data folder; `start`, `stop`, or a context manager.
 
@@ -109,7 +125,7 @@ class EmbeddedRedis:
         except BaseException:
             self.stop()
             raise
-        return f"unix://{quote(str(self.socket_path))}"
+        return _url(self.socket_path)
 
     def spawn(self) -> None:
         """Start the server process and do not wait; also in place of one that died.

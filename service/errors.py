@@ -2,15 +2,20 @@
 
 Problem                      status  type                  extra members
 ├─ Malformed                 400     malformed
+├─ Unauthenticated           401     unauthenticated       + WWW-Authenticate
+├─ Forbidden                 403     forbidden
 ├─ UnknownRoute              404     unknown-route
 ├─ UnknownItem               404     unknown-item          id
 ├─ UnknownUser               404     unknown-user          id
+├─ UnknownBundle             404     unknown-bundle        id
 ├─ MethodNotAllowed          405     method-not-allowed    + Allow
 ├─ BodyTimeout               408     timeout
+├─ Conflict                  409     conflict
 ├─ PreconditionFailed        412     precondition-failed   id, reason, at
 ├─ TooLarge                  413     too-large             limit_bytes
 ├─ UnsupportedMedia          415     unsupported-media
 ├─ InvalidRecord             422     invalid-record        errors: [{feature, got, expected}]
+├─ BundleRefused             422     bundle-refused        id
 ├─ Overloaded                503     overloaded            + Retry-After
 ├─ NotReady                  503     not-ready             waiting_for
 ├─ StoreUnavailable          503     store-unavailable     + Retry-After
@@ -69,6 +74,31 @@ class Malformed(Problem):
     status, type, title = 400, "malformed", "The body is not JSON"
 
 
+class Unauthenticated(Problem):
+    """The call steers the service or looks behind its answers, and does not bring its token."""
+
+    status, type, title = 401, "unauthenticated", "The token is missing or wrong"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "expected `Authorization: Bearer` with the service's FIRSTSIGHT_ADMIN_TOKEN",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+
+
+class Forbidden(Problem):
+    """The call steers the service or looks behind its answers, and is not from its machine."""
+
+    status, type, title = 403, "forbidden", "Only for administrators"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "got a request through a gateway, with an Origin, or to a Host that is not this "
+            "machine; without FIRSTSIGHT_ADMIN_TOKEN a service is steered, and tells of `debug`, "
+            "on its own machine alone, and not to a page in a browser"
+        )
+
+
 class UnknownRoute(Problem):
     """Nothing is served at this path."""
 
@@ -96,6 +126,15 @@ class UnknownUser(Problem):
         super().__init__(f"user {id!r}: nothing is stored", id=id)
 
 
+class UnknownBundle(Problem):
+    """No such version in the folder of bundles."""
+
+    status, type, title = 404, "unknown-bundle", "No such bundle"
+
+    def __init__(self, id: str, detail: str) -> None:
+        super().__init__(detail, id=id)
+
+
 class MethodNotAllowed(Problem):
     """The path exists, the method does not."""
 
@@ -113,6 +152,12 @@ class BodyTimeout(Problem):
 
     def __init__(self, limit_s: float) -> None:
         super().__init__(f"no whole body within {limit_s:g} s", headers={"Connection": "close"})
+
+
+class Conflict(Problem):
+    """What is served was changed by somebody else, or cannot be changed so."""
+
+    status, type, title = 409, "conflict", "The pointer was not changed"
 
 
 class PreconditionFailed(Problem):
@@ -163,6 +208,15 @@ class InvalidRecord(Problem):
     def of(cls, feature: str, got: object, expected: str) -> "InvalidRecord":
         """Return the problem of one value."""
         return cls([Fault.of(feature, got, expected)])
+
+
+class BundleRefused(Problem):
+    """The bundle is there and cannot be served."""
+
+    status, type, title = 422, "bundle-refused", "The bundle cannot be served"
+
+    def __init__(self, id: str, detail: str) -> None:
+        super().__init__(detail, id=id)
 
 
 class Overloaded(Problem):

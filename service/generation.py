@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -15,12 +15,13 @@ from export.index.cached import open_index
 from service.catalogue import Catalogue
 from service.delta import Delta
 from service.found import Found, merge
-from service.ids import Ids
-from service.main_index import MainIndex, tuned_index
+from service.growth import Growing, Growth
+from service.main_index import MainIndex
 from service.overlay import Overlay
 from service.popular import interleave
 from service.records import ItemRecord
-from service.store import LogId
+from service.store import LogId, Position
+from service.view import View
 
 __all__ = ["Found", "Generation"]
 
@@ -29,28 +30,21 @@ logger = logging.getLogger(__name__)
 THIN_OUT = 1024
 """Delta rows from which on, once half of them are retired, the live ones move to a new delta."""
 
-GONE = -1
+GROW_AT = 10_000
+"""Live delta rows from which on they go into a graph: to compare so many costs a search about as
+much as to walk a graph of them (dim 64: 0.15 ms), see `benchmarks/compaction.py`."""
 
-DELTA_MANY, TOMBSTONES_MANY = 10_000, 0.15
-"""Rows of delta, and share of the main index that is gone, that make a new main index worthwhile:
-10,000 rows of 64 cost a search 0.15 ms, and tombstones have to be fetched and dropped."""
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What a search sees: the first `rows` rows of the delta, and no change after `tick`."""
-
-    main: MainIndex
-    delta: Delta
-    rows: int
-    tick: int
+RECENT_MANY, RECENT_LEAST = 0.1, 20_000
+"""Rows of the recent index, as a share of the main one and at least, that should go into the main
+one: those are shared by all workers of a machine, these are in the memory of each, and twice."""
 
 
 class Generation:
-    """A bundle, its main index, a delta of what came after it, and which items are gone.
+    """A bundle, its main index, a recent index and a delta of what came since, and what is gone.
 
-    One writer calls `apply`; a search beside it, in whatever thread, sees the state before or after
-    a change and never half of it: neither index is changed where a search may look.
+    One writer calls `apply`, `begin_growth` and `finish_growth`; a search beside it, in whatever
+    thread, sees the state before or after a change and never half of it: no index is changed where
+    a search may look.
     """
 
     def __init__(self, bundle: Bundle, index: VectorIndex) -> None:
@@ -63,10 +57,17 @@ class Generation:
         log_id = bundle.manifest.lineage.log_id
         as_of = None if log_id is None else LogId.parse(log_id)
         self._overlay = Overlay(self.catalogue, bundle.schema.item, as_of, bundle.concepts)
-        self._view = View(MainIndex(ids, bundle.vectors, index), Delta(bundle.schema.dim), 0, 0)
-        # id -> its one live row of the delta; once there an id stays, so that a search beside a
-        # writer never counts too few of those that it excludes.
-        self._places: dict[str, int] = {}
+        self._begin_from(MainIndex(ids, bundle.vectors, index), 0)
+        self.position: Position | None = None
+        """Up to where every entry of the item log is applied; None: nothing of it was read."""
+
+    def _begin_from(self, main: MainIndex, tick: int) -> None:
+        """Serve what is in a main index, with nothing beside it."""
+        dim, report = self.bundle.schema.dim, self.bundle.manifest.index
+        self._recent_many = max(RECENT_LEAST, int(RECENT_MANY * len(main)))
+        self._growing = Growing.empty(report, dim, room=0)
+        self._growth: Growth | None = None
+        self._view = View(main, self._growing.recent, Delta(dim), 0, tick)
 
     @classmethod
     def load(cls, folder: Path) -> "Generation":
@@ -90,7 +91,8 @@ class Generation:
 
     def __len__(self) -> int:
         """Items that can be found."""
-        return self.main_size + self._view.delta.live
+        view = self._view
+        return self.main_size + view.recent.arrivals.live + view.delta.live
 
     def __contains__(self, one: object) -> bool:
         """Say whether an item is served."""
@@ -100,6 +102,11 @@ class Generation:
     def delta_size(self) -> int:
         """Rows of the delta, those that await thinning out too."""
         return len(self._view.delta)
+
+    @property
+    def recent_size(self) -> int:
+        """Items that the recent index finds."""
+        return self._view.recent.arrivals.live
 
     @property
     def tombstones(self) -> int:
@@ -114,22 +121,72 @@ class Generation:
     @property
     def has_grown(self) -> bool:
         """Whether so much has changed that a new main index should take the place of this one."""
-        many = TOMBSTONES_MANY * len(self._view.main)
-        return self.delta_size >= DELTA_MANY or self.tombstones > many
+        return len(self._view.recent) > self._recent_many or self._view.main.is_worn
+
+    @property
+    def awaits_growth(self) -> bool:
+        """Whether the delta is so long that its rows should go into a graph."""
+        return self._view.delta.live >= GROW_AT
 
     def compact(self, *, threads: int | None = None) -> None:
-        """Build a new main index of all that can be found, tuned as the bundle's was.
+        """Take all that can be found into the main index, whose recall stays at its target.
 
-        Heavy, so for a process that serves nobody yet.
+        In proportion to what is new, unless much is gone; still for a process that serves nobody
+        yet.
         """
         view = self._view
-        rows, places = view.main.live_rows(), view.delta.live_rows()
-        ids = Ids(view.main.ids.take(rows) + [view.delta.ids[place] for place in places.tolist()])
-        vectors = np.concatenate([view.main.vectors[rows], view.delta.vectors(places)])
-        index = tuned_index(self.bundle, vectors, threads)
-        self._places = {}
-        self._view = View(MainIndex(ids, vectors, index), Delta(self.schema.dim), 0, view.tick)
-        logger.info("main index rebuilt", extra={"version": self.version, "items": len(ids)})
+        parts = [(part, part.live_rows()) for part in (view.recent.arrivals, view.delta)]
+        ids = [part.ids[row] for part, rows in parts for row in rows.tolist()]
+        vectors = np.concatenate([part.vectors(rows) for part, rows in parts])
+        report = self.bundle.manifest.index
+        self._begin_from(view.main.with_more(ids, vectors, report, threads), view.tick)
+        facts = {"version": self.version, "items": len(self), "new": len(ids)}
+        logger.info("main index compacted", extra=facts)
+
+    def begin_growth(self) -> Growth | None:
+        """Return the next step of growth, to be built; None where nothing is to be done by now.
+
+        Only one step at a time: it ends with `finish_growth` or `drop_growth`.
+        """
+        if self._growth is not None or not self.awaits_growth:
+            return None
+        # Long before there is no room left the main index takes all in.
+        room = 2 * self._recent_many
+        self._growth = Growth.begin(self._growing, self._view.delta, room)
+        return self._growth
+
+    def finish_growth(self, growth: Growth) -> None:
+        """Serve from the recent index what was built into it, all seen at once."""
+        self._growing, delta = growth.finish()
+        self._growth = None
+        view = self._view
+        self._view = View(view.main, self._growing.recent, delta, len(delta), view.tick)
+        facts = {"version": self.version, "items": self.recent_size, "new": len(growth.ids)}
+        logger.info("recent index grown", extra=facts)
+
+    def drop_growth(self) -> None:
+        """Give up the step that was begun and not finished; nothing of it was served."""
+        self._growth = None
+
+    @property
+    def view(self) -> View:
+        """What a search sees now; whatever is changed later, it stays what it is."""
+        return self._view
+
+    def lay_out(self, places: Mapping[str, int], rows: int) -> None:
+        """Put the live rows of the delta in these places of so many, retired ones in the others.
+
+        In what place a row is changes the last bit of its score. For a process that serves nobody.
+        """
+        at = {place: one for one, place in places.items()}
+        old, new = self._view.delta, Delta(self.schema.dim)
+        for place in range(rows):
+            one = at.get(place)
+            if one is None:
+                new.retire(new.append("", np.zeros(self.schema.dim, np.float32)), 1)
+            else:
+                new.append(one, old.vectors(np.array([old.row(one)]))[0])
+        self._view = replace(self._view, delta=new, rows=rows)
 
     def search(
         self, vectors: Vectors, ks: Sequence[int], excluded: Sequence[Collection[str]]
@@ -146,22 +203,24 @@ class Generation:
         if not len(vectors):
             return []
         view = self._view
-        main = view.main
+        main, arrivals, delta = view.main, view.recent.arrivals, view.delta
         sets = [_as_set(ids) for ids in excluded]
         known = [main.ids.rows(ids) for ids in sets]
-        asked = [min(k, len(main) + view.rows) for k in ks]
-        from_main = main.search(vectors, asked, known, view.tick)
-        in_delta = [sum(map(self._places.__contains__, ids)) for ids in sets]
-        wide = [k + more for k, more in zip(asked, in_delta, strict=True)]
-        from_delta = view.delta.search(vectors, wide, view.rows, view.tick)
+        asked = [min(k, len(main) + len(view.recent) + view.rows) for k in ks]
+        in_main = main.search(vectors, asked, known, view.tick)
+        in_recent = view.recent.search(vectors, arrivals.widened(asked, sets), view.tick)
+        in_delta = delta.search(vectors, delta.widened(asked, sets), view.rows, view.tick)
+        parts = zip(
+            [(main.ids.take(rows), scores) for rows, scores in in_main],
+            arrivals.named(in_recent, sets),
+            delta.named(in_delta, sets),
+            ks,
+            strict=True,
+        )
         found = []
-        for (rows, scores), (places, more), ids, k in zip(
-            from_main, from_delta, sets, ks, strict=True
-        ):
-            posted = [view.delta.ids[place] for place in places.tolist()]
-            kept = [at for at, one in enumerate(posted) if one not in ids]
-            items = main.ids.take(rows) + [posted[at] for at in kept]
-            found.append(merge(items, np.concatenate([scores, more[kept]]), k))
+        for *hits, k in parts:
+            items = [one for ids, _ in hits for one in ids]
+            found.append(merge(items, np.concatenate([scores for _, scores in hits]), k))
         return found
 
     def popular(self, k: int, excluded: Collection[str]) -> Found:
@@ -201,30 +260,42 @@ class Generation:
 
     def _move(self, item: ItemRecord, vector: Vectors | None) -> None:
         """Retire the rows of an item and append its new one, all seen at once."""
-        delta, tick = self._view.delta, self._view.tick + 1
-        if (row := self._view.main.ids.row(item.id)) is not None:
-            self._view.main.retire(row, tick)
-        if (place := self._places.get(item.id, GONE)) != GONE:
-            delta.retire(place, tick)
-            self._places[item.id] = GONE
+        view = self._view
+        delta, tick = view.delta, view.tick + 1
+        if (row := view.main.ids.row(item.id)) is not None:
+            view.main.retire(row, tick)
+        for part in (view.recent.arrivals, delta):
+            if (row := part.row(item.id)) is not None:
+                part.retire(row, tick)
         if item.op == "put" and vector is not None:
-            self._places[item.id] = delta.append(item.id, vector)
-        self._view = View(self._view.main, delta, len(delta), tick)
-        if len(delta) >= THIN_OUT and delta.live * 2 < len(delta):
-            self._thin_out()
-
-    def _thin_out(self) -> None:
-        """Move the live rows to a new delta; searches under way keep the old one."""
-        old = self._view.delta
-        new = Delta(self.schema.dim, max(old.live, THIN_OUT))
-        for row in old.live_rows().tolist():
-            self._places[old.ids[row]] = new.append(old.ids[row], old.vectors(row))
-        self._view = replace(self._view, delta=new, rows=len(new))
+            delta.append(item.id, vector)
+        is_thin = len(delta) >= THIN_OUT and delta.live * 2 < len(delta)
+        if is_thin and self._growth is None:
+            delta = delta.rest()  # searches under way keep the old one
+        self._view = replace(view, delta=delta, rows=len(delta), tick=tick)
 
     @property
     def highest_rev(self) -> int:
         """The highest rev that was applied."""
         return self._overlay.highest_rev
+
+    @property
+    def changes(self) -> int:
+        """How many items were changed since the bundle, removed ones too."""
+        return len(self._overlay)
+
+    @property
+    def checksum(self) -> str:
+        """Ids and revs of these changes in 16 digits; equal where the same changes are known."""
+        return str(self._overlay.checksum)
+
+    def changed(self) -> list[str]:
+        """Return the ids of these changes."""
+        return self._overlay.changed()
+
+    def change(self, one: str) -> ItemRecord | None:
+        """Return the newest change of an item as it was written, be it its removal."""
+        return self._overlay.change(one)
 
     def known_rev(self, one: str) -> int:
         """Return the rev of the newest change of an item that was applied; 0 if there is none."""
@@ -248,8 +319,9 @@ class Generation:
 
     def vector(self, one: str) -> Vectors | None:
         """Return float32[dim] of an item; None if it is unknown or removed."""
-        if (place := self._places.get(one, GONE)) != GONE:
-            return self._view.delta.vectors(place).copy()
+        for part in (self._view.recent.arrivals, self._view.delta):
+            if (place := part.row(one)) is not None:
+                return part.vectors(place).copy()
         row = self._view.main.ids.row(one) if one in self else None
         return None if row is None else self._view.main.vectors[row]
 

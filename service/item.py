@@ -11,7 +11,7 @@ from service.store import StoreUnavailable
 
 
 class DeltaFull(Exception):
-    """More was posted than can be searched quickly until the main index is rebuilt."""
+    """More was posted than can be searched quickly until an index takes it in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,12 @@ class Posted(Item):
 
     created: bool
     """Whether it is new; else it replaced one."""
+    rev: int
     log_id: str
+    not_durable: str | None = None
+    """Why it is not as durable as writes are to be; None: it is."""
     searchable: bool = True
-    durable: bool = True
+    """Whether every version that is served here has it, not only the one that answers."""
 
 
 Outcome = Posted | RecordError | StoreUnavailable | DeltaFull | Problem

@@ -20,6 +20,7 @@ ATTEMPTS = 10
 """How often a change is tried while others write the item too; one of them gets on each time."""
 
 Refresh = Callable[[Iterable[tuple[str, int]]], Awaitable[None]]
+Spread = Callable[[Sequence[tuple[str, int]]], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +36,22 @@ class ItemWriter:
     """Writes into the store, and into the generation what the store has taken.
 
     refresh: takes over items that are said to be of these revs, see `Follower.refresh`.
+    spread: has the other versions of the process take over what was written; says if they did.
     """
 
     def __init__(
-        self, generation: Generation, embedder: Embedder, store: Store, refresh: Refresh
+        self,
+        generation: Generation,
+        embedder: Embedder,
+        store: Store,
+        refresh: Refresh,
+        spread: Spread,
     ) -> None:
         self._generation = generation
         self._embedder = embedder
         self._store = store
         self._refresh = refresh
+        self._spread = spread
         self._side = generation.schema.item
 
     async def write(self, changes: Sequence[Change]) -> list[Outcome]:
@@ -99,10 +107,18 @@ class ItemWriter:
             max(self._generation.highest_rev, *newer.values(), 0),
             [one.based_on for one, _ in ready],
         )
-        return outcomes | {
+        outcomes |= {
             one.item.id: self._posted(one, vector, was) if isinstance(was, Written) else was
             for (one, vector), was in zip(ready, written, strict=True)
         }
+        return await self._spread_out(outcomes)
+
+    async def _spread_out(self, outcomes: dict[str, Outcome | Newer]) -> dict[str, Outcome | Newer]:
+        """Have other versions serve what was written; where they cannot yet, say so."""
+        posted = [one for one in outcomes.values() if isinstance(one, Posted)]
+        if not posted or await self._spread([(one.id, one.rev) for one in posted]):
+            return outcomes
+        return outcomes | {one.id: replace(one, searchable=False) for one in posted}
 
     def _made(self, change: Change, newer: int) -> _Made | None:
         """Return the record to write; None if there is nothing that a patch could merge into."""
@@ -129,7 +145,9 @@ class ItemWriter:
             version=self._generation.version,
             vector=vector,
             created=written.before == "delete" or (written.before == "nothing" and not in_bundle),
+            rev=written.rev,
             log_id=str(written.log_id),
+            not_durable=written.fault,
         )
 
 

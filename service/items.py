@@ -9,9 +9,9 @@ from export.embedder import Embedder
 from service.change import Change, read_patch, read_post
 from service.generation import Generation
 from service.item import DeltaFull, Item, Outcome, Posted
-from service.item_writer import ItemWriter, Refresh, numbered
+from service.item_writer import ItemWriter, Refresh, Spread, numbered
 from service.records import HIGHEST_REV, ItemRecord, state_of
-from service.store import Store, StoreUnavailable
+from service.store import Store, StoreUnavailable, Written
 
 __all__ = ["DeltaFull", "Item", "Items", "Outcome", "Posted"]
 
@@ -19,11 +19,17 @@ SLICE = 64
 """Items embedded and written at once, before others on the event loop have their turn."""
 
 
+async def _alone(changes: Sequence[tuple[str, int]]) -> bool:
+    del changes
+    return True
+
+
 class Items:
     """Items of one generation, and of the store behind it.
 
     refresh: takes over items that are said to be of these revs, see `Follower.refresh`.
-    delta_most: how many rows of a delta may await a new main index.
+    spread: has the other versions of the process take over what was written; says if they did.
+    delta_most: how many rows of a delta may await growth.
     """
 
     def __init__(
@@ -32,13 +38,15 @@ class Items:
         embedder: Embedder,
         store: Store,
         refresh: Refresh,
+        spread: Spread | None = None,
         *,
         delta_most: int = 20_000,
     ) -> None:
         self._generation = generation
         self._store = store
         self._refresh = refresh
-        self._writer = ItemWriter(generation, embedder, store, refresh)
+        self._spread = spread or _alone
+        self._writer = ItemWriter(generation, embedder, store, refresh, self._spread)
         self._side = generation.schema.item
         self._delta_most = delta_most
 
@@ -105,13 +113,13 @@ class Items:
         except RecordError as error:
             return error
         if self._generation.delta_size >= self._delta_most:
-            return DeltaFull(f"{self._delta_most} items await a new index")
+            return DeltaFull(f"{self._delta_most} items await growth of the index")
         return change
 
-    async def delete(self, one: str) -> str:
+    async def delete(self, one: str) -> Written:
         """Remove an item, known or not, for good: a later bundle does not bring it back.
 
-        Returns the log id. Raises StoreUnavailable, after which it may be removed or not.
+        Raises StoreUnavailable, after which it may be removed or not.
         """
         generation = self._generation
         item = ItemRecord(one, 0, "delete")
@@ -119,7 +127,8 @@ class Items:
             item, None, generation.version, generation.highest_rev
         )
         generation.apply(numbered(item, written), None)
-        return str(written.log_id)
+        await self._spread([(one, written.rev)])
+        return written
 
     def get(self, one: str) -> Item | None:
         """Return an item as it is served here; None if it is unknown or removed."""

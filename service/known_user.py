@@ -9,6 +9,10 @@ from export.contract.side import Record, Side
 from service.history import Catalogue, fold_history, replaced
 from service.observe import HISTORY_UNKNOWN
 from service.records import State, UserRecord, state_of
+from service.store import StoreUnavailable
+
+Stored = Mapping[str, UserRecord | StoreUnavailable | None]
+"""What is stored of users by id; StoreUnavailable for one of whom that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +53,7 @@ class UserReader:
         self._catalogue = catalogue
         self._by_history = replaced(side)
 
-    def read(self, request: AskedUser, stored: Mapping[str, UserRecord | None] | None) -> KnownUser:
+    def read(self, request: AskedUser, stored: Stored | None) -> KnownUser:
         """Return the user of a request; a mapping that is None is a store that did not answer.
 
         Inline features win over folded ones, and these over stored ones.
@@ -72,9 +76,7 @@ class UserReader:
         missing = [f"context.{one}" for one in asked if one not in request.context]
         return KnownUser({**record, **request.context}, state, [*dropped, *missing], degraded)
 
-    def _stored(
-        self, one: str | None, stored: Mapping[str, UserRecord | None] | None
-    ) -> tuple[Record, list[str]]:
+    def _stored(self, one: str | None, stored: Stored | None) -> tuple[Record, list[str]]:
         if one is None:
             return {}, []
         if stored is None:
@@ -82,6 +84,8 @@ class UserReader:
         user = stored[one]
         if user is None:
             return {}, []
+        if isinstance(user, StoreUnavailable):
+            return {}, ["store"]
         return user.record, ["features"] if user.ignored else []
 
     def _folded(self, history: list[str]) -> tuple[dict[str, Raw], int]:

@@ -19,6 +19,7 @@ from export.contract.errors import ContractError
 from service.backoff import Backoff
 from service.control import Channel, Message, Order, WorkerControl
 from service.parent_death import die_with_parent
+from service.yielding import yielding
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +29,11 @@ MOST_STILLBORN = 3  # workers in a row that ended before they were ready
 class Application(Protocol):
     """What a loader serves; a module with these two functions is one."""
 
-    def load(self, settings: Any) -> Any:
-        """Return the generation to serve: all that is heavy, checked, before any fork.
+    def load(self, settings: Any, *, takes_over: bool) -> Any:
+        """Return the generation to serve, None if there is none: all that is heavy, before a fork.
+
+        takes_over: whether others serve something meanwhile. What would serve less than they may
+        do is then no good generation; raise, and they go on.
 
         It may configure logging. A thread that it starts does not exist in the workers, so no
         worker may use an onnxruntime session made here (decision 0001). What it raises stops
@@ -71,6 +75,7 @@ class Loader:
         self._fork_at_s = 0.0
         self._stillborn = 0
         self._has_been_ready = False
+        self._serves = False
         self._is_cut = False
 
     def run(self) -> int:
@@ -78,6 +83,7 @@ class Loader:
         try:
             generation = self._load()
             die_with_parent(0, self._order.supervisor)  # from here the lifeline tells
+            self._serves = generation is not None
             while not self._is_cut:
                 self._fill(generation)
                 self._hear(self._until_fork_s())
@@ -89,7 +95,9 @@ class Loader:
 
     def _load(self) -> Any:
         try:
-            generation = self._application.load(self._order.settings)
+            with yielding():
+                order = self._order
+            generation = self._application.load(order.settings, takes_over=order.takes_over)
         except (ContractError, OSError) as error:
             raise LoaderError(str(error)) from error
         except Exception as error:
@@ -165,11 +173,12 @@ class Loader:
         ready = len(self._workers) == self._order.workers and all(w.is_ready for w in self._workers)
         if ready and not self._has_been_ready:
             self._has_been_ready = True
-            self._supervisor.say("ready", pids=[worker.pid for worker in self._workers])
+            pids = [worker.pid for worker in self._workers]
+            self._supervisor.say("ready", pids=pids, serves=self._serves)
 
     def _relay(self, message: Message) -> None:
         for worker in self._workers:
-            worker.channel.say(message["event"])
+            worker.channel.say(**message)
 
     def _bury(self, worker: Worker) -> None:
         """Reap a worker that ended, and set the time for its successor."""

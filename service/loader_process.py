@@ -53,6 +53,7 @@ class LoaderProcess:
 
     on_handover: called with this and the reason when one of its workers asks for a handover.
     on_end: called with this when the loader process ends, whether or not its workers serve on.
+    takes_over: whether another one's workers serve something meanwhile.
     """
 
     OVERSTAY_S = 2.0  # after grace_s: the time the loader itself needs to see its workers off
@@ -63,6 +64,8 @@ class LoaderProcess:
         listener: socket.socket,
         on_handover: "Callable[[LoaderProcess, str], None]",
         on_end: "Callable[[LoaderProcess], None]",
+        *,
+        takes_over: bool,
     ) -> None:
         self._on_handover = on_handover
         self._on_end = on_end
@@ -75,8 +78,10 @@ class LoaderProcess:
         self._lifeline, far_lifeline = socket.socketpair()
         self._channel = Channel(channel)
         with far_channel, far_lifeline:
-            self._process = self._start(serving, listener, far_channel, far_lifeline)
+            fds = (listener.fileno(), far_channel.fileno(), far_lifeline.fileno())
+            self._process = self._start(serving, fds, takes_over=takes_over)
         self.is_ready = False  # once: all its workers served
+        self.serves = False  # and they do not wait for something to serve
         self.has_ended = False
         loop = asyncio.get_running_loop()
         loop.add_reader(self._channel.fileno(), self._hear)
@@ -84,15 +89,15 @@ class LoaderProcess:
 
     @staticmethod
     def _start(
-        serving: Serving, listener: socket.socket, channel: socket.socket, lifeline: socket.socket
+        serving: Serving, fds: tuple[int, int, int], *, takes_over: bool
     ) -> "subprocess.Popen[bytes]":
-        fds = (listener.fileno(), channel.fileno(), lifeline.fileno())
         order = Order(
             serving.application,
             serving.settings,
             serving.workers,
             serving.linger_s,
             serving.grace_s,
+            takes_over,
             os.getpid(),
             *fds,
         )
@@ -114,6 +119,11 @@ class LoaderProcess:
         return self._process.pid
 
     @property
+    def is_serving(self) -> bool:
+        """Whether it has workers that serve something, though it may have ended itself."""
+        return self.serves and not self._gone.is_set()
+
+    @property
     def lived_s(self) -> float:
         """Seconds since the start."""
         return time.monotonic() - self._born_s
@@ -133,6 +143,10 @@ class LoaderProcess:
     def stop(self) -> None:
         """Have the workers switch their readiness off and serve on."""
         self._channel.say("stop")
+
+    def refuse(self, reason: str) -> None:
+        """Tell the workers why the one that should have taken over cannot."""
+        self._channel.say("refused", reason=reason)
 
     async def drain(self) -> None:
         """Have the workers answer what is in flight and end; kill what is left after the grace.
@@ -178,7 +192,7 @@ class LoaderProcess:
     def _act_on(self, message: Message) -> None:
         match message["event"]:
             case "ready" if not self._ready.done():
-                self.is_ready = True
+                self.is_ready, self.serves = True, message["serves"]
                 self._ready.set_result(message["pids"])
             case "failed":
                 self._last_words = message["message"]

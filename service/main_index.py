@@ -1,52 +1,53 @@
 """The main index: the vectors that a generation starts from, less those retired since."""
 
 import logging
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
-from export.contract.bundle import Bundle
+from export.contract.bundle import IndexReport
 from export.embedder import Vectors
-from export.index.base import VectorIndex
-from export.index.tune import tune
+from export.index import IndexConfig
+from export.index.base import VectorIndex, core_count
+from export.index.hnsw import HnswConfig, HnswIndex
+from export.index.tune import ef_for, tune
 from service.ids import Ids
-from service.top import Rows, Scores, top
+from service.indexed import Indexed
+from service.top import Rows, Scores
 
 logger = logging.getLogger(__name__)
 
-GRAPH_MOST = 1024
-GRAPH_TIMES = 100
-"""To find more than `GRAPH_MOST` rows, and more than one in `GRAPH_TIMES` of all, all are compared:
-a graph takes some 2.5 us for a row it finds, comparing 0.025 us for a row there is (dim 64)."""
+TOMBSTONES_MANY, TOMBSTONES_LEAST = 0.15, 250
+"""Share of rows that are gone from which on a graph is built anew: they are fetched and dropped.
+Fewer than so many cost a search less than a load costs the machine."""
 
-
-@dataclass
-class Want:
-    """What one query still needs: `k` rows, none of `excluded`, to be found among `fetch`."""
-
-    query: int
-    k: int
-    excluded: Rows
-    fetch: int
+NOBODY = ""
+"""The id of a row that is gone, when its item has another one."""
 
 
 class MainIndex:
-    """An index that never changes, and the tick at which each of its rows was retired.
+    """An index that is not changed while it is searched, and when each of its rows was retired.
 
-    Reading beside one writer is safe, as in `Delta`.
+    Reading beside one writer is safe, as in `Arrivals`.
     """
 
-    def __init__(self, ids: Ids, vectors: Vectors, index: VectorIndex) -> None:
+    def __init__(
+        self, ids: Ids, vectors: Vectors, index: VectorIndex, retired: Rows | None = None
+    ) -> None:
         self.ids = ids
         self.vectors = vectors
-        self._index = index
-        self._retired: Rows = np.zeros(len(ids), dtype=np.int64)
-        self.tombstones = 0
+        self.index = index
+        self._retired: Rows = np.zeros(len(ids), np.int64) if retired is None else retired
+        self.tombstones = int(np.count_nonzero(self._retired))
 
     def __len__(self) -> int:
         """Rows, the retired ones too."""
         return len(self.ids)
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether so many rows are gone that an index of those that are left is worthwhile."""
+        return self.tombstones > max(TOMBSTONES_LEAST, TOMBSTONES_MANY * len(self))
 
     def retire(self, row: int, tick: int) -> None:
         """Take a row out of every search at this tick or later; a second time changes nothing."""
@@ -54,93 +55,54 @@ class MainIndex:
             self._retired[row] = tick
             self.tombstones += 1
 
-    def live_rows(self) -> Rows:
-        """Return the rows that are not retired."""
-        return np.flatnonzero(self._retired == 0)
+    @property
+    def indexed(self) -> Indexed:
+        """What is searched."""
+        return Indexed(self.index, self.vectors, self._retired, self.tombstones)
 
     def search(
         self, queries: Vectors, ks: list[int], excluded: list[Rows], tick: int
     ) -> list[tuple[Rows, Scores]]:
-        """Return rows and scores of each query [b, dim], best first, at most its k of them.
+        """Return rows and scores of each query [b, dim], see `Indexed.search`."""
+        return self.indexed.search(queries, ks, excluded, tick)
 
-        Fewer only where no more are live and not excluded. What is in the way is fetched on top;
-        where that was not enough, four times as much, until comparing all is cheaper.
+    def with_more(
+        self, ids: list[str], vectors: Vectors, report: IndexReport, threads: int | None
+    ) -> "MainIndex":
+        """Return a main index of what is live here and of more items, which are not.
+
+        A graph takes them in, at a cost in proportion to them; it is given over and must not be
+        searched here any more. Any other index, a worn one, and one that would miss the recall that
+        the report asks for, make place for a new one of all.
         """
-        nothing = (np.empty(0, np.int64), np.empty(0, np.float32))
-        found: list[tuple[Rows, Scores]] = [nothing] * len(queries)
-        wants = [
-            Want(query, k, rows, self._first_fetch(k + len(rows)))
-            for query, (k, rows) in enumerate(zip(ks, excluded, strict=True))
-        ]
-        while wants and len(self):
-            unmet = []
-            for group in _alike(wants):
-                fetch = max(want.fetch for want in group)
-                is_last = fetch >= len(self) or self._is_cheaper_to_compare(fetch)
-                hits = self._fetch(queries, group, fetch, tick)
-                for want, hit in zip(group, hits, strict=True):
-                    found[want.query] = hit
-                    if len(hit[0]) < want.k and not is_last:
-                        unmet.append(Want(want.query, want.k, want.excluded, 4 * fetch))
-            wants = unmet
-        return found
+        live = self._retired == 0
+        vectors = np.concatenate([self.vectors, vectors])
+        if not self.is_worn and (index := self._grown(vectors, report, threads)) is not None:
+            known = [one if lives else NOBODY for one, lives in zip(self.ids, live, strict=True)]
+            retired = np.concatenate([self._retired, np.zeros(len(ids), np.int64)])
+            return MainIndex(Ids(known + ids), vectors, index, retired)
+        vectors = vectors[np.concatenate([live, np.ones(len(ids), np.bool_)])]
+        tuned = tune(vectors, k=report.k, target=report.target_recall, threads=threads)
+        if not tuned.reached:
+            facts = {"recall": tuned.measured_recall, "target": report.target_recall}
+            logger.warning("rebuilt index misses its recall", extra=facts)
+        return MainIndex(Ids(self.ids.take(np.flatnonzero(live)) + ids), vectors, tuned.index)
 
-    def _first_fetch(self, needed: int) -> int:
-        """Add the tombstones to be expected among `needed` live rows, with some to spare."""
-        live = max(1, len(self) - self.tombstones)
-        expected = needed * self.tombstones / live
-        return max(1, needed + min(self.tombstones, int(1.5 * expected) + 16))
+    def _grown(
+        self, vectors: Vectors, report: IndexReport, threads: int | None
+    ) -> VectorIndex | None:
+        """Let a graph take in those of vectors [n, dim] that it has not, and raise its ef to suit.
 
-    def _is_cheaper_to_compare(self, fetch: int) -> bool:
-        return fetch > GRAPH_MOST and fetch * GRAPH_TIMES > len(self)
-
-    def _fetch(
-        self, queries: Vectors, group: list[Want], fetch: int, tick: int
-    ) -> list[tuple[Rows, Scores]]:
-        batch = queries[[want.query for want in group]]
-        if self._is_cheaper_to_compare(fetch):
-            pairs = zip(batch, group, strict=True)
-            return [self._compare(query, want, tick) for query, want in pairs]
-        rows, scores = self._index.search(batch, fetch)
-        usable = self._is_live_at(self._retired[rows], tick)
-        hits = []
-        for place, want in enumerate(group):
-            good = usable[place]
-            if len(want.excluded):  # a set of few is quicker than np.isin
-                gone = set(want.excluded.tolist())
-                good &= np.array([row not in gone for row in rows[place].tolist()], np.bool_)
-            hits.append((rows[place][good][: want.k], scores[place][good][: want.k]))
-        return hits
-
-    def _compare(self, query: Vectors, want: Want, tick: int) -> tuple[Rows, Scores]:
-        """Compare one query with every row."""
-        usable = self._is_live_at(self._retired, tick)
-        usable[want.excluded] = False
-        scores = np.where(usable, self.vectors @ query, np.float32(-np.inf))
-        return top(scores, min(want.k, int(usable.sum())))
-
-    @staticmethod
-    def _is_live_at(retired: Rows, tick: int) -> NDArray[np.bool_]:
-        live: NDArray[np.bool_] = (retired == 0) | (retired > tick)
-        return live
+        None if it is no graph, or misses its recall then.
+        """
+        if not isinstance(self.index, HnswIndex):
+            return None
+        index = self.index.with_more(vectors[len(self) :], threads=threads or core_count())
+        ef, recall = ef_for(index, vectors, k=report.k, target=report.target_recall)
+        return index.with_ef(ef) if recall >= report.target_recall else None
 
 
-def tuned_index(bundle: Bundle, vectors: Vectors, threads: int | None) -> VectorIndex:
-    """Build an index of other vectors that is tuned to the recall that the bundle's was."""
-    report = bundle.manifest.index
-    tuned = tune(vectors, k=report.k, target=report.target_recall, threads=threads)
-    if not tuned.reached:
-        facts = {"recall": tuned.measured_recall, "target": report.target_recall}
-        logger.warning("rebuilt index misses its recall", extra=facts)
-    return tuned.index
-
-
-def _alike(wants: list[Want]) -> list[list[Want]]:
-    """Group what fetches about as much (within a factor of two): one search of the index each.
-
-    In one search for all, every query would pay for the one that wants the most.
-    """
-    groups: dict[int, list[Want]] = {}
-    for want in wants:
-        groups.setdefault(want.fetch.bit_length(), []).append(want)
-    return list(groups.values())
+def graph_settings(report: IndexReport) -> HnswConfig:
+    """Return the settings of a bundle's graph, or those of one for a bundle that has none."""
+    config: IndexConfig = TypeAdapter(IndexConfig).validate_python(report.settings)
+    return config if isinstance(config, HnswConfig) else HnswConfig()

@@ -41,13 +41,48 @@ PUBLISH_TO_SEARCHABLE = Histogram(
     buckets=SECONDS,
 )
 LOG_SKIPPED = Counter("firstsight_log_skipped", "Log entries and items that cannot be read.")
+SNAPSHOTS = Counter(
+    "firstsight_snapshots", "Snapshots, by what became of them: written, failed, refused.", ["was"]
+)
+RECONCILED = Counter(
+    "firstsight_reconciled",
+    "Items in which this replica and Redis differed and that were repaired.",
+    ["was"],
+)
 HISTORY_UNKNOWN = Counter("firstsight_history_unknown", "Ids in a `history` that are no items.")
 ITEMS_CLIPPED = Counter(
     "firstsight_items_clipped", "Posted items longer than the lift of an inner product allows for."
 )
+MONITORED = Counter(
+    "firstsight_online_recall_samples",
+    "Searches drawn to be repeated exactly: measured, or dropped where too many were drawn.",
+    ["was", "version"],
+)
+ONLINE_RECALL = Gauge(
+    "firstsight_online_recall",
+    "The share of the truly nearest items that searches found, over the last 256 samples.",
+    ["version"],
+    multiprocess_mode="livemin",
+)
 # Each worker holds an index and a cursor of its own: the gauges tell of the worst of them.
 INDEX_ITEMS = Gauge(
-    "firstsight_index_items", "Items by part.", ["part"], multiprocess_mode="livemax"
+    "firstsight_index_items", "Items by part.", ["part", "version"], multiprocess_mode="livemax"
+)
+SERVED_SHARE = Gauge(
+    "firstsight_served_share",
+    "The share of users that a version serves, 0..1.",
+    ["version"],
+    multiprocess_mode="livemax",
+)
+BUNDLE_REFUSED = Gauge(
+    "firstsight_bundle_refused",
+    "1 while a version that is to be served cannot be; /readyz says why.",
+    multiprocess_mode="livemax",
+)
+BREAKER_OPEN = Gauge(
+    "firstsight_breaker_open",
+    "1 while Redis does not answer and is not asked.",
+    multiprocess_mode="livemax",
 )
 LOG_LAG_ENTRIES = Gauge(
     "firstsight_log_lag_entries", "Log entries not yet applied.", multiprocess_mode="livemax"

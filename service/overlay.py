@@ -7,6 +7,7 @@ from dataclasses import replace
 from export.contract.concepts import ConceptTable
 from export.contract.side import Record, Side
 from service.catalogue import Catalogue
+from service.checksum import Checksum
 from service.patched import Patched, laid_over
 from service.popular import Scored
 from service.records import ItemRecord
@@ -34,6 +35,12 @@ class Overlay:
         self._written: dict[str, ItemRecord] = {}
         self._fresh: list[tuple[int, str]] = []  # rev and id of live items no bundle knows
         self.highest_rev = 0
+        self.checksum = Checksum()
+        """Of the newest change of each item, removals too: what the store has as ids and revs."""
+
+    def __len__(self) -> int:
+        """Items that were changed, removed ones too."""
+        return len(self._written)
 
     def __contains__(self, one: object) -> bool:
         """Say whether an item is served."""
@@ -52,10 +59,21 @@ class Overlay:
         written = self._written.get(one)
         return 0 if written is None else written.rev
 
+    def changed(self) -> list[str]:
+        """Return the ids of all items that were changed, removed ones too."""
+        return list(self._written)
+
+    def change(self, one: str) -> ItemRecord | None:
+        """Return the newest change of an item, be it its removal; None: there is none."""
+        return self._written.get(one)
+
     def write(self, item: ItemRecord) -> None:
         """Take over a change that is newer than what is known."""
         before = self._written.get(item.id)
         self._written[item.id] = item
+        self.checksum.add(item.id, item.rev)
+        if before is not None:
+            self.checksum.remove(before.id, before.rev)
         self.highest_rev = max(self.highest_rev, item.rev)
         if item.id in self._catalogue.ids:
             return

@@ -1,12 +1,15 @@
 """Bodies of requests and answers, as they are on the wire and in the OpenAPI document."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 from export.contract.strict import Strict
+from service.debug import Debug
+from service.records import State
+from service.store.durability import Level
 
-State = Literal["warm", "cold", "fallback"]
 Features = dict[str, Any]
 """Flat: feature name to value; null means missing. The schema knows each feature's group."""
 
@@ -15,7 +18,15 @@ Rank = Literal["din", "base"]
 
 RANK = "Score what is recalled by this ranker; 422 where the bundle has none of the kind."
 
+DEBUG = "Tell how the answer was made; 403 unless an administrator asks."
+
 HISTORY = "Item ids from oldest to newest; replaces `last`, `profile` and `item_vectors` features."
+
+
+Expected = Annotated[
+    StrictInt | None,
+    Field(ge=0, description="The pointer's generation; 409 if it is another by now."),
+]
 
 
 class ProblemBody(Strict):
@@ -43,6 +54,7 @@ class RecallBody(Strict):
         None, description="A `log_id`: wait up to 250 ms until this replica has applied it."
     )
     rank: Rank | None = Field(None, description=RANK)
+    debug: StrictBool = Field(False, description=DEBUG)
 
 
 class RecallBatch(Strict):
@@ -70,6 +82,7 @@ class RecallAnswer(Strict):
     degraded: list[Literal["store", "features", "stale"]]
     exhausted: bool = Field(description="There are fewer than `k` items to give.")
     request_id: str
+    debug: Debug | None = Field(None, description="Only where it was asked for.")
 
 
 class RecallInBatch(RecallAnswer):
@@ -121,6 +134,7 @@ class ItemPosted(Strict):
     vector: list[float] | None = Field(None, description="Unit length; absent with vector=false.")
     searchable: bool
     durable: bool
+    not_durable: str | None = Field(None, description="Why not; absent where it is durable.")
     log_id: str
 
 
@@ -210,10 +224,26 @@ class EmbedAnswer(Strict):
     items: list[EmbeddedRecord | ProblemBody] | None = None
 
 
+class Candidate(Strict):
+    """A version that is tried on a share of users."""
+
+    version: str
+    share: Annotated[float, Field(gt=0, lt=1)]
+
+
+class CandidateReady(Candidate):
+    """How far a candidate is."""
+
+    log_id: str
+    lag: int
+    checksum: str
+
+
 class VersionAnswer(Strict):
     """What is served, and the features that it understands."""
 
     version: str
+    candidate: Candidate | None = Field(description="What is tried; its features may be others.")
     code: str
     schema_hash: str
     dim: int
@@ -236,4 +266,71 @@ class ReadyAnswer(Strict):
     version: str | None
     log_id: str | None
     lag: Annotated[int | None, Field(description="Entries of the item log not yet applied.")]
+    checksum: Annotated[
+        str | None,
+        Field(
+            description="Of the ids and revs of all changed items; replicas of one Redis that "
+            "have the same have applied the same."
+        ),
+    ]
+    candidate: CandidateReady | None
+    refused: Annotated[
+        str | None, Field(description="What was to be served and cannot be, and why.")
+    ]
     waiting_for: Literal["bundle", "store", "index"] | None
+    durability: Annotated[
+        Level | None, Field(description="What an acknowledged item survives; null: not known yet.")
+    ]
+    remedy: Annotated[
+        str | None, Field(description="What to do where that is less than was asked for.")
+    ]
+
+
+class Activation(Strict):
+    """What `POST /bundles/{version}/activate` takes; nothing must be given."""
+
+    share: Annotated[float, Field(gt=0, le=1, description="Of the users, to try it; 1: all.")] = 1.0
+    expect: Expected = None
+
+
+class Rollback(Strict):
+    """What `POST /bundles/rollback` takes; nothing must be given."""
+
+    expect: Expected = None
+
+
+class PointerFacts(Strict):
+    """Which version serves whom."""
+
+    generation: Annotated[int, Field(ge=1, description="Grows by 1 with each change.")]
+    current: str
+    candidate: str | None
+    share: Annotated[float, Field(ge=0, lt=1, description="The candidate's share of users.")]
+    previous: Annotated[str | None, Field(description="What a rollback makes current again.")]
+
+
+class PointerChange(Strict):
+    """The pointer before and after; the same where there was nothing to change."""
+
+    before: PointerFacts | None
+    after: PointerFacts
+
+
+class BundleFacts(Strict):
+    """A version in the folder of bundles, by its manifest."""
+
+    version: str
+    size_bytes: int
+    created: datetime | None
+    items: int | None
+    fault: Annotated[str | None, Field(description="What is wrong with its manifest.")]
+    roles: list[Literal["current", "candidate", "previous"]]
+    share: float | None
+
+
+class BundlesAnswer(Strict):
+    """What there is to be served, and what is."""
+
+    pointer: PointerFacts | None
+    unknown: Annotated[str | None, Field(description="Why the pointer could not be read.")]
+    bundles: list[BundleFacts]

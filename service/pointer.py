@@ -1,109 +1,153 @@
-"""Which version is served: the pointer in Redis, shared by all replicas."""
+"""Which version serves whom: the current one, one that is tried on a share of users, the last."""
 
-import json
-import logging
-from pathlib import Path
-from typing import Final
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-import redis
+from export.contract.bundle import VERSION
 
-from export.contract.bundle import VERSION, BundleLayout, check_version
-from export.contract.errors import BundleError
-from service.settings import Settings
-
-logger = logging.getLogger(__name__)
-
-TIMEOUT_S = 1.0
-
-READ_OR_SET: Final = """
--- Answers the current version; where there is none and one is offered, that becomes the first.
--- KEYS: current. ARGV: the offered version or ''.
-local current = redis.call('HGET', KEYS[1], 'current')
-if current then return current end
-if ARGV[1] == '' then return false end
-redis.call('HSET', KEYS[1], 'generation', 1, 'current', ARGV[1], 'candidate', '', 'share', 0)
-return ARGV[1]
-"""
+HASH_BITS = 64
 
 
-class PointerUnknown(Exception):
-    """Redis did not say which version is current."""
+class PointerRefused(Exception):
+    """A change of the pointer that is not made; the message is the one line that says why."""
+
+    exit_code = 2
 
 
-def current_version(settings: Settings, offered: str = "") -> str | None:
-    """Return the current version; an offered one becomes it only if there is none.
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """The version that serves, the one that is tried on a share of users, the one before.
 
-    Blocks for up to a second; used where no request waits for it.
-
-    Raises:
-        PointerUnknown: Redis does not answer, or with something that is no version.
-
+    generation: grows by 1 with each change.
+    share: in 0..1 and not at its ends while there is a candidate, else 0.
+    previous: what a rollback without a candidate makes current again.
     """
-    if settings.redis is None:
-        raise PointerUnknown("no Redis is given")
-    key = f"{{{settings.prefix}}}:current"
-    try:
-        with redis.Redis.from_url(
-            settings.redis.get_secret_value(),
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
-        ) as client:
-            found = client.eval(READ_OR_SET, 1, key, offered)
-    except redis.RedisError as error:
-        raise PointerUnknown(f"{type(error).__name__}: {error}") from error
-    if found is None:
-        return None
-    version = found.decode(errors="replace") if isinstance(found, bytes) else str(found)
+
+    generation: int
+    current: str
+    candidate: str | None = None
+    share: float = 0.0
+    previous: str | None = None
+
+    def __str__(self) -> str:
+        tried = f", {self.candidate} is tried on {self.share:.4g} of users"
+        return f"version {self.current} is current{tried if self.candidate else ''}"
+
+    def activated(self, version: str, share: float = 1.0) -> "Pointer":
+        """Return the pointer after a version was made current, or for less than 1 the candidate.
+
+        What is so already leaves it as it is, its generation too. Another candidate is dropped.
+
+        Raises:
+            PointerRefused: The share is none, or the version serves everyone already.
+
+        """
+        check_share(share)
+        if share < 1:
+            if version == self.current:
+                raise PointerRefused(f"version {version} is current; a share is for another one")
+            changed = replace(self, candidate=version, share=share)
+        elif version == self.current:
+            changed = replace(self, candidate=None, share=0.0)
+        else:
+            changed = Pointer(self.generation, version, previous=self.current)
+        return self._next(changed)
+
+    def rolled_back(self) -> "Pointer":
+        """Return the pointer without its candidate; where there is none, the one before.
+
+        What was rolled back is not the previous version then: a command that is sent twice must
+        not bring it back.
+
+        Raises:
+            PointerRefused: There is neither a candidate nor a previous version.
+
+        """
+        if self.candidate is not None:
+            return self._next(replace(self, candidate=None, share=0.0))
+        if self.previous is None:
+            raise PointerRefused(
+                f"no version is known to have been current before {self.current}; activate one"
+            )
+        return self._next(Pointer(self.generation, self.previous))
+
+    def _next(self, changed: "Pointer") -> "Pointer":
+        return self if changed == self else replace(changed, generation=self.generation + 1)
+
+    def fields(self) -> dict[str, str]:
+        """Return what Redis holds; what there is not is empty."""
+        return {
+            "generation": str(self.generation),
+            "current": self.current,
+            "candidate": self.candidate or "",
+            "share": repr(self.share) if self.candidate else "0",
+            "previous": self.previous or "",
+        }
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, str]) -> "Pointer":
+        """Read what Redis holds; fields that are not known are overlooked.
+
+        Raises:
+            ValueError: Names the field that cannot be used.
+
+        """
+        generation = fields.get("generation", "")
+        if not (generation.isdecimal() and len(generation) < 16 and int(generation)):
+            raise ValueError(f"generation: got {generation!r:.80}, expected a number from 1")
+        candidate = fields.get("candidate") or None
+        previous = fields.get("previous") or None
+        for name, version in (("candidate", candidate), ("previous", previous)):
+            if version is not None:
+                _check_version(name, version)
+        return cls(
+            int(generation),
+            _check_version("current", fields.get("current", "")),
+            candidate,
+            _parse_share(fields.get("share", "")) if candidate else 0.0,
+            previous,
+        )
+
+
+def first_pointer(version: str) -> Pointer:
+    """Return the pointer of a service that had none."""
+    return Pointer(1, version)
+
+
+def check_share(share: float) -> None:
+    """Raise PointerRefused unless a version can be served to this share of users."""
+    if not 0 < share <= 1:
+        raise PointerRefused(f"share: got {share:g}, expected more than 0 and at most 1")
+
+
+def version_for(pointer: Pointer, user_id: str | None) -> str:
+    """Return the version that serves a user; who gives no id has the current one.
+
+    A user's place in 0..1 is a hash of the id, the same in every process and release, and the
+    candidate serves those below the share: who is in at one share is in at every larger one. The
+    hash depends on the candidate, so that it is not always the same users who try the next.
+    """
+    if pointer.candidate is None or user_id is None:
+        return pointer.current
+    digest = hashlib.blake2b(
+        user_id.encode(), digest_size=HASH_BITS // 8, key=pointer.candidate.encode()
+    ).digest()
+    is_in = int.from_bytes(digest, "big") < pointer.share * 2**HASH_BITS
+    return pointer.candidate if is_in else pointer.current
+
+
+def _check_version(name: str, version: str) -> str:
     if not VERSION.fullmatch(version):
-        raise PointerUnknown(f"{key} holds {version!r:.80}, which is no version")
+        raise ValueError(f"{name} holds {version!r:.80}, which is no version")
     return version
 
 
-def offered_version(folder: Path) -> str:
-    """Return the version that a bundle's manifest names; its files are not looked at.
-
-    Raises:
-        BundleError: There is no bundle.
-
-    """
+def _parse_share(text: str) -> float:
     try:
-        manifest = json.loads(BundleLayout(folder).manifest.read_bytes())
-        return check_version(str(manifest["version"]))
-    except OSError as error:
-        raise BundleError(f"{folder}: no bundle here: {error.strerror}") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise BundleError(f"{folder}: manifest.json names no version") from error
-
-
-def find_bundle(settings: Settings, version: str) -> Path | None:
-    """Return the folder of a version: in the bundles folder, or the one that `--bundle` names."""
-    folder = settings.bundles / version
-    if BundleLayout(folder).manifest.is_file():
-        return folder
-    offered = settings.bundle
-    return offered if offered is not None and offered_version(offered) == version else None
-
-
-def bundle_to_serve(settings: Settings) -> Path | None:
-    """Return the bundle to serve now, or None while there is none.
-
-    The pointer wins over `--bundle`; where Redis does not answer, `--bundle` is served.
-
-    Raises:
-        BundleError: `--bundle` names something that is no bundle.
-
-    """
-    try:
-        current = current_version(settings)
-    except PointerUnknown as error:
-        logger.warning("current version not read", extra={"reason": str(error)})
-        return settings.bundle
-    return settings.bundle if current is None else find_bundle(settings, current)
-
-
-def activate_first(settings: Settings, version: str) -> None:
-    """Make a version that has been loaded the current one, if there is none."""
-    try:
-        current_version(settings, version)
-    except PointerUnknown as error:
-        logger.warning("version not activated", extra={"reason": str(error)})
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise ValueError(f"share: got {text!r:.80}, expected more than 0 and less than 1")
+    return share

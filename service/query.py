@@ -13,7 +13,7 @@ from service.payloads import Rank, RecallBody
 from service.settings import Limits
 
 CONTEXT = "context."
-RECALL = ("user_id", "k", "exclude", "cold", "after", "rank", "context.<feature>")
+RECALL = ("user_id", "k", "exclude", "cold", "after", "rank", "debug", "context.<feature>")
 SIMILAR = ("k", "exclude", "after")
 A_RANKER = f"a ranker: {' or '.join(get_args(Rank))}"
 TRUE_OR_FALSE = "true or false"
@@ -82,7 +82,7 @@ def read_recall_query(query: bytes, limits: Limits) -> RecallBody:
     if "user_id" not in given.single:
         faults.append(Fault.of("user_id", None, "a user's id; POST /recall can do without"))
     k, cold = _whole(given, "k", limits.k, faults), _truth(given, "cold", faults)
-    rank = _rank(given, faults)
+    rank, debug = _rank(given, faults), _truth(given, "debug", faults)
     if faults:
         raise InvalidRecord(faults)
     return RecallBody(
@@ -93,6 +93,7 @@ def read_recall_query(query: bytes, limits: Limits) -> RecallBody:
         cold=bool(cold),
         after=given.single.get("after"),
         rank=rank,
+        debug=bool(debug),
     )
 
 

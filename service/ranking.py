@@ -48,6 +48,10 @@ class Ranking:
         self._table: Codes = generation.bundle.ranker.codes
         self._made: dict[str, tuple[int, Codes]] = {}
 
+    def anew(self) -> "Ranking":
+        """Return one that has kept no code: which items were coded together may change a bit."""
+        return Ranking(self._generation, self._ranker)
+
     async def rank(self, asked: Sequence[tuple[KnownUser, Found]]) -> list[Ranked]:
         """Order what was found for each user by the chance of a click; equal ones stay in order.
 

@@ -3,23 +3,23 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 from export.contract.errors import Fault, SchemaError
 from export.embedder import Embedder
 from service.batcher import Batcher
 from service.errors import InvalidRecord
 from service.generation import Found, Generation
-from service.known_user import KnownUser, UserReader
+from service.known_user import KnownUser, Stored, UserReader
 from service.observe import DEGRADED, RECALLS, STAGE_SECONDS
 from service.ranking import Ranked, Ranking
+from service.recall_monitor import RecallMonitor
 from service.recall_request import RecallRequest
 from service.records import State, UserRecord
-from service.refresh import Follower
 from service.settings import Settings
-from service.store import Store, StoreUnavailable
+from service.store import StoreUnavailable
 from service.wire import json_bytes
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,24 @@ logger = logging.getLogger(__name__)
 STORE_SECONDS = STAGE_SECONDS.labels("store")
 EMBED_SECONDS = STAGE_SECONDS.labels("embed")
 SEARCH_SECONDS = STAGE_SECONDS.labels("search")
+
+
+Looked = TypeVar("Looked")
+Look = Callable[[Stored | None, KnownUser, Found], Looked]
+
+
+class Users(Protocol):
+    """What a recall asks the store."""
+
+    async def get_users(self, ids: Sequence[str], /) -> list[UserRecord | StoreUnavailable | None]:
+        """Return what is stored of users, in order; raises StoreUnavailable."""
+
+
+class Log(Protocol):
+    """What a recall asks the follower of the item log."""
+
+    async def wait_for(self, log_id: str, timeout_s: float, /) -> bool:
+        """Wait until a log entry is applied; False if that takes too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +91,14 @@ class Recaller:
         self,
         generation: Generation,
         embedder: Embedder,
-        store: Store,
-        follower: Follower,
+        store: Users,
+        follower: Log,
         settings: Settings,
         ranking: Ranking | None = None,
+        monitor: RecallMonitor | None = None,
     ) -> None:
         self._ranking = ranking
+        self._monitor = monitor
         self._generation = generation
         self._embedder = embedder
         self._store = store
@@ -97,26 +117,44 @@ class Recaller:
         is_stale = request.after is not None and not await self._applied(request.after)
         return _counted(await self._batcher.ask(request), is_stale=is_stale)
 
-    async def recall_all(
-        self, requests: Sequence[RecallRequest | Exception]
-    ) -> list[Recalled | BaseException]:
+    async def recall_all(self, requests: Sequence[RecallRequest]) -> list[Recalled | BaseException]:
         """Answer several, in order, in as few batches as can be; each as if it were alone.
 
-        In place of an answer stands what was raised for it, or what stood in place of its request.
-        They wait for what they name as `after` together, so no longer than one would.
+        In place of an answer stands what was raised for it. They wait for what they name as
+        `after` together, so no longer than one would.
         """
-        good = [one for one in requests if isinstance(one, RecallRequest)]
-        awaited = list({one.after for one in good if one.after is not None})
+        awaited = list({one.after for one in requests if one.after is not None})
         applied = await asyncio.gather(*map(self._applied, awaited))
         stale = {after for after, was in zip(awaited, applied, strict=True) if not was}
-        answers = iter(await self._batcher.ask_all(good))
-        told: list[Recalled | BaseException] = []
-        for one in requests:
-            answer = one if isinstance(one, Exception) else next(answers)
-            if isinstance(one, RecallRequest) and isinstance(answer, Recalled):
-                answer = _counted(answer, is_stale=one.after in stale)
-            told.append(answer)
-        return told
+        answers = await self._batcher.ask_all(requests)
+        return [
+            _counted(answer, is_stale=one.after in stale)
+            if isinstance(answer, Recalled)
+            else answer
+            for one, answer in zip(requests, answers, strict=True)
+        ]
+
+    async def recall_alone(
+        self, request: RecallRequest, look: Look[Looked]
+    ) -> tuple[Recalled, Looked]:
+        """Answer one request apart from all others, so that it can be made again to the last bit.
+
+        In what company a record is embedded or a candidate is ranked may change the last bit.
+
+        Args:
+            request: What is asked.
+            look: Called with what was stored, known and found, at the moment of the search: before
+                anything else has its turn.
+
+        """
+        is_stale = request.after is not None and not await self._applied(request.after)
+        stored = await self._read([] if request.user_id is None else [request.user_id])
+        users, found = self._find([request], stored)
+        looked = look(stored, users[0], found[0])
+        ranking = None if self._ranking is None else self._ranking.anew()
+        ranked = await _rank(ranking, [request], users, found)
+        [answer] = self._answers([request], users, found, ranked)
+        return _counted(answer, is_stale=is_stale), looked
 
     async def _applied(self, after: str) -> bool:
         return await self._follower.wait_for(after, self._after_wait_s)
@@ -125,16 +163,31 @@ class Recaller:
         begun_s = time.perf_counter()
         stored = await self._read([one.user_id for one in requests if one.user_id is not None])
         STORE_SECONDS.observe(time.perf_counter() - begun_s)
+        users, found = self._find(requests, stored)
+        ranked = await _rank(self._ranking, requests, users, found)
+        return self._answers(requests, users, found, ranked)
+
+    def _find(
+        self, requests: Sequence[RecallRequest], stored: Stored | None
+    ) -> tuple[list[KnownUser], list[Found]]:
+        """Return who asks, and what was found for each."""
         users = [self._users.read(one, stored) for one in requests]
         try:
-            found = self._search(requests, users)
+            return users, self._search(requests, users)
         except SchemaError:
             if len(requests) > 1:
                 raise  # the batcher asks again, one by one
             users = [_without_vector(requests[0], users[0])]
-            found = self._search(requests, users)
+            return users, self._search(requests, users)
+
+    def _answers(
+        self,
+        requests: Sequence[RecallRequest],
+        users: Sequence[KnownUser],
+        found: Sequence[Found],
+        ranked: Mapping[int, Ranked],
+    ) -> list[Recalled]:
         similarity = self._generation.schema.similarity
-        ranked = await self._rank(requests, users, found)
         return [
             Recalled(
                 user_id=one.user_id,
@@ -149,17 +202,7 @@ class Recaller:
             for place, (one, user, items) in enumerate(zip(requests, users, found, strict=True))
         ]
 
-    async def _rank(
-        self, requests: Sequence[RecallRequest], users: Sequence[KnownUser], found: Sequence[Found]
-    ) -> dict[int, Ranked]:
-        """Return what was found in the ranker's order, for those who ask for it, by their place."""
-        asking = [place for place, one in enumerate(requests) if one.rank is not None]
-        if self._ranking is None or not asking:
-            return {}
-        ranked = await self._ranking.rank([(users[place], found[place]) for place in asking])
-        return dict(zip(asking, ranked, strict=True))
-
-    async def _read(self, ids: Sequence[str]) -> dict[str, UserRecord | None] | None:
+    async def _read(self, ids: Sequence[str]) -> Stored | None:
         """Return what is stored of these users; None when the store does not answer."""
         if not ids:
             return {}
@@ -189,15 +232,30 @@ class Recaller:
         )
         embedded_s = time.perf_counter()
         EMBED_SECONDS.observe(embedded_s - begun_s)
-        near = self._generation.search(
-            vectors, [requests[row].k for row in rows], [requests[row].exclude for row in rows]
-        )
+        ks, excluded = [requests[row].k for row in rows], [requests[row].exclude for row in rows]
+        near = self._generation.search(vectors, ks, excluded)
         SEARCH_SECONDS.observe(time.perf_counter() - embedded_s)
+        if self._monitor is not None:
+            self._monitor.note(self._generation, vectors, ks, excluded, near)
         found = dict(zip(rows, near, strict=True))
         return [
             found[row] if row in found else self._generation.popular(one.k, one.exclude)
             for row, one in enumerate(requests)
         ]
+
+
+async def _rank(
+    ranking: Ranking | None,
+    requests: Sequence[RecallRequest],
+    users: Sequence[KnownUser],
+    found: Sequence[Found],
+) -> dict[int, Ranked]:
+    """Return what was found in the ranker's order, for those who ask for it, by their place."""
+    asking = [place for place, one in enumerate(requests) if one.rank is not None]
+    if ranking is None or not asking:
+        return {}
+    ranked = await ranking.rank([(users[place], found[place]) for place in asking])
+    return dict(zip(asking, ranked, strict=True))
 
 
 def _counted(answer: Recalled, *, is_stale: bool) -> Recalled:

@@ -1,13 +1,11 @@
 """One recall as asked: a wire body held against the schema and the limits."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from export.contract.errors import Fault, RecordError
+from export.contract.errors import Fault
 from export.contract.features import Mismatch, Raw
 from export.contract.side import Record, Side
-from service.bodies import read_recall_body
 from service.bounds import list_of, whole_number
 from service.errors import InvalidRecord
 from service.known_user import AskedUser
@@ -15,9 +13,6 @@ from service.payloads import RecallBody
 from service.query import checked_id
 from service.settings import Limits, Settings
 from service.store import LogId
-
-SLICE = 16
-"""Requests checked at once, before others on the event loop have their turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +23,21 @@ class RecallRequest(AskedUser):
     exclude: frozenset[str]
     after: str | None
     rank: str | None = None
+    debug: bool = False
+
+    def as_body(self) -> dict[str, object]:
+        """Return a body of `POST /recall` that asks the same, but for `debug`."""
+        return {
+            "user_id": self.user_id,
+            "user": {name: self.user.get(name) for name in sorted(self.settled)},
+            "context": self.context,
+            "history": self.history,
+            "k": self.k,
+            "exclude": sorted(self.exclude),
+            "cold": self.cold,
+            "after": self.after,
+            "rank": self.rank,
+        }
 
 
 def check_recall(
@@ -74,23 +84,8 @@ def check_recall(
         cold=body.cold,
         after=body.after,
         rank=body.rank,
+        debug=body.debug,
     )
-
-
-async def check_recalls(
-    bodies: Sequence[object], side: Side, settings: Settings, *, ranker: str | None = None
-) -> list[RecallRequest | Exception]:
-    """Check the bodies of a batch, in order; in place of a bad one stands what is wrong with it."""
-    checked: list[RecallRequest | Exception] = []
-    for place, body in enumerate(bodies):
-        try:
-            read = read_recall_body(body, settings.limits)
-            checked.append(check_recall(read, side, settings, ranker=ranker))
-        except (InvalidRecord, RecordError) as error:
-            checked.append(error)
-        if place % SLICE == SLICE - 1:
-            await asyncio.sleep(0)
-    return checked
 
 
 def over_limits(k: int, exclude: Sequence[str], after: str | None, limits: Limits) -> list[Fault]:

@@ -281,6 +281,17 @@ def write_json(record: ItemRecord | UserRecord) -> bytes:
         raise RecordError([Fault("record", str(error), "text that is valid UTF-8")]) from error
 
 
+def stored_item(item: ItemRecord) -> bytes:
+    """Return an item as the store holds it, with its op, rev and `preference_as_of`.
+
+    Raises:
+        RecordError: A text is not UTF-8 (half of a surrogate pair).
+
+    """
+    head = json_bytes({"op": item.op, "rev": item.rev, "preference_as_of": item.preference_as_of})
+    return head[:-1] + b"," + write_json(item)[1:]
+
+
 def state_of(
     side: Side, record: Record, interactions: float | None = None
 ) -> tuple[State, list[str]]:

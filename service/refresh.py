@@ -11,8 +11,20 @@ from typing import Literal
 
 from export.embedder import Embedder, Vectors
 from service.generation import Generation
-from service.records import HIGHEST_REV, ItemRecord, Unreadable
-from service.store import LOG_START, Entry, LogId, Poison, Store, StoredItem, StoreUnavailable
+from service.lag import Lag
+from service.records import ItemRecord, Unreadable
+from service.store import (
+    LOG_START,
+    Entry,
+    LogId,
+    LogState,
+    Poison,
+    Position,
+    Store,
+    StoredItem,
+    StoreUnavailable,
+)
+from service.task import end
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +35,7 @@ SLICE = 64
 WAIT_S = 0.5
 """How long a read of the log waits for an entry; a reset is noticed within as long."""
 CHECK_S = 2.0
-"""How often a log that never pauses is checked for a reset."""
+"""How often the lag in a log that never pauses is measured."""
 RETRY_S = (0.05, 1.0)
 """The first and the longest pause before Redis is tried again."""
 
@@ -32,6 +44,8 @@ RETRY_S = (0.05, 1.0)
 class Refreshed:
     """What a follower has done, counted since its start."""
 
+    entries: int = 0
+    """Log entries read."""
     applied: int = 0
     """Changes taken over."""
     embedded: int = 0
@@ -41,11 +55,13 @@ class Refreshed:
     ignored: int = 0
     """Single values left out because the schema of this version cannot read them."""
     loads: int = 0
-    """Times that all items were read: at the start, and after a gap or a reset of the log."""
+    """Times that all items were read: where the log does not go on at the generation's position."""
 
 
 class Follower:
     """Reads the log with a cursor of its own; survives gaps, resets, poison and Redis being away.
+
+    It goes on at the generation's position, wherever that is from: a snapshot, or the loader.
 
     on_searchable: called for each entry with the seconds since it was written, by two clocks.
     """
@@ -62,22 +78,27 @@ class Follower:
         self._generation = generation
         self._embedder = embedder
         self._on_searchable = on_searchable or (lambda _: None)
-        self._epoch: bytes | None = None
-        self._cursor = LOG_START
         self._waiters: list[tuple[LogId, asyncio.Future[None]]] = []
         self._task: asyncio.Task[None] | None = None
         self._has_loaded = asyncio.Event()
         self.state: Literal["connecting", "loading", "following"] = "connecting"
         self.counts = Refreshed()
-        self.lag_entries = 0
-        """Entries that were read and are not applied yet."""
-        self.lag_s = 0.0
-        """How much older the last applied entry is than the last one of the log, when last seen."""
+        self.lag = Lag()
+
+    @property
+    def _cursor(self) -> LogId:
+        position = self._generation.position
+        return LOG_START if position is None else position.cursor
 
     @property
     def applied(self) -> str:
         """The log id up to which everything is applied."""
         return str(self._cursor)
+
+    @property
+    def has_loaded(self) -> bool:
+        """Whether all that the store held at some moment since the start has been taken over."""
+        return self._has_loaded.is_set()
 
     @property
     def is_current(self) -> bool:
@@ -90,10 +111,7 @@ class Follower:
 
     async def stop(self) -> None:
         """Stop following; no change is half applied."""
-        while self._task is not None and not self._task.done():
-            # More than once: `wait_for` of Python 3.11, under redis-py, can swallow a cancellation.
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=0.1)
+        await end(self._task)
 
     async def loaded(self, timeout_s: float) -> bool:
         """Wait until all items of the store have been taken over once; False if not in time."""
@@ -137,30 +155,62 @@ class Follower:
             pause_s = min(2 * pause_s, longest_s)
 
     async def _connect(self) -> None:
-        """Go on where the cursor is; load everything if the log does not go on there."""
+        """Catch up with the log; only after that is what is served what is stored."""
         state = await self._store.log.state()
-        if not self._has_loaded.is_set() or not state.continues(self._epoch, self._cursor):
+        if not self.has_loaded or not self._continues(state):
             self.state = "loading"
-            await self.load()
-            self._epoch = state.epoch
-            self._advance(state.last)  # noted before the load: what came meanwhile is read again
-            self._has_loaded.set()
+        await self.catch_up(state)
         self.state = "following"
 
+    async def catch_up(self, state: LogState | None = None) -> None:
+        """Take over all that is stored by now: by the log, or all items if it does not go on.
+
+        Raises:
+            StoreUnavailable: The store does not answer; what was read until then is applied.
+
+        """
+        state = state or await self._store.log.state()
+        if not self._continues(state):
+            await self.load()
+            self._advance(state.end)  # noted before the load: what came meanwhile is read again
+        await self.measure()
+        while self._cursor < state.last:
+            entries = await self._store.log.read(self._cursor, READ_MOST, 0)
+            if not entries or not self._continues(await self._store.log.state()):
+                return await self.catch_up()  # trimmed or emptied meanwhile
+            await self._take(entries)
+        self._has_loaded.set()
+        return None
+
+    def _continues(self, state: LogState) -> bool:
+        position = self._generation.position
+        return position is not None and state.continues(position)
+
     async def _follow(self) -> None:
-        """Take over entry after entry; returns when the log has a gap or was reset."""
-        check_s = time.monotonic() + CHECK_S
+        """Take over entry after entry; returns when the log has a gap or was reset.
+
+        That is asked before what was read is applied: a log that was trimmed past the cursor
+        answers with what comes after the gap.
+        """
+        check_s = time.monotonic()
         while True:
             entries = await self._store.log.read(self._cursor, READ_MOST, WAIT_S)
-            if entries:
-                await self._take(entries)
+            if not self._continues(await self._store.log.state()):
+                logger.warning("log has a gap or was reset", extra={"applied": self.applied})
+                return
             if not entries or time.monotonic() >= check_s:
                 check_s = time.monotonic() + CHECK_S
-                state = await self._store.log.state()
-                self.lag_s = max(0.0, (state.last.ms - self._cursor.ms) / 1000)
-                if not state.continues(self._epoch, self._cursor):
-                    logger.warning("log has a gap or was reset", extra={"applied": self.applied})
-                    return
+                await self.measure()
+            await self._take(entries)
+
+    async def measure(self) -> None:
+        """Look how far behind this is, also while what was read is still being applied.
+
+        Raises:
+            StoreUnavailable: The store does not answer; the lag stays as it was last seen.
+
+        """
+        self.lag.measured(await self._store.log.behind(self._cursor))
 
     async def load(self) -> None:
         """Take over all items of the store, removed ones too; `start` does so by itself.
@@ -169,13 +219,9 @@ class Follower:
             StoreUnavailable: The store does not answer; what was read until then is applied.
 
         """
-        low, skip = float("-inf"), 0
-        while page := await self._store.item_revs(low, skip, READ_MOST):
-            named = [(self._decoded(one), int(min(max(rev, 0), HIGHEST_REV))) for one, rev in page]
+        async for page in self._store.revs.pages(READ_MOST):
+            named = [(self._decoded(one), rev) for one, rev in page]
             await self.refresh((one, rev) for one, rev in named if one is not None)
-            last = page[-1][1]
-            as_last = sum(rev == last for _, rev in page)
-            low, skip = last, as_last + (skip if last == low else 0)
         self.counts.loads += 1
 
     def _decoded(self, one: bytes) -> str | None:
@@ -186,18 +232,23 @@ class Follower:
             return None
 
     async def _take(self, entries: Sequence[Entry | Poison]) -> None:
-        """Take over log entries, and move the cursor behind them."""
-        self.lag_entries = len(entries)
-        for entry in entries:
-            if isinstance(entry, Poison):
-                self._skip(entry.reason, at=str(entry.at))
-        good = [entry for entry in entries if isinstance(entry, Entry)]
-        await self.refresh((entry.id, entry.rev) for entry in good)
-        self.lag_entries = 0
-        self._advance(entries[-1].at)
-        now_s = time.time()
-        for entry in good:
-            self._on_searchable(max(0.0, now_s - entry.at.ms / 1000))
+        """Take over log entries, and move the position behind them."""
+        assert self._generation.position is not None, "the log is read from a position on"
+        epoch = self._generation.position.epoch
+        for start in range(0, len(entries), SLICE):
+            part = entries[start : start + SLICE]
+            self.lag.found(len(entries) - start, part[0].at)
+            for entry in part:
+                if isinstance(entry, Poison):
+                    self._skip(entry.reason, at=str(entry.at))
+            good = [entry for entry in part if isinstance(entry, Entry)]
+            await self.refresh((entry.id, entry.rev) for entry in good)
+            self.counts.entries += len(part)
+            self._advance(Position(epoch, part[-1].at))
+            self.lag.applied(len(part), part[-1].at)
+            now_s = time.time()
+            for entry in good:
+                self._on_searchable(max(0.0, now_s - entry.at.ms / 1000))
 
     async def refresh(self, changes: Iterable[tuple[str, int]]) -> None:
         """Read the items that are said to be of a newer rev than is known, and take them over.
@@ -254,10 +305,10 @@ class Follower:
         self.counts.poisoned += 1
         logger.warning("log entry or item skipped", extra={"reason": reason, **facts})
 
-    def _advance(self, cursor: LogId) -> None:
-        self._cursor = cursor
+    def _advance(self, position: Position) -> None:
+        self._generation.position = position
         for place, waiter in self._waiters:
-            if place <= cursor and not waiter.done():
+            if place <= position.cursor and not waiter.done():
                 waiter.set_result(None)
 
 

@@ -36,8 +36,10 @@ from service.openapi import document
 from service.operations import OPERATIONS
 from service.parts import Parts
 from service.query import path_id, read_recall_query, read_similar_query, read_switch
-from service.recall_request import check_recall, check_recalls
+from service.recall_batch import recall_batch as answer_batch
+from service.recall_batch import recall_one
 from service.request_id import request_id
+from service.steering import activate_bundle, list_bundles, roll_back
 from service.store import Kept
 
 
@@ -67,41 +69,35 @@ def id_of(request: Request) -> str:
 async def recall(request: Request) -> Response:
     """`GET /recall`."""
     parts = parts_of(request)
-    cases = parts.ready()
+    serving = parts.ready()
     body = read_recall_query(request.scope["query_string"], parts.settings.limits)
-    side, ranker = cases.generation.schema.user, cases.generation.ranker
-    asked = check_recall(body, side, parts.settings, from_query=True, ranker=ranker)
-    recalled = await cases.recaller.recall(asked)
+    recalled = await recall_one(request, serving, body, parts.settings, from_query=True)
     return Response(recalled.encode(request_id()), media_type=JSON)
 
 
 async def recall_with(request: Request) -> Response:
     """`POST /recall`."""
     parts = parts_of(request)
-    cases = parts.ready()
-    limits = parts.settings.limits
+    serving, limits = parts.ready(), parts.settings.limits
     body = read_recall_body(await read_object(request, limits), limits)
-    side, ranker = cases.generation.schema.user, cases.generation.ranker
-    asked = check_recall(body, side, parts.settings, ranker=ranker)
-    recalled = await cases.recaller.recall(asked)
+    recalled = await recall_one(request, serving, body, parts.settings, from_query=False)
     return Response(recalled.encode(request_id()), media_type=JSON)
 
 
 async def recall_batch(request: Request) -> Response:
     """`POST /recall/batch`."""
     parts = parts_of(request)
-    cases = parts.ready()
+    serving = parts.ready()
     body = await read_object(request, parts.settings.limits)
     bodies = read_batch(body, "requests", parts.settings.limits.requests)
-    side, ranker = cases.generation.schema.user, cases.generation.ranker
-    asked = await check_recalls(bodies, side, parts.settings, ranker=ranker)
-    return await recall_batch_answer(await cases.recaller.recall_all(asked))
+    answers = await answer_batch(request, serving, bodies, parts.settings)
+    return await recall_batch_answer(answers)
 
 
 async def post_items(request: Request) -> Response:
     """`POST /items`: one item, or a batch where the body has `items`."""
     parts = parts_of(request)
-    cases = parts.ready()
+    cases = parts.ready().current
     with_vector = read_switch(request.scope["query_string"], "vector", default=True)
     body = await read_object(request, parts.settings.limits)
     if "items" in body:
@@ -114,7 +110,7 @@ async def post_items(request: Request) -> Response:
 async def get_item(request: Request) -> Response:
     """`GET /items/{id}`."""
     one = id_of(request)
-    item = parts_of(request).ready().items.get(one)
+    item = parts_of(request).ready().current.items.get(one)
     if item is None:
         raise UnknownItem(one)
     return item_answer(item)
@@ -123,7 +119,7 @@ async def get_item(request: Request) -> Response:
 async def patch_item(request: Request) -> Response:
     """`PATCH /items/{id}`."""
     parts = parts_of(request)
-    cases, one = parts.ready(), id_of(request)
+    cases, one = parts.ready().current, id_of(request)
     with_vector = read_switch(request.scope["query_string"], "vector", default=True)
     patch = without_id(await read_object(request, parts.settings.limits), one)
     return posted_answer(await cases.items.patch(one, patch), with_vector=with_vector)
@@ -131,14 +127,17 @@ async def patch_item(request: Request) -> Response:
 
 async def delete_item(request: Request) -> Response:
     """`DELETE /items/{id}`."""
-    log_id = await parts_of(request).ready().items.delete(id_of(request))
-    return Response(status_code=204, headers={"X-Log-Id": log_id})
+    written = await parts_of(request).ready().current.items.delete(id_of(request))
+    durable = "true" if written.fault is None else "false"
+    return Response(
+        status_code=204, headers={"X-Log-Id": str(written.log_id), "X-Durable": durable}
+    )
 
 
 async def similar(request: Request) -> Response:
     """`GET /items/{id}/similar`."""
     parts = parts_of(request)
-    cases, one = parts.ready(), id_of(request)
+    cases, one = parts.ready().current, id_of(request)
     asked = read_similar_query(request.scope["query_string"], parts.settings.limits)
     near = await cases.similar.similar(one, asked)
     if near is None:
@@ -149,7 +148,7 @@ async def similar(request: Request) -> Response:
 async def embed(request: Request) -> Response:
     """`POST /embed`."""
     parts = parts_of(request)
-    cases = parts.ready()
+    cases = parts.ready().current
     body = await read_object(request, parts.settings.limits)
     sides = read_embed_body(body, parts.settings.limits.items)
     done = {side: await cases.embed.embed(side, records) for side, records in sides.items()}
@@ -159,7 +158,7 @@ async def embed(request: Request) -> Response:
 async def get_user(request: Request) -> Response:
     """`GET /users/{id}`."""
     one = id_of(request)
-    user = await parts_of(request).ready().users.get(one)
+    user = await parts_of(request).ready().current.users.get(one)
     if user is None:
         raise UnknownUser(one)
     return user_answer(user)
@@ -168,7 +167,7 @@ async def get_user(request: Request) -> Response:
 async def put_user(request: Request) -> Response:
     """`PUT /users/{id}`."""
     parts = parts_of(request)
-    cases, one = parts.ready(), id_of(request)
+    cases, one = parts.ready().current, id_of(request)
     features = without_id(await read_object(request, parts.settings.limits), one)
     since_s = unmodified_since(request.headers.getlist("if-unmodified-since"))
     try:
@@ -181,7 +180,7 @@ async def put_user(request: Request) -> Response:
 async def patch_user(request: Request) -> Response:
     """`PATCH /users/{id}`."""
     parts = parts_of(request)
-    cases, one = parts.ready(), id_of(request)
+    cases, one = parts.ready().current, id_of(request)
     patch = without_id(await read_object(request, parts.settings.limits), one)
     user, created = await cases.users.patch(one, patch)
     return user_answer(user, 201 if created else 200)
@@ -189,13 +188,13 @@ async def patch_user(request: Request) -> Response:
 
 async def delete_user(request: Request) -> Response:
     """`DELETE /users/{id}`."""
-    await parts_of(request).ready().users.delete(id_of(request))
+    await parts_of(request).ready().current.users.delete(id_of(request))
     return Response(status_code=204)
 
 
 async def version(request: Request) -> Response:
     """`GET /version`."""
-    return version_answer(parts_of(request).ready().generation)
+    return version_answer(parts_of(request).ready())
 
 
 async def livez(request: Request) -> Response:
@@ -226,6 +225,7 @@ ENDPOINTS = (
     *(recall, recall_with, recall_batch),
     *(post_items, get_item, patch_item, delete_item, similar, embed),
     *(get_user, put_user, patch_user, delete_user),
+    *(list_bundles, activate_bundle, roll_back),
     *(version, livez, readyz, metrics, docs),
 )
 

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 
 from export.contract.errors import ConfigError
 from export.contract.strict import Strict
+from service.redis_url import read_url
 
 PREFIX = "FIRSTSIGHT_"
 
@@ -50,7 +51,7 @@ class Settings(Strict):
     bundle: Path | None = None
     """The bundle to serve if no version is active yet; `--bundle`."""
     data_folder: Path = Path(".firstsight")
-    """Where the embedded Redis keeps its data."""
+    """Where the embedded Redis keeps its data, and snapshots are."""
     redis: SecretStr | None = None
     """The URL of a Redis of yours; without it the embedded one is started. `--redis`."""
     prefix: str = Field("fs", pattern=r"^[A-Za-z0-9_.-]{1,32}$")
@@ -59,16 +60,43 @@ class Settings(Strict):
     """The address to listen on; `--host`."""
     port: int = Field(8000, ge=0, le=65535)
     """The port to listen on, 0 for any free one; `--port`."""
+    admin_token: SecretStr | None = Field(None, min_length=16)
+    """What `Authorization: Bearer` must bring to steer the service; without it only a service on a
+    loopback address can be steered."""
     workers: int = Field(1, ge=1, le=256)
     """Serving processes; `--workers`."""
+    unnamed_kept_s: float = Field(600.0, ge=0)
+    """How long a version that was replaced or is no longer tried stays loaded."""
+    memory_bytes: int = Field(0, ge=0)
+    """What one bundle may take of the memory; 0: what machine and container have left then."""
     k: int = Field(100, ge=1)
     """How many items a recall gives that does not say."""
     batch_recalls: int = Field(16, ge=1)
     """Recalls embedded and searched at once: the event loop waits that long."""
     store_timeout_ms: int = Field(50, ge=1)
     """How long a request waits for Redis."""
+    write_ack: Literal["local", "fsync", "replica"] = "local"
+    """What a write of an item waits for: Redis' word, its disk (`fsync`), or its replicas."""
+    write_replicas: int = Field(1, ge=1)
+    """How many replicas must have it, with `write_ack: replica`."""
     erased_kept_days: int = Field(30, ge=0, le=36_500)
     """How long a mark keeps `users load` from bringing an erased user back; 0: no mark."""
+    snapshots_kept: int = Field(2, ge=0, le=100)
+    """How many snapshots are kept of each bundle version; 0: none is written or read."""
+    snapshot_entries: int = Field(10_000, ge=1)
+    """After how many entries of the item log a snapshot is written."""
+    snapshot_s: float = Field(600.0, gt=0)
+    """After how long a snapshot is written, if there is an entry since the last one."""
+    log_entries: int = Field(1_000_000, ge=1000)
+    """About how many entries of the item log are kept at most, whoever needs them."""
+    log_kept_s: int = Field(3600, ge=0)
+    """How long entries of the item log are kept at least, below that many."""
+    reconcile_s: float = Field(300.0, gt=0)
+    """How often what is served is compared with what is stored."""
+    monitor_share: float = Field(0.001, ge=0, le=1)
+    """The share of recalls whose search is repeated exactly, for the gauge of recall; 0: none."""
+    monitor_per_s: float = Field(1.0, gt=0, le=1000)
+    """How many searches a worker repeats in a second at most."""
     after_wait_ms: int = Field(250, ge=0)
     """How long a recall with `after` waits for that log entry."""
     catch_up_s: float = Field(60.0, ge=0)
@@ -89,10 +117,16 @@ class Settings(Strict):
     @field_validator("redis")
     @classmethod
     def _is_a_redis_url(cls, url: SecretStr | None) -> SecretStr | None:
-        schemes = ("redis://", "rediss://", "unix://")
-        if url is not None and not url.get_secret_value().startswith(schemes):
-            raise ValueError(f"expected a URL that begins with one of {', '.join(schemes)}")
+        if url is not None:
+            read_url(url.get_secret_value())
         return url
+
+    @model_validator(mode="after")
+    def _replicas_are_waited_for(self) -> "Settings":
+        if self.write_replicas != 1 and self.write_ack != "replica":
+            count = f"write_replicas is {self.write_replicas}"
+            raise ValueError(f"{count}, which needs write_ack to be replica, not {self.write_ack}")
+        return self
 
     @model_validator(mode="after")
     def _default_k_is_allowed(self) -> "Settings":

@@ -38,6 +38,7 @@ class Plan:
     application: a module with `load` and `run_worker` (`loader.Application`).
     settings_for: Redis URL -> the picklable settings handed to the application.
     redis: the URL of a Redis of yours; None starts the embedded one in `data_folder`/redis.
+    prefix: of all keys there.
     port: 0 takes a free one.
     load_timeout_s: a loader that is not ready by then is given up.
     readiness_off_s: at the end, how long workers serve on with readiness off, so that gateways
@@ -51,6 +52,7 @@ class Plan:
     workers: int
     redis: str | None
     data_folder: Path
+    prefix: str = "fs"
     linger_s: float = 5.0
     grace_s: float = 30.0
     readiness_off_s: float = 0.0
@@ -105,10 +107,10 @@ def serve(plan: Plan) -> None:
 def _store(plan: Plan) -> Iterator[tuple[str, EmbeddedRedis | None]]:
     if plan.redis is not None:
         # Only here, since a driver is no part of a small supervisor.
-        from service.redis_policy import RedisRefused, refuse_evicting
+        from service.redis_policy import RedisRefused, refuse_unfit
 
         try:
-            refuse_evicting(plan.redis)
+            refuse_unfit(plan.redis, plan.prefix)
         except RedisRefused as error:
             raise StartFailed(str(error)) from error
         yield plan.redis, None
@@ -189,6 +191,7 @@ class Supervisor:
                 await self._start_loader()
             except LoaderFailed as error:
                 logger.error("handover failed", extra={"reason": str(error)})
+                old.refuse(str(error))
                 await asyncio.sleep(backoff.wait_s(0))
                 if old.has_ended:
                     self._replace.set()
@@ -201,7 +204,10 @@ class Supervisor:
     async def _start_loader(self) -> None:
         """Start a loader and wait until its workers serve."""
         try:
-            loader = LoaderProcess(self._serving, self._listener, self._asked_by, self._ended)
+            loader = LoaderProcess(
+                *(self._serving, self._listener, self._asked_by, self._ended),
+                takes_over=any(one.is_serving for one in self._loaders),
+            )
         except OSError as error:
             raise LoaderFailed(f"cannot start a loader: {error}") from error
         self._loaders.append(loader)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from export.contract.schema import Schema
 from service.errors import Overloaded
 from service.records import State, UserRecord, parse_patch, parse_posted, state_of
-from service.store import Contended, Store
+from service.store import Contended, Store, StoreUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Users:
 
         """
         [stored] = await self._store.get_users([one])
+        if isinstance(stored, StoreUnavailable):
+            raise stored
         return None if stored is None else self._user(stored)
 
     async def put(

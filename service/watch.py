@@ -1,58 +1,119 @@
-"""What a worker looks after beside its requests: gauges, and the pointer to the current version."""
+"""What a worker looks after beside its requests: gauges, and the pointer to what is served."""
 
 import asyncio
+import contextlib
 import logging
 from typing import NoReturn
 
-from service.observe import INDEX_ITEMS, LOG_LAG_ENTRIES, LOG_LAG_SECONDS, LOG_SKIPPED
-from service.parts import Parts, UseCases
-from service.pointer import PointerUnknown, current_version, find_bundle
+from service.bundles import find_bundle
+from service.observe import (
+    BUNDLE_REFUSED,
+    INDEX_ITEMS,
+    LOG_LAG_ENTRIES,
+    LOG_LAG_SECONDS,
+    LOG_SKIPPED,
+    SERVED_SHARE,
+)
+from service.parts import Parts
+from service.pointer_store import PointerUnknown, read_pointer, restore_pointer
+from service.serving import Serving
+from service.store import Link, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
-GAUGES_S = 1.0
-POINTER_S = 5.0
+LOOK_S = 1.0
 
 
 async def watch(parts: Parts) -> NoReturn:
-    """Keep the gauges current, and ask for a handover when another version should be served."""
+    """Keep the gauges current, follow the pointer, and ask for a handover when one is needed."""
     skipped = 0
-    look_in_s = GAUGES_S
     while True:
-        await asyncio.sleep(GAUGES_S)
-        if parts.use_cases is not None:
-            show(parts.use_cases)
-            if parts.use_cases.generation.has_grown:
-                parts.control.ask_handover("the delta has grown")
-            poisoned = parts.use_cases.follower.counts.poisoned
-            LOG_SKIPPED.inc(poisoned - skipped)
-            skipped = poisoned
-        look_in_s -= GAUGES_S
-        if look_in_s <= 0:
-            # A process without a bundle has nothing to do but to look for one.
-            look_in_s = GAUGES_S if parts.use_cases is None else POINTER_S
+        await asyncio.sleep(LOOK_S)
+        try:
+            if parts.serving is not None and parts.link is not None:
+                skipped = await _measure(parts.serving, skipped)
+                await look(parts.link)
             await asyncio.to_thread(follow_pointer, parts)
+            show(parts)
+        except Exception:  # a file system that is away for a while, say
+            logger.exception("watch failed")
 
 
-def show(cases: UseCases) -> None:
+async def _measure(serving: Serving, skipped: int) -> int:
+    """Measure how far each version is; return how many entries were skipped until now."""
+    for cases in serving.all:
+        with contextlib.suppress(StoreUnavailable):  # then it is told as far as it is known
+            await cases.follower.measure()
+    poisoned = sum(cases.follower.counts.poisoned for cases in serving.all)
+    LOG_SKIPPED.inc(poisoned - skipped)
+    return poisoned
+
+
+def show(parts: Parts) -> None:
     """Set the gauges."""
-    generation = cases.generation
-    INDEX_ITEMS.labels("main").set(generation.main_size)
-    INDEX_ITEMS.labels("delta").set(generation.delta_size)
-    INDEX_ITEMS.labels("tombstones").set(generation.tombstones)
-    LOG_LAG_ENTRIES.set(cases.follower.lag_entries)
-    LOG_LAG_SECONDS.set(cases.follower.lag_s)
+    serving = parts.serving
+    if serving is None:
+        return
+    for cases in serving.all:
+        generation, version = cases.generation, cases.version
+        INDEX_ITEMS.labels("main", version).set(generation.main_size)
+        INDEX_ITEMS.labels("recent", version).set(generation.recent_size)
+        INDEX_ITEMS.labels("delta", version).set(generation.delta_size)
+        INDEX_ITEMS.labels("tombstones", version).set(generation.tombstones)
+        SERVED_SHARE.labels(version).set(serving.share(version))
+    lags = [cases.follower.lag for cases in serving.all]
+    LOG_LAG_ENTRIES.set(max(lag.entries for lag in lags))
+    LOG_LAG_SECONDS.set(max(lag.seconds for lag in lags))
+    BUNDLE_REFUSED.set(parts.refused is not None)
+
+
+async def look(link: Link) -> None:
+    """Ask Redis again how it keeps data, unless it is silent."""
+    with contextlib.suppress(StoreUnavailable):
+        await link.look()
 
 
 def follow_pointer(parts: Parts) -> None:
-    """Ask for a handover if the current version is another one than ours, and is there."""
+    """Serve as the pointer says; ask for a handover where that needs another load.
+
+    Called in a thread, for it waits for Redis.
+    """
     try:
-        current = current_version(parts.settings)
+        pointer = read_pointer(parts.settings)
     except PointerUnknown as error:
-        logger.debug("current version not read", extra={"reason": str(error)})
+        logger.debug("pointer not read", extra={"reason": str(error)})
         return
-    ours = None if parts.use_cases is None else parts.use_cases.generation.version
-    if current in (None, ours) or find_bundle(parts.settings, str(current)) is None:
+    serving = parts.serving
+    if pointer is None:
+        if serving is not None:  # Redis has lost it, and with it who is served what
+            restore_pointer(parts.settings, serving.pointer)
         return
-    logger.info("another version is current", extra={"served": ours, "current": current})
-    parts.control.ask_handover(f"version {current} is current")
+    if serving is None:
+        missing = [pointer.current]
+    else:
+        was = serving.pointer
+        missing = serving.follow(pointer)
+        if serving.pointer != was:
+            logger.info("pointer followed", extra={"was": str(was), "now": str(serving.pointer)})
+    there = [one for one in missing if find_bundle(parts.settings, one) is not None]
+    reason = _why_handover(parts, pointer.current, there)
+    if reason is None:
+        parts.control.refusal = None  # what was refused is not wanted any more
+    else:
+        parts.control.ask_handover(reason)
+
+
+def _why_handover(parts: Parts, current: str, there: list[str]) -> str | None:
+    """Say why another load is needed; None: none is. `there` are versions that can be loaded."""
+    if current in there:
+        return f"version {current} is current"
+    serving = parts.serving
+    if serving is None or (there and serving.pointer.current != current):
+        return None  # that one is waited for; with it the candidate will be loaded
+    if there:
+        return f"version {there[0]} is to be tried"
+    if serving.unnamed_for_s() > parts.settings.unnamed_kept_s:
+        return "a version is no longer served"
+    if any(cases.generation.has_grown for cases in serving.all):
+        return "the recent index has grown"
+    return None

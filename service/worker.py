@@ -1,4 +1,4 @@
-"""What a loader serves: loads the generation before the fork, runs the application after it."""
+"""What a loader serves: loads generations before the fork, runs the application after it."""
 
 import socket
 
@@ -7,40 +7,58 @@ import uvicorn
 from service.app import create_app
 from service.control import WorkerControl
 from service.draining import DrainingServer
-from service.generation import Generation
+from service.loaded import Loaded, load_served
 from service.logs import log_as_json
-from service.pointer import activate_first, bundle_to_serve
-from service.preparation import prepare
+from service.pointer_store import PointerUnknown, activate_first, read_pointer
+from service.preparation import forget_vectors, prepare
 from service.settings import Settings
-from service.store import Store
+from service.snapshot import kept_in
+from service.stores import open_link, open_store
 
 
-def load(settings: Settings) -> Generation | None:
-    """Return the generation to serve; None while there is no bundle.
+def load(settings: Settings, *, takes_over: bool = False) -> Loaded | None:
+    """Return what is to be served; None while there is no bundle.
+
+    Args:
+        settings: As the command read them.
+        takes_over: Whether others serve something meanwhile, who know all that was posted.
 
     Raises:
-        BundleError: The bundle to serve cannot be served.
+        BundleError: The current version cannot be served; or others serve it, or all items,
+            better than this could.
 
     """
     log_as_json(settings.log_level)
-    folder = bundle_to_serve(settings)
-    if folder is None:
+    loaded = load_served(settings, takes_over=takes_over)
+    if loaded is None:
         return None
-    generation = Generation.load(folder)
-    prepare(generation, open_store(settings, generation))
-    activate_first(settings, generation.version)
-    return generation
+    for generation in loaded.generations.values():
+        store = open_store(settings, generation)
+        prepare(generation, store, kept_in(settings), takes_over=takes_over)
+    activate_first(settings, loaded.pointer.current)
+    forget_unnamed(settings, loaded)
+    return loaded
+
+
+def forget_unnamed(settings: Settings, loaded: Loaded) -> None:
+    """Have Redis forget vectors of versions that nobody is served, by the pointer as it is now.
+
+    The one that was read before the load may be long past; and who has loaded another version than
+    the current one by now leaves this to those who have that.
+    """
+    try:
+        pointer = read_pointer(settings)
+    except PointerUnknown:
+        return
+    if pointer is not None and pointer.current in loaded.generations:
+        forget_vectors(open_store(settings, loaded.generations[pointer.current]), pointer)
 
 
 def run_worker(
-    settings: Settings,
-    generation: Generation | None,
-    sock: socket.socket,
-    control: WorkerControl,
+    settings: Settings, loaded: Loaded | None, sock: socket.socket, control: WorkerControl
 ) -> None:
     """Serve on a socket until told to leave."""
-    store = None if generation is None else open_store(settings, generation)
-    app = create_app(settings, generation, store, control)
+    app = create_app(settings, loaded, open_link(settings), control)
     config = uvicorn.Config(
         app,
         http="httptools",
@@ -54,15 +72,3 @@ def run_worker(
         timeout_keep_alive=max(1, round(settings.linger_s)),
     )
     DrainingServer(config, control).run(sockets=[sock])
-
-
-def open_store(settings: Settings, generation: Generation) -> Store:
-    """Return the store, read with the generation's schema; it connects when it is asked."""
-    assert settings.redis is not None, "the supervisor says where Redis is"
-    return Store(
-        settings.redis.get_secret_value(),
-        generation.schema,
-        prefix=settings.prefix,
-        timeout_s=settings.store_timeout_ms / 1000,
-        erased_kept_s=settings.erased_kept_days * 86_400,
-    )

@@ -27,6 +27,7 @@ from export.contract.manifest import (
     check_version,
     checksum,
     checksums,
+    parse_manifest,
     read_manifest,
     write_manifest,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "checksum",
     "checksums",
     "new_folder",
+    "parse_manifest",
     "read_bundle",
     "read_manifest",
     "write_manifest",
@@ -106,11 +108,11 @@ def check_target(target: Path) -> None:
 
 
 @contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
+def new_folder(target: Path, inside: Path | None = None) -> Iterator[Path]:
     """Give a temporary folder that becomes `target` in one rename, or vanishes on any error.
 
-    A process that is killed leaves the temporary folder behind, whose name begins with a dot and
-    so is no version.
+    It is made beside `target`, or `inside` another folder of the same file system. A process
+    that is killed leaves it behind; its name begins with a dot and so is no version.
 
     Raises:
         BundleError: `target` exists already, or its name is no version.
@@ -118,7 +120,7 @@ def new_folder(target: Path) -> Iterator[Path]:
     """
     check_target(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=inside or target.parent))
     try:
         yield temporary
         temporary.chmod(0o755)

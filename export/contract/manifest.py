@@ -210,7 +210,7 @@ def read_manifest(folder: Path) -> Manifest:
     layout = BundleLayout(folder)
     if not layout.manifest.is_file():
         raise BundleError(f"{folder}: no bundle here (manifest.json is missing)")
-    manifest = _parse_manifest(layout.manifest)
+    manifest = parse_manifest(layout.manifest)
     models = [layout.tower("user"), layout.tower("item")]
     required = layout.required
     if any(path.name in manifest.checksums for path in layout.ranker_members):
@@ -242,7 +242,13 @@ def _check_members(folder: Path, manifest: Manifest) -> None:
             raise BundleError(f"{folder}: {added} is none of its members; remove it")
 
 
-def _parse_manifest(path: Path) -> Manifest:
+def parse_manifest(path: Path) -> Manifest:
+    """Read a manifest and nothing else; `read_manifest` checks the files too.
+
+    Raises:
+        BundleError: It is none, or of another format.
+
+    """
     try:
         content = json.loads(path.read_bytes())
         if isinstance(content, dict) and content.get("format") != BUNDLE_FORMAT:

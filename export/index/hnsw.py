@@ -10,7 +10,15 @@ import numpy as np
 from pydantic import Field
 
 from export.contract.errors import BundleError
-from export.index.base import IndexSettings, Labels, Scores, VectorIndex, Vectors, core_count
+from export.index.base import (
+    IndexSettings,
+    Labels,
+    Scores,
+    VectorIndex,
+    Vectors,
+    check_vectors,
+    core_count,
+)
 from export.index.exact import nearest
 
 logger = logging.getLogger(__name__)
@@ -38,17 +46,19 @@ class HnswConfig(IndexSettings):
     ef: int = Field(default=200, ge=1, le=65536)
     seed: int = Field(default=1, ge=0, le=2**32 - 1)
 
-    def _build(self, vectors: Vectors, threads: int) -> "HnswIndex":
-        graph = hnswlib.Index(space="ip", dim=vectors.shape[1])
+    def empty(self, dim: int, room: int) -> "HnswIndex":
+        """Return an index of nothing with room for so many vectors, see `HnswIndex.with_more`."""
+        graph = hnswlib.Index(space="ip", dim=dim)
         graph.init_index(
-            max_elements=max(len(vectors), 1),
+            max_elements=max(room, 1),
             M=self.M,
             ef_construction=self.ef_construction,
             random_seed=self.seed,
         )
-        if len(vectors):
-            graph.add_items(vectors, np.arange(len(vectors)), num_threads=threads)
-        return HnswIndex(graph, dim=vectors.shape[1], count=len(vectors), ef=self.ef)
+        return HnswIndex(graph, dim=dim, count=0, ef=self.ef)
+
+    def _build(self, vectors: Vectors, threads: int) -> "HnswIndex":
+        return self.empty(vectors.shape[1], len(vectors)).with_more(vectors, threads=threads)
 
     def _read(self, path: Path, dim: int, count: int) -> "HnswIndex":
         got = _shape_of(path)
@@ -61,7 +71,7 @@ class HnswConfig(IndexSettings):
 
 
 class HnswIndex(VectorIndex):
-    """An hnswlib graph that nothing is added to or removed from.
+    """An hnswlib graph that nothing is added to while it is searched.
 
     `exact_answers` counts the queries that the graph could not answer and exact search did.
     """
@@ -73,12 +83,33 @@ class HnswIndex(VectorIndex):
         self._vectors: Vectors | None = None
         self.exact_answers = 0
 
+    @property
+    def ef(self) -> int:
+        """Candidates kept during a search."""
+        return int(self._graph.ef)
+
     def with_ef(self, ef: int) -> "HnswIndex":
         """Return an index that takes this one's graph over and searches it with another `ef`.
 
         This one must not be searched any more, so nobody else may hold it yet.
         """
         return HnswIndex(self._graph, dim=self.dim, count=len(self), ef=ef)
+
+    def with_more(self, vectors: Vectors, *, threads: int = 1) -> "HnswIndex":
+        """Return an index that takes this one's graph over, with more vectors [n, dim] linked in.
+
+        Their labels go on from this one's, which must not be searched any more, or at the same
+        time. Room that is lacking is made, once, at the cost of moving the graph. Other threads of
+        Python run meanwhile. Raises VectorError as `build` does.
+        """
+        check_vectors(vectors, self.dim, "vector")
+        count = len(self) + len(vectors)
+        if count > self._graph.get_max_elements():
+            self._graph.resize_index(count)
+        if len(vectors):
+            labels = np.arange(len(self), count)
+            self._graph.add_items(vectors, labels, num_threads=threads)
+        return HnswIndex(self._graph, dim=self.dim, count=count, ef=self.ef)
 
     def _nearest(self, queries: Vectors, k: int) -> tuple[Labels, Scores]:
         threads = core_count() if len(queries) > BULK else 1

@@ -86,12 +86,39 @@ def tune(
     curve: list[Rung] = []
     for links, ef_construction in GRAPHS:
         config = HnswConfig(M=links, ef_construction=ef_construction, ef=k, seed=seed)
-        index, rungs = _climb(config, vectors, target, exams, threads)
+        index = cast(HnswIndex, config.build(vectors, threads=threads))
+        index, rungs = _climb(index, config, target, exams)
         curve.extend(rungs)
         reached = curve[-1].recall >= target
         if reached and not index.exact_answers:
             break
     return TunedIndex(curve[-1].config, index, curve[-1].recall, tuple(curve), reached)
+
+
+def ef_for(
+    index: HnswIndex, vectors: Vectors, *, k: int, target: float, sample: int = 200, seed: int = 1
+) -> tuple[int, float]:
+    """Return the `ef` with which a graph that has grown meets the target again, and its recall.
+
+    The index's own or one further up the ladder from k to 16 k, the last one if all of them miss.
+    The graph is given over `vectors` [n, dim] and must not be searched meanwhile; the `ef` is
+    to be set afterwards with `with_ef`.
+    """
+    exam = _exams(vectors, k, sample, seed, None)[0]
+    higher = [ef for factor in LADDER if (ef := round(k * factor)) > index.ef]
+    recall = 0.0
+    for ef in (index.ef, *higher):
+        index = index.with_ef(ef)
+        if (recall := exam.sit(index)) >= target:
+            break
+    return index.ef, recall
+
+
+def denser(config: HnswConfig) -> HnswConfig | None:
+    """Return the settings of the next denser graph, for one that misses; None: there is none."""
+    more = ({"M": M, "ef_construction": wide} for M, wide in GRAPHS if M > config.M)
+    update = next(more, None)
+    return None if update is None else config.model_copy(update=update)
 
 
 def recall_at_k(found: Scores, truth: Scores) -> float:
@@ -118,10 +145,9 @@ def _exams(
 
 
 def _climb(
-    config: HnswConfig, vectors: Vectors, target: float, exams: list[_Exam], threads: int | None
+    index: HnswIndex, config: HnswConfig, target: float, exams: list[_Exam]
 ) -> tuple[HnswIndex, list[Rung]]:
-    """Build one graph and raise its ef until it meets the target or the ladder ends."""
-    index = cast(HnswIndex, config.build(vectors, threads=threads))
+    """Raise the ef of a graph, whose settings are given, from theirs until it meets the target."""
     rungs: list[Rung] = []
     for factor in LADDER:
         tried = config.model_copy(update={"ef": round(config.ef * factor)})

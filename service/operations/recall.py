@@ -2,13 +2,14 @@
 
 from typing import get_args
 
-from service import payloads
+from service import errors, payloads
 from service.examples import (
     EMBED,
     EMBEDDED,
     RECALL_BATCH,
     RECALL_BATCH_ANSWER,
     RECALL_COLD,
+    RECALL_EXPLAINED,
     RECALL_RANKED,
     RECALL_WARM,
 )
@@ -48,6 +49,7 @@ RECALL_PARAMETERS = (
     Parameter("cold", "query", "Answer as if no preference were known.", FLAG, False),
     AFTER,
     Parameter("rank", "query", payloads.RANK, {"type": "string", "enum": RANKS}, "din"),
+    Parameter("debug", "query", payloads.DEBUG, FLAG, False),
     *HEAD,
 )
 
@@ -69,7 +71,7 @@ RECALL = (
                 {"cold": RECALL_COLD, "ranked": RECALL_RANKED},
             )
         },
-        WORK,
+        (errors.Unauthenticated, errors.Forbidden, *WORK),
         RECALL_PARAMETERS,
         tag="recall",
     ),
@@ -80,8 +82,14 @@ RECALL = (
         "Recall items for a user described in the request",
         "As GET, and more: inline `user` features win over stored ones, and `history` (item ids "
         "from oldest to newest) replaces the features that are made of it.",
-        {200: Answer("Items, best first.", (payloads.RecallAnswer,), {"warm": RECALL_WARM})},
-        (*BODY, *WORK),
+        {
+            200: Answer(
+                "Items, best first.",
+                (payloads.RecallAnswer,),
+                {"warm": RECALL_WARM, "explained": RECALL_EXPLAINED},
+            )
+        },
+        (*BODY, errors.Unauthenticated, errors.Forbidden, *WORK),
         HEAD,
         body=(payloads.RecallBody,),
         bodies={

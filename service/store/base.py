@@ -52,6 +52,14 @@ LOG_START = LogId(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
+class Position:
+    """A place in the log of one epoch; the epoch is None where no log was ever written."""
+
+    epoch: bytes | None
+    cursor: LogId
+
+
+@dataclass(frozen=True, slots=True)
 class LogState:
     """The log as it is: its epoch (None: never written), first entry and last id given."""
 
@@ -59,11 +67,29 @@ class LogState:
     first: LogId | None
     last: LogId
 
-    def continues(self, epoch: bytes | None, cursor: LogId) -> bool:
-        """Say whether all that came after a cursor is still in the log it was read from."""
-        if epoch != self.epoch or cursor > self.last:
+    @property
+    def end(self) -> Position:
+        """The place of the last entry."""
+        return Position(self.epoch, self.last)
+
+    def continues(self, position: Position) -> bool:
+        """Say whether all that came after a place is still in the log it was read from."""
+        cursor = position.cursor
+        if position.epoch != self.epoch or cursor > self.last:
             return False
         return cursor == self.last or (self.first is not None and self.first <= cursor)
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What comes after a place in the log, by the clock of Redis.
+
+    entries: how many entries; oldest: the first of them; now_ms: when that was, since 1970.
+    """
+
+    entries: int
+    oldest: LogId | None
+    now_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +124,8 @@ class Written:
     rev: int
     log_id: LogId
     before: Literal["nothing", "put", "delete"]
+    fault: str | None = None
+    """Why it is not as durable as asked for; None: it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ class Keys:
         self.rev = self._catalogue + b"rev"
         self.log = self._catalogue + b"log"
         self.epoch = self._catalogue + b"epoch"
+        self.snapshots = self._catalogue + b"snapshots"
+        self.versions = self._catalogue + b"versions"
         self.salt = self._catalogue + b"salt"
 
     def item(self, one: str) -> bytes:

@@ -7,9 +7,16 @@ from redis.exceptions import ResponseError
 
 from export.contract.tables import id_fault
 from service.records import HIGHEST_REV
-from service.store.base import LOG_START, Entry, LogId, LogState, Poison
-from service.store.connection import answering
+from service.store.base import LOG_START, Behind, Entry, LogId, LogState, Poison, Position
+from service.store.connection import Call, answering, run_script
 from service.store.keys import Keys
+from service.store.scripts import COUNT_AFTER, TRIM_LOG
+
+COUNTED = 1000
+"""Entries counted at once, for Redis answers nobody else meanwhile."""
+
+WAITED_S = 7 * 86_400
+"""How long the log is kept for a replica's snapshots while the replica is not heard of."""
 
 
 class ItemLog:
@@ -38,6 +45,43 @@ class ItemLog:
             LogId.parse(first[0].decode()) if first else None,
             LogId.parse(info["last-generated-id"].decode()),
         )
+
+    async def behind(self, cursor: LogId) -> Behind:
+        """Count what comes after a place, whatever version of Redis it is.
+
+        Counted entry by entry: `entries-added` of Redis 7 tells no number for a place in between.
+        """
+        entries, oldest, last = 0, None, cursor
+        while True:
+            with answering():
+                [answer] = await run_script(
+                    self._client, COUNT_AFTER, 1, [[self._keys.log, str(last), COUNTED]]
+                )
+                if isinstance(answer, Exception):
+                    raise answer
+            count, first, end, seconds, micros = answer
+            entries += count
+            if count:
+                oldest = oldest or LogId.parse(first.decode())
+                last = LogId.parse(end.decode())
+            if count < COUNTED:
+                return Behind(entries, oldest, int(seconds) * 1000 + int(micros) // 1000)
+
+    async def trim(self, replica: str, needed: Position, kept_s: int) -> int:
+        """Note from where on a replica needs the log, and trim what nobody needs; say how many.
+
+        Kept is what any replica needs that noted it within `WAITED_S`, and what is younger than
+        `kept_s` by the clock of Redis. Nothing happens to the log of another epoch.
+        """
+        call: Call = [
+            *(self._keys.log, self._keys.snapshots, self._keys.epoch),
+            *(replica, str(needed.cursor), needed.epoch or b"", kept_s, WAITED_S),
+        ]
+        with answering():
+            [answer] = await run_script(self._client, TRIM_LOG, 3, [call])
+            if isinstance(answer, Exception):
+                raise answer
+        return int(answer)
 
     async def read(self, after: LogId, most: int, wait_s: float) -> list[Entry | Poison]:
         """Return the next entries after a place, at most so many; none after waiting so long.

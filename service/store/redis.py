@@ -18,76 +18,66 @@ from service.records import (
     write_json,
 )
 from service.store.base import LogId, Newer, StoredItem, StoreUnavailable, Written
-from service.store.connection import Call, answering, connect, run_script
+from service.store.connection import Call, answering, run_script
 from service.store.keys import Keys
+from service.store.link import Link
 from service.store.log import ItemLog
+from service.store.nodes import Found
+from service.store.revs import ItemRevs
 from service.store.scripts import KEEP_VECTOR, WRITE_ITEM
 from service.store.users import UserWriter
+from service.store.vector_versions import VectorVersions
 from service.store.vectors import pack_vector, unpack_vector
 
 logger = logging.getLogger(__name__)
 
 VECTOR_KEPT_S = 7 * 86_400
-"""Vectors of versions that nobody serves any more must not fill a Redis that never evicts."""
+"""Vectors that nobody forgets (`VectorVersions`) must not fill a Redis that never evicts."""
 
-LOG_ENTRIES = 100_000
-"""About as many are kept; who falls further behind reads all items instead."""
+LOG_ENTRIES = 1_000_000
+"""About as many are kept at most; who falls further behind reads all items instead."""
 
 
 class Store:
     """Items and users in Redis, read with the schema of one bundle version.
-
-    Three pools of connections: requests read within `timeout_s`; writes wait for a disk, within
-    `write_timeout_s`; and the reader of the log blocks, so `log_timeout_s` bounds more than it.
 
     Every method raises StoreUnavailable when Redis does not answer in time, or with an error.
     """
 
     def __init__(
         self,
-        url: str,
+        link: Link,
         schema: Schema,
         *,
         prefix: str = "fs",
-        timeout_s: float = 0.05,
-        write_timeout_s: float = 2.0,
-        log_timeout_s: float = 2.0,
         erased_kept_s: int = 30 * 86_400,
+        log_entries: int = LOG_ENTRIES,
     ) -> None:
+        self.link = link
         self._schema = schema
         self._keys = Keys(prefix)
-        self._reads = connect(url, timeout_s, connections=8)
-        self._writes = connect(url, write_timeout_s, connections=8)
-        self._follows = connect(url, log_timeout_s, connections=2)
-        self.log = ItemLog(self._follows, self._keys)
-        self._users = UserWriter(self._writes, self._keys, erased_kept_s)
-
-    async def close(self) -> None:
-        """Close all connections."""
-        for client in (self._reads, self._writes, self._follows):
-            await client.aclose()
-
-    async def ping(self) -> None:
-        """Ask whether Redis answers a request in time."""
-        with answering():
-            await self._reads.ping()
+        self._log_entries = log_entries
+        self.log = ItemLog(link.follows, self._keys)
+        self.revs = ItemRevs(link.follows, self._keys, VECTOR_KEPT_S, log_entries)
+        self.vectors = VectorVersions(link.follows, self._keys, self.revs)
+        self._users = UserWriter(link.user_writes, self._keys, erased_kept_s)
 
     # Users
 
-    async def get_users(self, ids: Sequence[str]) -> list[UserRecord | None]:
-        """Read users, in order, in one command; None for one of whom nothing is stored.
+    async def get_users(self, ids: Sequence[str]) -> list[UserRecord | StoreUnavailable | None]:
+        """Read users, in order, each server asked once; None for one of whom nothing is stored.
 
-        What is stored under a user's key and is no record of that user counts as nothing.
+        What is stored under a user's key and is no record of that user counts as nothing. In a
+        cluster StoreUnavailable stands for one whose node does not answer, where others do.
         """
         if not ids:
             return []
-        with answering():
-            values: list[Any] = await self._reads.mget([self._keys.user(one) for one in ids])
+        values = await self.link.user_reads.get_all([self._keys.user(one) for one in ids])
         return [self._user(one, value) for one, value in zip(ids, values, strict=True)]
 
-    def _user(self, one: str, value: bytes | None) -> UserRecord | None:
-        if value is None:
-            return None
+    def _user(self, one: str, value: Found) -> UserRecord | StoreUnavailable | None:
+        if value is None or isinstance(value, StoreUnavailable):
+            return value
         try:
             return read_user(self._schema.user, one, value)
         except Unreadable as error:
@@ -132,9 +122,10 @@ class Store:
         seen_rev: int,
         based_on: Sequence[int | None] | None = None,
     ) -> list[Written | Newer | StoreUnavailable]:
-        """Write items in order, each with its log entry; what is returned as Written is durable.
+        """Write items in order, each with its log entry; what Redis has is returned as Written.
 
-        A preference without `preference_as_of` is given this write's log id.
+        They wait together for disk or replicas, if writes are to. A preference without
+        `preference_as_of` is given this write's log id.
 
         Args:
             items: As they should be written (their rev is given here), a put with its vector.
@@ -149,11 +140,13 @@ class Store:
             for (item, vec), rev in zip(items, based_on or [None] * len(items), strict=True)
         ]
         try:
-            with answering():
-                answers = await run_script(self._writes, WRITE_ITEM, 6, calls)
+            wait = await self.link.wait_call()
+            async with self.link.writing.answering():
+                answers = await run_script(self.link.writes, WRITE_ITEM, 6, calls, wait)
         except StoreUnavailable as error:
             return [error] * len(items)
-        return [_written(answer) for answer in answers]
+        fault = await self.link.fault(None if wait is None else answers.pop())
+        return [_written(answer, fault) for answer in answers]
 
     def _write_call(
         self, item: ItemRecord, vector: Vectors | None, version: str, seen_rev: int, epoch: str
@@ -173,7 +166,7 @@ class Store:
             _as_of(item),
             b"" if vector is None else pack_vector(vector),
             VECTOR_KEPT_S,
-            LOG_ENTRIES,
+            self._log_entries,
             epoch,
         ]
 
@@ -194,7 +187,7 @@ class Store:
         keys = [self._keys.item(one) for one in ids]
         keys += [self._keys.vector(version, one) for one in ids]
         with answering():
-            values: list[Any] = await self._follows.mget(keys)
+            values: list[Any] = await self.link.follows.mget(keys)
         pairs = zip(ids, values[: len(ids)], values[len(ids) :], strict=True)
         return [self._item(one, value, vector) for one, value, vector in pairs]
 
@@ -221,18 +214,7 @@ class Store:
             for one, rev, vector in vectors
         ]
         with answering():
-            await run_script(self._follows, KEEP_VECTOR, 2, calls)
-
-    async def item_revs(self, low: float, skip: int, most: int) -> list[tuple[bytes, float]]:
-        """Return ids with their revs, removed items too, by rev: `most` from `low` on, less `skip`.
-
-        Paged by rev and not by rank, for an item that is written meanwhile moves to the end.
-        """
-        with answering():
-            page: list[Any] = await self._follows.zrangebyscore(
-                self._keys.items, low, "+inf", start=skip, num=most, withscores=True
-            )
-        return page
+            await run_script(self.link.follows, KEEP_VECTOR, 2, calls)
 
 
 def _as_of(item: ItemRecord) -> str:
@@ -245,10 +227,10 @@ def _as_of(item: ItemRecord) -> str:
         return "new"
 
 
-def _written(answer: Any) -> Written | Newer | StoreUnavailable:
+def _written(answer: Any, fault: str | None) -> Written | Newer | StoreUnavailable:
     if isinstance(answer, Exception):
         return StoreUnavailable(f"{type(answer).__name__}: {answer}")
     rev, log_id, before = answer
     if before == b"newer":
         return Newer(int(rev))
-    return Written(int(rev), LogId.parse(log_id.decode()), before.decode())
+    return Written(int(rev), LogId.parse(log_id.decode()), before.decode(), fault)

@@ -50,6 +50,67 @@ redis.call('SET', KEYS[2], ARGV[1] .. '\\n' .. ARGV[2] .. '\\n' .. ARGV[3], 'EX'
 return 1
 """
 
+COUNT_AFTER: Final = b"""
+-- Counts entries of the log after a place, at most so many.
+-- KEYS: log. ARGV: the place, how many at most.
+-- Answers: how many, the first of them, the last of them, the moment (s, and us of it).
+local time = redis.call('TIME')
+local found = redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', ARGV[2])
+if #found == 0 then return {0, '', '', time[1], time[2]} end
+return {#found, found[1][1], found[#found][1], time[1], time[2]}
+"""
+
+ANNOUNCE_ITEM: Final = b"""
+-- Writes an item that a replica knows of a newer rev than is stored, as it is, with a log entry.
+-- Of an item that is stored as new or newer nothing is changed.
+-- KEYS: item, items, rev, log, epoch, vec.
+-- ARGV: id, op, rev, the record's JSON, the vector's bytes or '', how long a vector is kept (s),
+-- about how many log entries are kept, a random epoch in case there is no log yet.
+-- Answers whether it was written.
+local known = redis.call('ZSCORE', KEYS[2], ARGV[1])
+if known and tonumber(known) >= tonumber(ARGV[3]) then return 0 end
+redis.call('SET', KEYS[5], ARGV[8], 'NX')
+if tonumber(redis.call('GET', KEYS[3]) or '0') < tonumber(ARGV[3]) then
+  redis.call('SET', KEYS[3], ARGV[3])
+end
+redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[7], '*',
+  'format', '1', 'id', ARGV[1], 'rev', ARGV[3], 'op', ARGV[2])
+redis.call('SET', KEYS[1], ARGV[4])
+redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
+if ARGV[5] == '' then
+  redis.call('DEL', KEYS[6])
+else
+  redis.call('SET', KEYS[6], ARGV[1] .. '\\n' .. ARGV[3] .. '\\n' .. ARGV[5], 'EX', ARGV[6])
+end
+return 1
+"""
+
+TRIM_LOG: Final = b"""
+-- Notes up to where a replica needs the log no more, and trims it there: before the places of all
+-- replicas that noted one of this epoch lately, and before a moment.
+-- KEYS: log, snapshots, epoch.
+-- ARGV: the replica's name, its place, the place's epoch, how long entries are kept at least (s),
+-- how long a replica that notes nothing is waited for (s).
+-- Answers how many entries went.
+local epoch = redis.call('GET', KEYS[3])
+if epoch ~= ARGV[3] then return 0 end
+local time = redis.call('TIME')
+local now = tonumber(time[1])
+redis.call('HSET', KEYS[2], ARGV[1], now .. ' ' .. ARGV[2] .. ' ' .. ARGV[3])
+local ms = (now - tonumber(ARGV[4])) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local noted = redis.call('HGETALL', KEYS[2])
+for n = 2, #noted, 2 do
+  local at, theirs, number, of = string.match(noted[n], '^(%d+) (%d+)%-(%d+) (.*)$')
+  if of ~= epoch or now - tonumber(at) > tonumber(ARGV[5]) then
+    redis.call('HDEL', KEYS[2], noted[n - 1])
+  elseif tonumber(theirs) < ms then
+    ms = tonumber(theirs)
+  end
+end
+if ms <= 0 then return 0 end
+return redis.call('XTRIM', KEYS[1], 'MINID', '~', string.format('%.0f', ms) .. '-0')
+"""
+
 WRITE_USER: Final = b"""
 -- Writes a user's record with the moment of writing, unless it was written after a given one.
 -- A first write under a condition expires until SETTLE_USER keeps it. One that was left so, with

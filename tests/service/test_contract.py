@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
@@ -11,19 +12,22 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from service import errors
 from service.errors import MEDIA_TYPE, Problem
 from service.generation import Generation
 from service.layers import BATCHES, PROBES
 from service.operations import OPERATIONS, Operation
+from service.pointer import Pointer
+from service.pointer_store import change_pointer, read_pointer
 from service.settings import Limits
 from tests.service.conftest import start_redis
 from tests.service.running import Service, patient
 
 STATUSES = {
-    "GET /recall": "200 422 503 504",
-    "POST /recall": "200 400 408 413 415 422 503 504",
+    "GET /recall": "200 401 403 422 503 504",
+    "POST /recall": "200 400 401 403 408 413 415 422 503 504",
     "POST /recall/batch": "200 400 408 413 415 422 503 504",
     "POST /items": "200 201 400 408 413 415 422 503 504",
     "GET /items/{id}": "200 404 422 503",
@@ -35,6 +39,9 @@ STATUSES = {
     "PUT /users/{id}": "200 201 400 408 412 413 415 422 503 504",
     "PATCH /users/{id}": "200 201 400 408 413 415 422 503 504",
     "DELETE /users/{id}": "204 422 503 504",
+    "GET /bundles": "200 401 403 404 422 503 504",
+    "POST /bundles/{version}/activate": "200 400 401 403 404 408 409 413 415 422 503 504",
+    "POST /bundles/rollback": "200 400 401 403 404 408 409 413 415 422 503 504",
     "GET /version": "200 422 503",
     "GET /livez": "200",
     "GET /readyz": "200 503",
@@ -68,6 +75,9 @@ GOOD = [
     ("PATCH /users/{id}", "patched", 201),
     ("PATCH /users/{id}", "u", 200),
     ("DELETE /users/{id}", "gone", 204),
+    ("GET /bundles", "", 200),
+    ("POST /bundles/{version}/activate", "tiny-1", 200),
+    ("POST /bundles/rollback", "", 200),
     ("GET /version", "", 200),
     ("GET /livez", "", 200),
     ("GET /readyz", "", 200),
@@ -77,6 +87,7 @@ GOOD = [
 ]
 
 CALLS = {f"{one.method} {one.path}": one for one in OPERATIONS}
+TOKEN = "a token of some length"
 LATE = {"x-request-timeout-ms": "20"}
 NEVER = "99999999999999-0"
 QUICK = {"catch_up_s": 1.0, "after_wait_ms": 100}
@@ -90,9 +101,15 @@ class Situations:
         self._bundle = bundle
         self._folder = folder
         self._made: dict[str, Service] = {}
+        shutil.copytree(bundle, folder / "bundles" / bundle.name)
+        (folder / "bundles" / "bad-1").mkdir()
+        (folder / "bundles" / "bad-1" / "manifest.json").write_text("{")
 
     def __getitem__(self, name: str) -> Service:
-        """Return the service in a situation: running, hasty, storeless, bundleless, hung, busy."""
+        """Return the service in a situation.
+
+        running, hasty, storeless, bundleless, hung, busy, guarded by a token, or public without.
+        """
         if name not in self._made:
             self._made[name] = self._start(name)
         return self._made[name]
@@ -110,6 +127,9 @@ class Situations:
                 "limits": Limits.model_validate(limits),
                 "catch_up_s": 1.0,
                 "after_wait_ms": 100,
+                "bundles": self._folder / "bundles",
+                "admin_token": SecretStr(TOKEN) if name == "guarded" else None,
+                "host": "0.0.0.0" if name == "public" else "127.0.0.1",
             }
         )
         generation = None if name == "bundleless" else Generation.load(self._bundle)
@@ -142,8 +162,10 @@ def ask(service: Service, call: str, one: str = "i1", **options: Any) -> httpx.R
         path += "?user_id=u"
     if method in ("POST", "PUT", "PATCH") and "content" not in options:
         body = BODIES.get(call, {})
-        options["json"] = body | ({"id": one} if one and "id" in body else {})
-    return service.ask(method, path.format(id=quote(one, safe="")), **options)
+        options.setdefault("json", body | ({"id": one} if one and "id" in body else {}))
+    options["headers"] = {"host": "127.0.0.1"} | options.get("headers", {})
+    named = quote(one, safe="")
+    return service.ask(method, path.format(id=named, version=named), **options)
 
 
 def ask_when_busy(service: Service, call: str) -> httpx.Response:
@@ -153,12 +175,21 @@ def ask_when_busy(service: Service, call: str) -> httpx.Response:
         first = asyncio.create_task(service.client.get(f"/recall?user_id=u&after={NEVER}"))
         await asyncio.sleep(0.02)
         method, path = call.split()
-        answer = await service.client.request(method, path)
+        answer = await service.client.request(method, path, headers={"host": "127.0.0.1"})
         assert (await first).status_code == 200
         return answer
 
     answer: httpx.Response = service.do(scene())
     return answer
+
+
+def as_admin(service: Service, call: str, **headers: str) -> httpx.Response:
+    """Send what is for administrators only: of a recall, that with `debug`."""
+    if call == "GET /recall":
+        named = {"host": "127.0.0.1", **headers}
+        return service.get("/recall?user_id=u&debug=true", headers=named)
+    options: dict[str, Any] = {"json": {"debug": True}} if call == "POST /recall" else {}
+    return ask(service, call, headers=headers, **options)
 
 
 def too_late(situations: Situations, call: str) -> httpx.Response:
@@ -168,7 +199,7 @@ def too_late(situations: Situations, call: str) -> httpx.Response:
     if path in ("/recall", "/items/{id}/similar"):
         waits = path.format(id="i1") + f"?after={NEVER}" + "&user_id=u" * (path == "/recall")
         return situations["running"].get(waits, headers=LATE)
-    return ask(situations["hung"], call, headers=LATE)
+    return ask(situations["hung"], call, headers=LATE)  # `/bundles` reads the pointer there
 
 
 def too_large(situations: Situations, call: str) -> httpx.Response:
@@ -179,6 +210,12 @@ def too_large(situations: Situations, call: str) -> httpx.Response:
 Provoke = Callable[[Situations, str], httpx.Response]
 PROVOKED: dict[type[Problem], Provoke] = {
     errors.Malformed: lambda s, call: ask(s["running"], call, content=b'{"id": '),
+    errors.Unauthenticated: lambda s, call: as_admin(s["guarded"], call),
+    errors.Forbidden: lambda s, call: as_admin(s["running"], call, origin="http://a.page"),
+    errors.UnknownRoute: lambda s, call: ask(s["public"], call),
+    errors.UnknownBundle: lambda s, call: ask(s["running"], call, "nobody"),
+    errors.BundleRefused: lambda s, call: ask(s["running"], call, "bad-1"),
+    errors.Conflict: lambda s, call: ask(s["running"], call, "tiny-1", json={"expect": 77}),
     errors.UnknownItem: lambda s, call: ask(s["running"], call, "nobody"),
     errors.UnknownUser: lambda s, call: ask(s["running"], call, "nobody"),
     errors.BodyTimeout: lambda s, call: ask(s["hasty"], call, content=slow()),
@@ -194,7 +231,7 @@ PROVOKED: dict[type[Problem], Provoke] = {
     ),
     errors.Overloaded: lambda s, call: ask_when_busy(s["busy"], call),
     errors.NotReady: lambda s, call: ask(s["bundleless"], call),
-    errors.StoreUnavailable: lambda s, call: ask(s["storeless"], call),
+    errors.StoreUnavailable: lambda s, call: ask(s["storeless"], call, "tiny-1"),
     errors.DeadlineExceeded: too_late,
 }
 
@@ -226,7 +263,12 @@ def test_every_good_status_has_a_row() -> None:
 def test_a_good_call_has_its_status(
     situations: Situations, call: str, one: str, status: int
 ) -> None:
-    answer = ask(situations["running"], call, one)
+    service = situations["running"]
+    if call == "POST /bundles/rollback":
+        now = read_pointer(service.settings)
+        of = 1 if now is None else now.generation + 1
+        change_pointer(service.settings, now, Pointer(of, "tiny-1", previous="tiny-1"))
+    answer = ask(service, call, one)
     assert answer.status_code == status, answer.text
     assert "problem" not in answer.headers.get("content-type", "")
     if status == 201:  # so that the row holds however often it is run

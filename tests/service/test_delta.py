@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from service.delta import FIRST_ROOM, Delta
+from service.arrivals import FIRST_ROOM
+from service.delta import Delta
 from tests.service.made import unit_vectors
 from tests.tiny import DIM
 

@@ -14,6 +14,7 @@ from service.embedded_redis import (
     SOCKET_PATH_BYTES,
     EmbeddedRedis,
     RedisFailed,
+    running_url,
     server_binary,
     server_version,
     socket_path,
@@ -34,6 +35,14 @@ def wait_until_ended(pid: int) -> None:
     while not has_ended(pid):
         assert time.monotonic() < deadline, f"process {pid} lives on"
         time.sleep(0.02)
+
+
+def test_a_running_server_is_found_by_its_folder(tmp_path: Path) -> None:
+    assert running_url(tmp_path) is None
+    with EmbeddedRedis(tmp_path) as url:
+        assert running_url(tmp_path) == url
+    (tmp_path / "redis.sock").touch()  # what a killed server leaves
+    assert running_url(tmp_path) is None
 
 
 def test_server_is_durable_and_open_to_no_network(tmp_path: Path) -> None:

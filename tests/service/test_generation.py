@@ -11,27 +11,17 @@ from hypothesis import strategies as st
 
 import service.generation as module
 from export.contract.errors import BundleError
-from export.contract.features import Raw
 from export.index.base import IndexSettings, VectorError, Vectors
 from export.index.exact import ExactConfig
 from export.index.hnsw import HnswConfig
 from service.generation import Generation
-from service.records import ItemRecord
-from tests.service.made import made_generation, unit_vectors
+from tests.service.made import delete, grow, made_generation, put, unit_vectors
 from tests.tiny import DIM, tiny_bundle
 
 IN_BUNDLE = 30
 POOL = unit_vectors(64, seed=3)
 EXACT, HNSW = ExactConfig(), HnswConfig(ef=64, ef_construction=64)
 ids = st.sampled_from([f"i{n}" for n in range(0, IN_BUNDLE, 3)] + [f"x{n}" for n in range(9)])
-
-
-def put(one: str, rev: int, **content: Raw) -> ItemRecord:
-    return ItemRecord(one, rev, "put", content or {"topics": ["art"]})
-
-
-def delete(one: str, rev: int) -> ItemRecord:
-    return ItemRecord(one, rev, "delete")
 
 
 def nearest(
@@ -166,21 +156,25 @@ def test_no_queries_have_no_answers() -> None:
     assert generation.search(POOL[:0], [], []) == []
 
 
+@pytest.mark.parametrize("index", [EXACT, HNSW], ids=["exact", "hnsw"])
 @given(changes, changes)
 @settings(max_examples=40)
 def test_compaction_changes_nothing_that_a_request_sees(
-    before: list[tuple[str, int | None]], after: list[tuple[str, int | None]]
+    index: IndexSettings,
+    before: list[tuple[str, int | None]],
+    after: list[tuple[str, int | None]],
 ) -> None:
     generations = []
     for compacts in (False, True):
-        generation = made_generation(unit_vectors(IN_BUNDLE, seed=1))
+        generation = made_generation(unit_vectors(IN_BUNDLE, seed=1), index)
         for rev, (one, vector) in enumerate([*before, ("", None), *after], 1):
             if one:
                 change = delete(one, rev) if vector is None else put(one, rev)
                 generation.apply(change, None if vector is None else POOL[vector])
             elif compacts:
                 generation.compact(threads=1)
-                assert generation.delta_size == generation.tombstones == 0
+                assert generation.delta_size == 0
+                assert not generation.has_grown
         generations.append(generation)
     assert len(generations[0]) == len(generations[1])
     (seen, scores), (also_seen, other_scores) = map(state, generations)
@@ -189,15 +183,21 @@ def test_compaction_changes_nothing_that_a_request_sees(
         assert found == pytest.approx(other, abs=1e-5)
 
 
-def test_a_generation_has_grown_when_its_delta_or_its_tombstones_are_many(
+def test_a_generation_has_grown_when_its_recent_index_or_its_tombstones_are_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "DELTA_MANY", 4)
-    generation = made_generation(unit_vectors(40, seed=1))
-    for n in range(4):
+    monkeypatch.setattr(module, "GROW_AT", 4)
+    monkeypatch.setattr(module, "RECENT_LEAST", 6)
+    monkeypatch.setattr("service.main_index.TOMBSTONES_LEAST", 6)
+    generation = made_generation(unit_vectors(80, seed=1))  # a tenth of it is 8
+    for n in range(12):
         assert not generation.has_grown
         generation.apply(put(f"x{n}", n + 1), POOL[n])
+        grow(generation)
+    assert (generation.recent_size, generation.delta_size) == (12, 0)
     assert generation.has_grown
+    generation.compact(threads=1)
+    assert not generation.has_grown
     generation = made_generation(unit_vectors(40, seed=1))
     for n in range(6):
         generation.apply(delete(f"i{n}", n + 1), None)

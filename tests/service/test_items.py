@@ -13,7 +13,7 @@ from service.errors import Overloaded, UnknownItem
 from service.generation import Generation
 from service.items import DeltaFull, Items, Outcome, Posted
 from service.refresh import Follower
-from service.store import Store, StoreUnavailable
+from service.store import Link, Store, StoreUnavailable
 
 
 @pytest.fixture
@@ -22,12 +22,12 @@ def run(
 ) -> Callable[[Callable[[Items], Awaitable[None]]], None]:
     def run(use: Callable[[Items], Awaitable[None]]) -> None:
         async def main() -> None:
-            store = Store(redis_url, generation.schema, timeout_s=2.0)
+            store = Store(Link(redis_url, timeout_s=2.0), generation.schema)
             try:
                 follower = Follower(store, generation, embedder)
                 await use(Items(generation, embedder, store, follower.refresh, delta_most=300))
             finally:
-                await store.close()
+                await store.link.close()
 
         asyncio.run(main())
 
@@ -245,7 +245,7 @@ def run_two(
     def run(use: Callable[[Items, Items], Awaitable[None]]) -> None:
         async def main() -> None:
             generations = [Generation.load(bundle_folder) for _ in range(2)]
-            stores = [Store(redis_url, one.schema, timeout_s=2.0) for one in generations]
+            stores = [Store(Link(redis_url, timeout_s=2.0), one.schema) for one in generations]
             both = [
                 Items(one, embedder, store, Follower(store, one, embedder).refresh)
                 for one, store in zip(generations, stores, strict=True)
@@ -254,7 +254,7 @@ def run_two(
                 await use(*both)
             finally:
                 for store in stores:
-                    await store.close()
+                    await store.link.close()
 
         asyncio.run(main())
 
@@ -320,14 +320,14 @@ def test_a_change_that_others_keep_overtaking_is_given_up(
             redis_client.zadd("{fs}:items", {one: rev + 1})
 
     async def main() -> None:
-        store = Store(redis_url, generation.schema, timeout_s=2.0)
+        store = Store(Link(redis_url, timeout_s=2.0), generation.schema)
         redis_client.zadd("{fs}:items", {"i2": 5})
         items = Items(generation, embedder, store, overtaken)
         [outcome, other] = await items.post([{"id": "i2"}, {"id": "i3"}])
         assert isinstance(outcome, Overloaded)
         assert posted(other).id == "i3"
         assert redis_client.exists("{fs}:item:i2") == 0
-        await store.close()
+        await store.link.close()
 
     asyncio.run(main())
 
@@ -356,7 +356,7 @@ def test_more_than_the_delta_takes_is_refused_and_removal_is_not(run: Run) -> No
 
 def test_nothing_is_served_that_was_not_written(generation: Generation, embedder: Embedder) -> None:
     async def main() -> None:
-        store = Store("unix:///nowhere/redis.sock", generation.schema)
+        store = Store(Link("unix:///nowhere/redis.sock"), generation.schema)
         items = Items(generation, embedder, store, Follower(store, generation, embedder).refresh)
         outcomes = await items.post([{"id": "x"}, {"id": "y", "length": "long"}])
         assert [type(outcome) for outcome in outcomes] == [StoreUnavailable, RecordError]
@@ -364,7 +364,7 @@ def test_nothing_is_served_that_was_not_written(generation: Generation, embedder
             await items.delete("i1")
         for one in ("i1", "unknown-here"):
             assert isinstance(await items.patch(one, {"length": 3}), StoreUnavailable)
-        await store.close()
+        await store.link.close()
 
     asyncio.run(main())
     assert "x" not in generation

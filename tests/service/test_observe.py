@@ -40,7 +40,7 @@ def test_requests_and_recalls_are_counted_by_route_status_and_state(
         service.get("/a/random/path")
         after = [sample(name, **labels) for name, labels in counted]
         assert [b - a for a, b in zip(before, after, strict=True)] == [1, 1, 1, 1, 3, 1]
-        assert sample("firstsight_index_items", part="main") == 40
+        assert sample("firstsight_index_items", part="main", version="tiny-1") == 40
         text = service.get("/metrics").text
     assert 'firstsight_recall_total{state="fallback",version="tiny-1"}' in text
 
@@ -59,7 +59,7 @@ def test_several_workers_answer_with_the_same_metrics(tmp_path: Path) -> None:
         import os, sys
         from service import observe
         observe.REQUESTS.labels("/recall", 200).inc(int(sys.argv[1]))
-        observe.INDEX_ITEMS.labels("main").set(int(sys.argv[1]))
+        observe.INDEX_ITEMS.labels("main", "v1").set(int(sys.argv[1]))
         print(observe.exposition().decode())
         """
     )
@@ -74,7 +74,7 @@ def test_several_workers_answer_with_the_same_metrics(tmp_path: Path) -> None:
     said = worker(2)
     assert 'firstsight_requests_total{route="/recall",status="200"} 7.0' in said
     # The first worker is gone: what it counted stays, what it held does not.
-    assert 'firstsight_index_items{part="main"} 2.0' in said
+    assert 'firstsight_index_items{part="main",version="v1"} 2.0' in said
 
 
 def test_a_log_line_is_one_json_object_with_its_facts() -> None:

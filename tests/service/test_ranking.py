@@ -166,11 +166,9 @@ def test_a_code_is_made_once_until_its_item_is_written_again(service: Service) -
 
 
 def service_ranking(service: Service) -> ranking.Ranking:
-    transport: Any = service.client._transport
-    app = transport.app
-    while not hasattr(app, "state"):
-        app = app._app
-    found: ranking.Ranking = app.state.parts.use_cases.recaller._ranking
+    assert service.parts.serving is not None
+    found = service.parts.serving.current.recaller._ranking
+    assert found is not None
     return found
 
 

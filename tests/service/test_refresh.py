@@ -18,7 +18,7 @@ from export.embedder import Embedder, Vectors
 from service.generation import Generation
 from service.items import Items, Posted
 from service.refresh import Follower
-from service.store import Store
+from service.store import Link, Store
 from tests.service.conftest import start_redis
 
 OwnRedis = tuple["subprocess.Popen[bytes]", str]
@@ -29,7 +29,7 @@ class Replica:
 
     def __init__(self, url: str, folder: Path, embedder: Embedder) -> None:
         self.generation = Generation.load(folder)
-        self.store = Store(url, self.generation.schema, timeout_s=2.0)
+        self.store = Store(Link(url, timeout_s=2.0), self.generation.schema)
         self.delays: list[float] = []
         self.follower = Follower(
             self.store, self.generation, embedder, on_searchable=self.delays.append
@@ -55,7 +55,7 @@ async def running(*replicas: Replica) -> AsyncIterator[None]:
     finally:
         for replica in replicas:
             await replica.follower.stop()
-            await replica.store.close()
+            await replica.store.link.close()
 
 
 async def until(holds: Callable[[], bool], timeout_s: float = 10) -> None:
@@ -165,6 +165,7 @@ def test_poison_is_counted_and_what_follows_is_applied(
         a = make()
         async with running(a):
             assert await a.follower.loaded(5)
+            assert await a.follower.wait_for(await a.post(id="first"), 5)  # now there is a log
             for one, value in {"bad": b"\xff", "other": b'{"id":"no"}', "gone": None}.items():
                 if value is not None:
                     redis_client.set(f"{{fs}}:item:{one}", value)

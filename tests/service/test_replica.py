@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 
 from export.embedder import Embedder
 from service.generation import Generation
+from tests.service.made import grow
 from tests.service.oracle import Features, Oracle, known, state_of
 from tests.service.running import Service, patient
 from tests.tiny import TOPICS
@@ -278,6 +279,12 @@ class Replica(RuleBasedStateMachine):
             assert self.service.generation is not None
             self.service.generation.compact(threads=1)
 
+    @rule()
+    def grow(self) -> None:
+        """Take what was written into the recent index, where the service has not just begun to."""
+        assert self.service.generation is not None
+        grow(self.service.generation)
+
 
 def test_a_replica_equals_a_dict_and_numpy(
     redis_url: str, bundle_folder: Path, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
@@ -286,6 +293,7 @@ def test_a_replica_equals_a_dict_and_numpy(
     monkeypatch.setattr(Replica, "folder", bundle_folder, raising=False)
     monkeypatch.setattr(Replica, "embedder", embedder, raising=False)
     monkeypatch.setattr(Replica, "operations", 0)
+    monkeypatch.setattr("service.generation.GROW_AT", 3)
     runs = settings(
         max_examples=max(1, OPERATIONS // STEPS),
         stateful_step_count=STEPS,

@@ -13,14 +13,18 @@ import pytest
 import redis
 from prometheus_client import REGISTRY
 
+from export.contract.errors import ConfigError
 from service import worker
 from service.app import create_app
 from service.control import WorkerControl
 from service.generation import Generation
-from service.pointer import activate_first, current_version
-from service.records import UserRecord
-from service.settings import Limits, Settings
+from service.loaded import Loaded
+from service.pointer import first_pointer
+from service.pointer_store import activate_first, read_pointer
+from service.records import ItemRecord, UserRecord
+from service.settings import Limits, Settings, read_settings
 from service.store import StoreUnavailable
+from service.stores import open_link, open_store
 from service.supervisor import bind
 from tests.service.running import Service, lifespan, patient
 
@@ -121,13 +125,47 @@ def test_a_store_that_hangs_is_given_so_long(
     process.send_signal(signal.SIGSTOP)
 
     async def main() -> None:
-        store = worker.open_store(Settings(redis=url, store_timeout_ms=timeout_ms), generation)
+        store = open_store(Settings(redis=url, store_timeout_ms=timeout_ms), generation)
         with pytest.raises(raised):
             await asyncio.wait_for(store.get_users(["u"]), patience_s)
         process.send_signal(signal.SIGCONT)
-        await store.close()
+        await store.link.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({}, None),
+        ({"write_ack": "fsync"}, "appendfsync"),
+        ({"write_ack": "replica"}, "0 of 1 replicas"),
+        ({"write_ack": "replica", "write_replicas": 2}, "0 of 2 replicas"),
+    ],
+)
+def test_a_write_says_what_it_waited_for_in_vain(
+    own_redis: OwnRedis, generation: Generation, settings: dict[str, Any], fault: str | None
+) -> None:
+    url = own_redis[1]
+    with redis.Redis.from_url(url) as client:
+        client.config_set("appendonly", "yes")
+        version = client.info("server")["redis_version"]
+    if settings == {"write_ack": "fsync"} and version >= "7.2":
+        pytest.skip(f"redis {version} can be waited for")
+    chosen = patient(url).model_copy(update=settings)
+    with Service(chosen, generation) as service:
+        answer = service.post("/items", {"id": "a"})
+        assert answer.status_code == 201, answer.text
+        told = answer.json().get("not_durable")
+        assert (fault or "") in (told or "")
+        assert (told is None) == (fault is None)
+
+
+def test_replicas_are_counted_only_where_they_are_waited_for() -> None:
+    with pytest.raises(ConfigError, match="write_ack to be replica"):
+        read_settings({"FIRSTSIGHT_WRITE_REPLICAS": "2"})
+    environ = {"FIRSTSIGHT_WRITE_REPLICAS": "2", "FIRSTSIGHT_WRITE_ACK": "replica"}
+    assert read_settings(environ).write_replicas == 2
 
 
 @pytest.mark.parametrize(("catch_up_s", "starts"), [(0.2, True), (60.0, False)])
@@ -139,9 +177,9 @@ def test_a_worker_waits_so_long_for_the_items_before_it_serves(
     settings = Settings(redis=url, store_timeout_ms=600_000, catch_up_s=catch_up_s)
 
     async def main() -> bool:
-        store = worker.open_store(settings, generation)
         control = WorkerControl.alone()
-        began = lifespan(create_app(settings, generation, store, control))
+        loaded = Loaded.alone(generation)
+        began = lifespan(create_app(settings, loaded, open_link(settings), control))
         entering = asyncio.ensure_future(began.__aenter__())
         await asyncio.wait([entering], timeout=30.0 if starts else 1.5)
         has_started = entering.done()
@@ -159,19 +197,19 @@ def test_two_prefixes_share_a_redis_and_see_nothing_of_each_other(
 ) -> None:
     ours, theirs = (Settings(redis=redis_url, prefix=one) for one in ("ours", "theirs"))
 
-    async def main() -> list[UserRecord | None]:
-        mine, other = (worker.open_store(one, generation) for one in (ours, theirs))
+    async def main() -> list[UserRecord | StoreUnavailable | None]:
+        mine, other = (open_store(one, generation) for one in (ours, theirs))
         await mine.put_user(UserRecord("u", {"age": 3.0}, None, None))
         found = [*await mine.get_users(["u"]), *await other.get_users(["u"])]
-        await mine.close()
-        await other.close()
+        await mine.link.close()
+        await other.link.close()
         return found
 
     mine, other = asyncio.run(main())
     assert mine is not None
     assert other is None
     activate_first(ours, "tiny-1")
-    assert (current_version(ours), current_version(theirs)) == ("tiny-1", None)
+    assert (read_pointer(ours), read_pointer(theirs)) == (first_pointer("tiny-1"), None)
     keys = redis_client.keys()
     assert len(keys) >= 2
     assert all(isinstance(key, bytes) and key.lstrip(b"{").startswith(b"ours") for key in keys)
@@ -188,6 +226,26 @@ def test_a_loaded_bundle_is_logged_from_info_on(
     environ = {"redis": redis_url, "bundle": bundle_folder, "log_level": level}
     assert worker.load(Settings.model_validate(environ)) is not None
     assert ("generation loaded" in capsys.readouterr().err) == is_told
+
+
+@pytest.mark.parametrize(("entries", "kept"), [(1000, 1000), (5000, 1501)])
+def test_about_so_many_entries_of_the_log_are_kept_at_most(
+    redis_url: str,
+    redis_client: redis.Redis,
+    generation: Generation,
+    entries: int,
+    kept: int,
+) -> None:
+    for n in range(1500):
+        redis_client.xadd("{fs}:log", {"n": str(n)})
+
+    async def main() -> None:
+        store = open_store(Settings(redis=redis_url, log_entries=entries), generation)
+        await store.write_item(ItemRecord("x", 0, "delete"), None, "v", 0)
+        await store.link.close()
+
+    asyncio.run(main())
+    assert kept <= redis_client.xlen("{fs}:log") < kept + 100
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2"])

@@ -278,6 +278,23 @@ def test_failed_loader_leaves_the_old_one_serving_until_asked_again(service: Ser
     eventually(lambda: service.get("/")["generation"] == "two")
 
 
+def test_a_load_that_would_serve_less_is_for_a_start_and_not_for_a_handover(
+    service: Service,
+) -> None:
+    service.publish("less")
+    service.up()
+    assert service.get("/")["generation"] == "less"
+    service.publish("one")
+    service.send(signal.SIGHUP)
+    eventually(lambda: service.get("/")["generation"] == "one")
+    eventually(lambda: len(psutil.Process(service.process.pid).children()) == 2)
+    service.publish("less")
+    service.send(signal.SIGHUP)
+    eventually(lambda: len(psutil.Process(service.process.pid).children()) == 3)
+    eventually(lambda: len(psutil.Process(service.process.pid).children()) == 2)
+    assert service.get("/")["generation"] == "one"
+
+
 @pytest.mark.parametrize("service", [{"workers": 2}], indirect=True)
 def test_loader_that_fails_when_half_its_workers_serve_loses_no_request(service: Service) -> None:
     service.up()

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from export.contract.errors import RecordError
-from service.store import Store
+from service.store import Link, Store
 from service.users import Users
 from tests.service.kept import kept
 from tests.tiny import tiny_schema
@@ -14,11 +14,11 @@ from tests.tiny import tiny_schema
 
 def with_users(url: str, use: Callable[[Users], Awaitable[None]]) -> None:
     async def main() -> None:
-        store = Store(url, tiny_schema(), timeout_s=2.0)
+        store = Store(Link(url, timeout_s=2.0), tiny_schema())
         try:
             await use(Users(tiny_schema(), store))
         finally:
-            await store.close()
+            await store.link.close()
 
     asyncio.run(main())
 

@@ -13,10 +13,10 @@ import redis
 from service import worker
 from service.control import WorkerControl
 from service.generation import Generation
-from service.parts import Parts, UseCases
-from service.pointer import activate_first
+from service.loaded import Loaded
+from service.pointer_store import activate_first, change_pointer, read_pointer
 from service.settings import Settings
-from service.watch import follow_pointer
+from service.stores import open_store
 from tests.service.running import Service, patient
 from tests.tiny import tiny_bundle
 
@@ -40,15 +40,37 @@ def test_what_is_loaded_becomes_the_current_version(
     redis_url: str, bundle_folder: Path, tmp_path: Path
 ) -> None:
     settings = Settings(redis=redis_url, bundle=bundle_folder, bundles=tmp_path)
-    generation = worker.load(settings)
-    assert generation is not None
-    assert generation.version == "tiny-1"
+    loaded = worker.load(settings)
+    assert loaded is not None
+    assert [*loaded.generations] == ["tiny-1"]
     activate_first(settings, "another")
     again = worker.load(
         settings.model_copy(update={"bundle": None, "bundles": bundle_folder.parent})
     )
     assert again is not None
-    assert again.version == "tiny-1"
+    assert [*again.generations] == ["tiny-1"]
+
+
+def test_of_a_version_that_is_replaced_for_good_no_vectors_stay_in_redis(
+    redis_url: str, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    settings = patient(redis_url).model_copy(update={"bundles": tmp_path})
+    for number in range(4):
+        tiny_bundle(tmp_path, f"v-{number}")
+    for number in range(4):
+        before = read_pointer(settings)
+        if before is None:
+            activate_first(settings, "v-0")
+        else:
+            change_pointer(settings, before, before.activated(f"v-{number}"))
+        loaded = worker.load(settings)
+        with Service(settings, loaded) as running:
+            assert (
+                running.post("/items", {"id": f"n{number}", "topics": ["art"]}).status_code == 201
+            )
+    keys: list[Any] = redis_client.keys("{fs}:vec:*")
+    kept = {key.decode().split(":")[2] for key in keys}
+    assert kept == {"v-2", "v-3"}  # what a rollback goes back to has its own
 
 
 def test_without_a_bundle_nothing_is_loaded(redis_url: str, tmp_path: Path) -> None:
@@ -61,42 +83,13 @@ def test_the_mark_of_an_erased_user_is_kept_as_long_as_is_set(
 ) -> None:
     async def main() -> None:
         settings = patient(redis_url).model_copy(update={"erased_kept_days": days})
-        store = worker.open_store(settings, generation)
+        store = open_store(settings, generation)
         await store.delete_user("u")
-        await store.close()
+        await store.link.close()
 
     asyncio.run(main())
     marks = redis_client.keys("fs:erased:*") or ["none"]
     assert [redis_client.ttl(mark) for mark in marks] == [pytest.approx(ttl_s, abs=59)]
-
-
-@pytest.mark.parametrize("is_waiting", [True, False])
-def test_a_version_that_becomes_current_and_is_there_is_handed_over_to(
-    redis_url: str, tmp_path: Path, generation: Generation, is_waiting: bool
-) -> None:
-    settings = Settings(redis=redis_url, bundles=tmp_path)
-    control = Listening()
-    cases: Any = None if is_waiting else UseCases(generation, *[None] * 6)  # type: ignore[arg-type]
-    parts = Parts(settings, control, cases)
-    follow_pointer(parts)
-    activate_first(settings, "tiny-2")
-    follow_pointer(parts)
-    assert control.asked == []  # it is current, but its folder is not there
-    tiny_bundle(tmp_path, "tiny-2")
-    follow_pointer(parts)
-    assert control.asked == ["version tiny-2 is current"]
-    control.close()
-
-
-def test_the_version_that_is_served_is_not_handed_over_to_again(
-    redis_url: str, bundle_folder: Path, generation: Generation
-) -> None:
-    settings = Settings(redis=redis_url, bundles=bundle_folder.parent)
-    activate_first(settings, "tiny-1")
-    control = Listening()
-    follow_pointer(Parts(settings, control, UseCases(generation, *[None] * 6)))  # type: ignore[arg-type]
-    assert control.asked == []
-    control.close()
 
 
 def test_what_is_stored_is_served_from_the_first_request_on(
@@ -125,7 +118,7 @@ def test_a_worker_serves_over_its_socket_until_its_lifeline_is_cut(
     held = control.lifeline
     control.lifeline = near
     serving = threading.Thread(
-        target=worker.run_worker, args=(settings, generation, listener, control)
+        target=worker.run_worker, args=(settings, Loaded.alone(generation), listener, control)
     )
     serving.start()
     try:

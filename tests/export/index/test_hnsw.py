@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from export.contract.errors import BundleError
-from export.index.base import Vectors
+from export.index.base import VectorError, Vectors
 from export.index.clustered import clustered_vectors, queries_near, unit
 from export.index.exact import ExactConfig
 from export.index.hnsw import HnswConfig, HnswIndex
@@ -109,3 +109,30 @@ def recall(index: object) -> float:
     assert isinstance(index, HnswIndex)
     _, truth = ExactConfig().build(VECTORS).search(QUERIES, 10)
     return recall_at_k(index.search(QUERIES, 10)[1], truth)
+
+
+@pytest.mark.parametrize("room", [0, 3000])
+def test_vectors_added_in_parts_are_found_as_if_built_at_once(room: int) -> None:
+    config = HnswConfig(ef=150)
+    index = config.empty(16, room)
+    for start in (0, 7, 1200):
+        end = {0: 7, 7: 1200}.get(start, 3000)
+        index = index.with_more(VECTORS[start:end])
+    assert len(index) == 3000
+    once = config.build(VECTORS, threads=1)
+    labels, scores = index.search(QUERIES, 100)
+    expected, expected_scores = once.search(QUERIES, 100)
+    assert np.array_equal(labels, expected)
+    assert np.array_equal(scores, expected_scores)
+
+
+def test_an_index_keeps_its_ef_when_more_is_added() -> None:
+    index = HnswConfig(ef=20).empty(16, 10).with_ef(77).with_more(VECTORS[:10])
+    assert index.ef == 77
+
+
+def test_a_vector_that_is_not_of_unit_length_is_not_added() -> None:
+    index = HnswConfig().empty(16, 10)
+    with pytest.raises(VectorError):
+        index.with_more(2 * VECTORS[:3])
+    assert len(index.with_more(VECTORS[:3])) == 3

@@ -1,3 +1,5 @@
+from typing import cast
+
 import numpy as np
 import pytest
 
@@ -5,8 +7,8 @@ from export.index import tune as module
 from export.index.base import VectorError
 from export.index.clustered import clustered_vectors, queries_near
 from export.index.exact import ExactConfig, ExactIndex
-from export.index.hnsw import HnswConfig
-from export.index.tune import recall_at_k, tune
+from export.index.hnsw import HnswConfig, HnswIndex
+from export.index.tune import denser, ef_for, recall_at_k, tune
 
 VECTORS = clustered_vectors(6000, 64)
 
@@ -102,3 +104,24 @@ def test_recall_counts_what_is_found_and_any_of_those_that_tie_at_the_cut() -> N
 def test_queries_that_cannot_be_used_are_refused(queries: np.ndarray, message: str) -> None:
     with pytest.raises(VectorError, match=message):
         tune(VECTORS, queries=queries)
+
+
+def test_the_ef_of_a_graph_that_has_grown_is_raised_until_it_meets_the_target() -> None:
+    config = HnswConfig(M=8, ef_construction=40, ef=10)
+    index = cast(HnswIndex, config.build(VECTORS, threads=1))
+    ef, recall = ef_for(index, VECTORS, k=10, target=0.99)
+    assert ef > 10
+    assert recall >= 0.99
+    assert ef_for(index.with_ef(ef), VECTORS, k=10, target=0.99) == (ef, recall)
+    missed, recall = ef_for(index.with_ef(10), VECTORS, k=10, target=1.1)
+    assert (missed, recall < 1.1) == (160, True)
+
+
+def test_a_graph_that_misses_has_a_denser_one_up_to_the_densest() -> None:
+    config = HnswConfig(M=10, ef_construction=50, ef=77, seed=4)
+    seen = []
+    while (more := denser(config)) is not None:
+        config = more
+        seen.append((config.M, config.ef_construction))
+    assert tuple(seen) == module.GRAPHS
+    assert (config.ef, config.seed) == (77, 4)

@@ -14,9 +14,12 @@ import redis
 from redis.asyncio import ConnectionPool, Redis, UnixDomainSocketConnection
 
 from service.records import Groups, UserRecord, merge_user
+from service.redis_url import read_url
 from service.store import Contended, Kept
+from service.store.breaker import Breaker
 from service.store.connection import connect
 from service.store.keys import Keys
+from service.store.nodes import Node, OneNode
 from service.store.users import UserWriter
 from tests.service.kept import kept
 
@@ -27,10 +30,15 @@ TABLE = UserRecord("u", {"age": 2.0})
 Work = Callable[[UserWriter], Awaitable[object]]
 
 
+def writer_of(client: Redis, kept_s: int) -> UserWriter:
+    breaker = Breaker("writes", client, 10.0, lambda: None)
+    return UserWriter(OneNode(Node(client, breaker)), Keys("fs"), kept_s)
+
+
 async def run(url: str, work: Work, kept_s: int = 60) -> object:
-    client = connect(url, 10.0, connections=2)
+    client = connect(read_url(url), 10.0, connections=2)
     try:
-        return await work(UserWriter(client, Keys("fs"), kept_s))
+        return await work(writer_of(client, kept_s))
     except Kept as kept:
         return kept.reason
     finally:
@@ -112,7 +120,7 @@ class Stepped:
 
     async def _run(self) -> object:
         try:
-            return await self._work(UserWriter(self._client, Keys("fs"), 60))
+            return await self._work(writer_of(self._client, 60))
         except Kept as kept:
             return kept.reason
 
@@ -361,8 +369,8 @@ def test_without_days_to_keep_no_mark_is_left(redis_url: str, redis_client: redi
 
 def test_each_redis_has_a_salt_of_its_own(redis_url: str, redis_client: redis.Redis) -> None:
     async def main() -> None:
-        client: Redis = connect(redis_url, 10.0, connections=1)
-        writer = UserWriter(client, Keys("fs"), 60)
+        client: Redis = connect(read_url(redis_url), 10.0, connections=1)
+        writer = writer_of(client, 60)
         await writer.delete("u")
         salt = redis_client.get("{fs}:salt")
         redis_client.flushall()

@@ -1,0 +1,1 @@
+"""Replaces the version that is served again and again, under load, and checks every answer."""

@@ -1,0 +1,40 @@
+"""A Redis of the user's that syncs every second is killed -9: its process, not its machine."""
+
+import time
+from pathlib import Path
+from typing import ClassVar
+
+from benchmarks.soak.held import held_to
+from benchmarks.soak.ledger import Ledger
+from benchmarks.soak.replicas import told_durability
+from benchmarks.soak.scenario import Figures, Say, Scenario
+from tests.faults.own_redis import OwnRedis
+
+
+class Everysec(Scenario):
+    """A Redis of the user's with `appendfsync everysec` is killed -9: the process alone."""
+
+    name = "everysec"
+    small: ClassVar = {"items": 500, "kills": 1}
+    kills: int = 5
+
+    def run(self, folder: Path, ledger: Ledger, say: Say) -> Figures:
+        """Kill and start it again under load; what was acknowledged is in the kernel's hands."""
+        bundle, vectors = self.bundle(folder)
+        with (
+            OwnRedis(folder, "--appendfsync", "everysec") as server,
+            self.served(folder, bundle, "--redis", server.url) as served,
+        ):
+            told = told_durability(served, "everysec")
+            clients = self.writers(served, ledger, vectors)
+            with clients:
+                for _ in range(self.kills):
+                    clients.wait_for_more(100)
+                    server.kill()
+                    time.sleep(0.5)
+                    server.start()
+                    clients.wait_for_more(20)
+            say(f"redis killed {self.kills} times, {len(ledger.writes)} writes acknowledged")
+            return {"kills": self.kills, "durability": told} | held_to(
+                served, ledger, server.url, self.workers
+            )

@@ -1,0 +1,201 @@
+"""The folder of snapshots: who may write, which is the newest, which go."""
+
+import contextlib
+import fcntl
+import logging
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from export.contract.bundle import Bundle
+from service.observe import SNAPSHOTS
+from service.settings import Settings
+from service.snapshot import disk
+from service.snapshot.format import (
+    Snapshot,
+    SnapshotError,
+    SnapshotFacts,
+    Writer,
+    read_facts,
+    read_snapshot,
+)
+from service.store import LogId
+
+logger = logging.getLogger(__name__)
+
+NUMBER = re.compile(r"[0-9]{8}")
+UNFINISHED = ".unfinished"
+
+
+def kept_in(settings: Settings) -> "Snapshots":
+    """Return the snapshots of a service: those of one data folder and prefix."""
+    return Snapshots(settings.data_folder / "snapshots" / settings.prefix, settings.snapshots_kept)
+
+
+class Snapshots:
+    """`<version>/<number>` under one folder; a higher number is newer, whatever a clock says.
+
+    One process writes at a time, whoever holds the lock. A snapshot has its name once it is whole.
+    """
+
+    def __init__(self, folder: Path, kept: int) -> None:
+        self.folder = folder
+        self._kept = kept
+
+    def numbers(self, version: str) -> list[int]:
+        """Return the numbers of a version's snapshots, oldest first."""
+        with contextlib.suppress(OSError):  # what cannot be listed cannot be restored either
+            names = [path.name for path in (self.folder / version).iterdir()]
+            return sorted(int(name) for name in names if NUMBER.fullmatch(name))
+        return []
+
+    def path(self, version: str, number: int) -> Path:
+        """Return where a snapshot is."""
+        return self.folder / version / f"{number:08d}"
+
+    def newest_facts(self, version: str) -> SnapshotFacts | None:
+        """Return what the newest snapshot of a version says it is; its other files may be bad."""
+        for number in reversed(self.numbers(version)):
+            with contextlib.suppress(SnapshotError):
+                return read_facts(self.path(version, number))
+        return None
+
+    def newest(self, bundle: Bundle, epoch: bytes | None) -> Snapshot | None:
+        """Read the newest snapshot that is whole and of this bundle; each other is told of.
+
+        epoch: that of the log there is; one of another log is not used. None: whatever log.
+        """
+        for number in reversed(self.numbers(bundle.version)) if self._kept else []:
+            path = self.path(bundle.version, number)
+            try:
+                snapshot = read_snapshot(path, bundle)
+                if epoch is not None and snapshot.facts.position.epoch != epoch:
+                    raise SnapshotError(f"{path}: of another item log than the one in Redis")
+            except SnapshotError as error:
+                SNAPSHOTS.labels("refused").inc()
+                logger.warning("snapshot refused", extra={"reason": str(error)})
+                continue
+            return snapshot
+        return None
+
+    @contextmanager
+    def lock(self, *, waits: bool = False) -> Iterator[bool]:
+        """Give whether this process may write; only one may, and its death lets go.
+
+        Raises:
+            OSError: There can be no such folder.
+
+        """
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            yield _has_locked(descriptor, waits)
+        finally:
+            os.close(descriptor)
+
+    def begin(self, version: str, dim: int) -> "New":
+        """Begin the next snapshot of a version; for who holds the lock.
+
+        What somebody who was killed has left is removed.
+
+        Raises:
+            OSError: The disk refuses.
+
+        """
+        folder = self.folder / version
+        if not folder.exists():
+            folder.mkdir()
+            disk.sync_folder(self.folder)
+        for left in folder.glob(f"*{UNFINISHED}"):
+            disk.remove(left)
+        number = max(self.numbers(version), default=0) + 1
+        return New(self.path(version, number), dim)
+
+    def prune(self, version: str, horizon: LogId) -> None:
+        """Remove all but the newest snapshots of a version, and of others all before a place.
+
+        Raises:
+            OSError: The disk refuses.
+
+        """
+        for number in self.numbers(version)[: -self._kept]:
+            self._remove(self.path(version, number))
+        for other in sorted(self.folder.iterdir()):
+            if not other.is_dir() or other.name == version:
+                continue
+            for number in self.numbers(other.name):
+                path = self.path(other.name, number)
+                with contextlib.suppress(SnapshotError):
+                    if read_facts(path).position.cursor >= horizon:
+                        continue
+                self._remove(path)
+
+    @staticmethod
+    def _remove(path: Path) -> None:
+        """Take the name away first: what is half removed is no snapshot."""
+        unnamed = path.with_name(path.name + UNFINISHED)
+        disk.rename(path, unnamed)
+        disk.remove(unnamed)
+
+    def oldest_cursor(self, epoch: bytes | None) -> LogId | None:
+        """Return from where on a kept snapshot of a log needs it, whatever version it is of."""
+        cursors = []
+        for folder in sorted(self.folder.iterdir()):
+            for number in self.numbers(folder.name) if folder.is_dir() else []:
+                with contextlib.suppress(SnapshotError):
+                    position = read_facts(self.path(folder.name, number)).position
+                    cursors += [position.cursor] if position.epoch == epoch else []
+        return min(cursors, default=None)
+
+    def replica(self) -> str:
+        """Return the name under which Redis knows whose snapshots these are; made at first.
+
+        Raises:
+            OSError: The disk refuses.
+
+        """
+        path = self.folder / "replica"
+        with contextlib.suppress(FileNotFoundError):
+            if name := path.read_text().strip():
+                return name
+        path.write_text(f"{secrets.token_hex(8)}\n")
+        return path.read_text().strip()
+
+
+def _has_locked(descriptor: int, waits: bool) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
+class New:
+    """A snapshot that is being written, beside its place; `keep` or `drop` ends it."""
+
+    def __init__(self, target: Path, dim: int) -> None:
+        self._target = target
+        self._folder = target.with_name(target.name + UNFINISHED)
+        self._folder.mkdir()
+        self.writer = Writer(self._folder, dim)
+
+    def keep(self) -> Path:
+        """Give it its name; it is whole and on the disk by then.
+
+        Raises:
+            OSError: The disk refuses.
+
+        """
+        disk.sync_folder(self._folder)
+        disk.rename(self._folder, self._target)
+        disk.sync_folder(self._target.parent)
+        return self._target
+
+    def drop(self) -> None:
+        """Remove what was written; what cannot be removed is left to the next one."""
+        self.writer.drop()
+        with contextlib.suppress(OSError):
+            disk.remove(self._folder)

@@ -1,0 +1,118 @@
+"""What a process can do with one version: its use cases, and the follower that keeps it current."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from export.embedder import Embedder
+from export.ranker import open_ranker
+from service.embed import Embed
+from service.explainer import Explainer
+from service.generation import Generation
+from service.items import Items
+from service.loaded import Loaded
+from service.observe import PUBLISH_TO_SEARCHABLE
+from service.ranking import Ranking
+from service.recall import Recaller
+from service.recall_monitor import RecallMonitor
+from service.refresh import Follower
+from service.settings import Settings
+from service.similar import Similar
+from service.store import Store, StoreUnavailable
+from service.users import Users
+
+
+@dataclass(frozen=True)
+class UseCases:
+    """What a process that has a generation can do with it."""
+
+    generation: Generation
+    recaller: Recaller
+    explainer: Explainer
+    items: Items
+    users: Users
+    similar: Similar
+    embed: Embed
+    follower: Follower
+    store: Store
+
+    @property
+    def version(self) -> str:
+        """The bundle's name."""
+        return self.generation.version
+
+
+class Others:
+    """The other versions of a process, which take over what one of them has written."""
+
+    def __init__(self, followers: Iterable[Follower]) -> None:
+        self._followers = list(followers)
+
+    async def take_over(self, changes: Sequence[tuple[str, int]]) -> bool:
+        """Take over items that were written with these revs; False: it will come by the log."""
+        try:
+            for follower in self._followers:
+                await follower.refresh(changes)
+        except StoreUnavailable:
+            return False
+        return True
+
+
+def wire(
+    settings: Settings,
+    loaded: Loaded,
+    stores: dict[str, Store],
+    monitor: RecallMonitor | None = None,
+) -> dict[str, UseCases]:
+    """Return the use cases of each version that is loaded; opens sessions, so after the fork."""
+    embedders = {
+        version: Embedder.open(generation.bundle.layout, generation.schema)
+        for version, generation in loaded.generations.items()
+    }
+    followers = {
+        version: Follower(
+            stores[version],
+            generation,
+            embedders[version],
+            on_searchable=PUBLISH_TO_SEARCHABLE.observe,
+        )
+        for version, generation in loaded.generations.items()
+    }
+    return {
+        version: _wired(
+            settings, generation, stores[version], embedders[version], followers, monitor
+        )
+        for version, generation in loaded.generations.items()
+    }
+
+
+def _wired(
+    settings: Settings,
+    generation: Generation,
+    store: Store,
+    embedder: Embedder,
+    followers: dict[str, Follower],
+    monitor: RecallMonitor | None,
+) -> UseCases:
+    follower = followers[generation.version]
+    others = Others(one for one in followers.values() if one is not follower)
+    items = Items(generation, embedder, store, follower.refresh, others.take_over)
+    ranking = _ranking(generation)
+    recaller = Recaller(generation, embedder, store, follower, settings, ranking, monitor)
+    return UseCases(
+        generation=generation,
+        recaller=recaller,
+        explainer=Explainer(recaller, generation, embedder),
+        items=items,
+        users=Users(generation.schema, store),
+        similar=Similar(generation, items, follower, settings),
+        embed=Embed(generation, embedder, settings.limits.history),
+        follower=follower,
+        store=store,
+    )
+
+
+def _ranking(generation: Generation) -> Ranking | None:
+    bundle = generation.bundle
+    if bundle.ranker is None:
+        return None
+    return Ranking(generation, open_ranker(bundle.layout, bundle.schema, bundle.ranker.facts))

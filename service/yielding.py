@@ -1,0 +1,59 @@
+"""Work that may wait gives way to processes that answer requests."""
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+AUTOGROUP = Path("/proc/self/autogroup")
+GIVES_WAY = 5
+"""The nice value of such work: against what serves it has a third of a core that both want."""
+PATIENCE_S = 1.0
+
+
+@contextlib.contextmanager
+def yielding() -> Iterator[None]:
+    """Have this session give way for a while, where the kernel shares cores out by session.
+
+    There (Linux with autogroups, outside of containers that have a share of their own) the nice
+    value of a process counts only within its session, and the session's own can be set back
+    without a privilege, which that of a process cannot.
+    """
+    is_set = _set(GIVES_WAY)
+    try:
+        yield
+    finally:
+        if is_set and not _set(0):
+            logger.warning("priority not restored")
+
+
+def yield_for_good() -> None:
+    """Have this process give way until it ends: for a command that a user runs beside a service."""
+    os.nice(GIVES_WAY)
+    _set(GIVES_WAY)
+
+
+def _set(nice: int) -> bool:
+    """Set the nice value of this process' own session; False where there is none.
+
+    That of whoever called the command is left alone. The kernel takes it from unprivileged
+    processes ten times a second, whoever they are.
+    """
+    if os.getsid(0) != os.getpid():
+        return False
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            AUTOGROUP.write_text(str(nice))
+        except BlockingIOError:
+            if time.monotonic() < until:
+                time.sleep(0.02)
+                continue
+            return False
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,21 @@
+"""Each scenario of `make soak`, shortened to seconds: the service keeps its word in it."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.soak.scenario import Scenario, result_of
+from benchmarks.soak.scenarios import SCENARIOS
+
+
+@pytest.mark.parametrize("kind", SCENARIOS, ids=[kind.name for kind in SCENARIOS])
+def test_the_service_keeps_its_word(kind: type[Scenario], tmp_path: Path) -> None:
+    found = result_of(kind.scaled("small"), tmp_path, print)
+    assert found["faults"] == [], found
+    figures = found["figures"]
+    if figures["writes"]:
+        assert figures["writes"] > 100
+        assert figures["live"] > 0
+        assert figures["removed"] > 0
+    else:
+        assert figures["answered, of the capacity"] > 0

@@ -1,0 +1,148 @@
+"""Two versions in one process: each answers its users, and both have every item."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from export.contract.schema import Schema
+from service.generation import Generation
+from service.loaded import Loaded
+from service.pointer import Pointer, version_for
+from tests.service.running import Service, patient
+from tests.service.test_two_schemas import richer
+from tests.tiny import tiny_bundle
+
+POINTER = Pointer(2, "old-1", "new-1", 0.5)
+USERS = [f"u{n}" for n in range(64)]
+OF = {
+    version: [user for user in USERS if version_for(POINTER, user) == version]
+    for version in ("old-1", "new-1")
+}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A version, and one whose items have a feature more: they have other vectors."""
+    root = tmp_path_factory.mktemp("two")
+    schema: Schema = richer()
+    return tiny_bundle(root, "old-1"), tiny_bundle(root, "new-1", schema=schema, items=41)
+
+
+@pytest.fixture
+def service(redis_url: str, folders: tuple[Path, Path]) -> Iterator[Service]:
+    generations = {folder.name: Generation.load(folder) for folder in folders}
+    with Service(patient(redis_url), Loaded(POINTER, generations)) as service:
+        yield service
+
+
+def vector_of(service: Service, version: str, one: str) -> Any:
+    assert service.parts.serving is not None
+    [cases] = [cases for cases in service.parts.serving.all if cases.version == version]
+    return cases.generation.vector(one)
+
+
+def found(service: Service, user: str, **more: object) -> dict[str, Any]:
+    body = {"user_id": user, "user": {"taste": {"art": 1}}, "k": 1000, **more}
+    answer = service.post("/recall", body)
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def test_a_user_has_the_same_version_in_every_call(service: Service) -> None:
+    assert min(map(len, OF.values())) > 16
+    batch = [{"user_id": user, "k": 3} for user in USERS]
+    results = service.post("/recall/batch", {"requests": batch}).json()["results"]
+    for version, users in OF.items():
+        for user in users:
+            assert found(service, user)["version"] == version
+            assert service.get(f"/recall?user_id={user}&k=1").json()["version"] == version
+            assert results[USERS.index(user)]["version"] == version
+    assert [one["user_id"] for one in results] == USERS
+    assert service.post("/recall", {"k": 1}).json()["version"] == "old-1"
+
+
+def test_each_answer_is_of_one_version(service: Service) -> None:
+    old, new = (found(service, OF[version][0]) for version in ("old-1", "new-1"))
+    assert len(old["items"]) == 40
+    assert len(new["items"]) == 41
+    assert "i40" in new["items"]
+
+
+def test_a_bad_request_in_a_batch_of_two_versions_loses_no_other(service: Service) -> None:
+    bodies = [{"user_id": OF["old-1"][0]}, {"k": 0}, {"user_id": OF["new-1"][0]}, 7]
+    results = service.post("/recall/batch", {"requests": bodies}).json()["results"]
+    assert [one["status"] for one in results] == [200, 422, 200, 422]
+    assert [results[place]["version"] for place in (0, 2)] == ["old-1", "new-1"]
+
+
+def test_what_is_posted_patched_and_removed_is_so_in_both_at_once(service: Service) -> None:
+    users = [OF[version][0] for version in ("old-1", "new-1")]
+    posted = service.post("/items", {"id": "x", "topics": ["art"]})
+    assert (posted.status_code, posted.json()["searchable"]) == (201, True)
+    assert posted.json()["version"] == "old-1"
+    assert all("x" in found(service, user)["items"] for user in users)
+    before = [vector_of(service, version, "x").tolist() for version in OF]
+    assert before[0] != before[1]  # each by its own tower
+    assert service.ask("PATCH", "/items/x", json={"topics": ["food"]}).status_code == 200
+    after = [vector_of(service, version, "x").tolist() for version in OF]
+    assert all(a != b for a, b in zip(after, before, strict=True))
+    assert service.ask("DELETE", "/items/x").status_code == 204
+    assert not any("x" in found(service, user)["items"] for user in users)
+
+
+def test_a_batch_of_items_is_in_both(service: Service) -> None:
+    items = [{"id": f"b{n}", "topics": ["art"]} for n in range(70)] + [{"id": "bad", "length": "x"}]
+    results = service.post("/items?vector=false", {"items": items}).json()["results"]
+    assert [one["status"] for one in results] == [201] * 70 + [422]
+    for version in OF:
+        served = set(found(service, OF[version][0])["items"])
+        assert {f"b{n}" for n in range(70)} <= served
+
+
+def test_a_write_that_the_other_version_could_not_take_over_yet_says_so(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from service.store import StoreUnavailable
+
+    assert service.parts.serving is not None
+    candidate = service.parts.serving.candidate
+    assert candidate is not None
+
+    async def silent(*_: object) -> None:
+        raise StoreUnavailable("gone")
+
+    monkeypatch.setattr(candidate.store, "read_items", silent)
+    posted = service.post("/items", {"id": "x", "topics": ["art"]}).json()
+    assert posted["searchable"] is False
+    monkeypatch.undo()
+    told = found(service, OF["new-1"][0], after=posted["log_id"])
+    assert "x" in told["items"] or told["degraded"] == ["stale"]
+
+
+def test_readiness_and_version_tell_of_both(service: Service) -> None:
+    ready = service.get("/readyz").json()
+    assert (ready["state"], ready["version"], ready["refused"]) == ("ready", "old-1", None)
+    candidate = ready["candidate"]
+    assert (candidate["version"], candidate["share"]) == ("new-1", 0.5)
+    assert candidate["checksum"] == ready["checksum"]
+    told = service.get("/version").json()
+    assert (told["version"], told["candidate"]) == ("old-1", {"version": "new-1", "share": 0.5})
+
+
+def test_what_was_posted_before_the_start_is_in_both(
+    redis_url: str, folders: tuple[Path, Path], redis_client: redis.Redis
+) -> None:
+    with Service(patient(redis_url), Generation.load(folders[0])) as alone:
+        assert alone.post("/items", {"id": "x", "topics": ["art"]}).status_code == 201
+        assert alone.ask("DELETE", "/items/i0").status_code == 204
+    generations = {folder.name: Generation.load(folder) for folder in folders}
+    with Service(patient(redis_url), Loaded(POINTER, generations)) as both:
+        for version in OF:
+            served = found(both, OF[version][0])["items"]
+            assert "x" in served
+            assert "i0" not in served
+    assert redis_client.keys("{fs}:vec:new-1:x")

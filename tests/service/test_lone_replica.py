@@ -1,0 +1,89 @@
+"""The commands `items snapshot` and `items reconcile`, run as a user runs them."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+import redis
+
+from export.embedder import Embedder
+from firstsight import run as command
+from service.settings import Settings
+from service.snapshot import kept_in
+from tests.service.test_refresh import Replica, running
+
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
+
+
+@pytest.fixture
+def filled(
+    redis_url: str,
+    bundle_folder: Path,
+    embedder: Embedder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Replica:
+    monkeypatch.setenv("FIRSTSIGHT_DATA_FOLDER", str(tmp_path))
+    monkeypatch.setenv("FIRSTSIGHT_REDIS", redis_url)
+    monkeypatch.setenv("FIRSTSIGHT_BUNDLE", str(bundle_folder))
+    replica = Replica(redis_url, bundle_folder, embedder)
+
+    async def fill() -> None:
+        async with running(replica):
+            for n in range(5):
+                await replica.post(id=f"x{n}", length=float(n))
+            await replica.items.delete("x1")
+
+    asyncio.run(fill())
+    return replica
+
+
+def test_a_snapshot_is_written_once_for_what_there_is(
+    filled: Replica, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(["items", "snapshot"]) == 0
+    folder = tmp_path / "snapshots" / "fs" / "tiny-1" / "00000001"
+    assert capsys.readouterr().out == f"wrote {folder}\n"
+    snapshot = kept_in(Settings(data_folder=tmp_path)).newest(filled.generation.bundle, None)
+    assert snapshot is not None
+    assert snapshot.facts.checksum == filled.generation.checksum
+    assert command(["items", "snapshot"]) == 0
+    assert capsys.readouterr().out == "nothing new since the last snapshot\n"
+
+
+def test_what_redis_lost_since_the_snapshot_is_announced(
+    filled: Replica, redis_client: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(["items", "snapshot"]) == 0
+    redis_client.delete("{fs}:item:x2")
+    redis_client.zrem("{fs}:items", "x2")
+    capsys.readouterr()
+    assert command(["items", "reconcile"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("stored 4 (")
+    assert f"known 5 ({filled.generation.checksum}): read 0, announced 1, unreadable 0" in said
+    assert redis_client.zscore("{fs}:items", "x2") == 3
+
+
+@pytest.mark.parametrize("verb", ["snapshot", "reconcile"])
+def test_without_redis_or_a_bundle_one_line_says_so(
+    verb: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    redis_url: str,
+) -> None:
+    monkeypatch.setenv("FIRSTSIGHT_DATA_FOLDER", str(tmp_path))
+    monkeypatch.setenv("FIRSTSIGHT_BUNDLES", str(tmp_path))
+    assert command(["items", verb]) == 1
+    assert "no service runs on" in capsys.readouterr().err
+    assert command(["items", verb, "--redis", redis_url]) == 1
+    assert "no bundle" in capsys.readouterr().err
+
+
+def test_no_snapshot_is_written_where_none_is_kept(
+    filled: Replica, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FIRSTSIGHT_SNAPSHOTS_KEPT", "0")
+    assert command(["items", "snapshot"]) == 2
+    assert "FIRSTSIGHT_SNAPSHOTS_KEPT" in capsys.readouterr().err
