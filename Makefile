@@ -31,14 +31,14 @@ check: $(VENV)/.dev ## Formatting, lint, types, import rules, generated docs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m service.openapi --check docs/openapi.json
+	$(BIN)/python -m service.http.openapi --check docs/openapi.json
 
 format: $(VENV)/.dev ## Format the code and mend what lint can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 openapi: $(VENV)/.dev ## Write docs/openapi.json again
-	$(BIN)/python -m service.openapi docs/openapi.json
+	$(BIN)/python -m service.http.openapi docs/openapi.json
 
 clean: ## Remove what make made, the environment included
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis runs bundles .firstsight

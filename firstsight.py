@@ -44,7 +44,12 @@ VERBS = (
     Verb("items", "service.cli:items", "service", "Load or delete items; snapshot, reconcile."),
     Verb("users", "service.cli:users", "service", "Load users into a service."),
     Verb("replay", "service.cli:replay", "service", "Make a recall's answer again; compare."),
-    Verb("bundle", "service.bundle_cli:bundle", "service", "Check, publish and activate bundles."),
+    Verb(
+        "bundle",
+        "service.commands.bundle:bundle",
+        "service",
+        "Check, publish, activate bundles.",
+    ),
 )
 
 

@@ -16,8 +16,8 @@ import hnswlib
 import numpy as np
 import uvicorn
 
-from service.control import WorkerControl
-from service.draining import DrainingServer
+from service.processes.control import WorkerControl
+from service.processes.draining import DrainingServer
 
 Scope = MutableMapping[str, Any]
 Settings = dict[str, Any]

@@ -16,8 +16,8 @@ from export.contract.errors import ConfigError
 from export.contract.ranker import Ranker
 from export.golden import invented
 from export.ranker import open_ranker
-from service.found import Found
 from service.generation import Generation
+from service.index.found import Found
 from service.known_user import KnownUser
 from service.ranking import Ranking
 

@@ -10,25 +10,25 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from export.contract.errors import RecordError
-from service.control import WorkerControl
+from service.duties.growth import GrowthDuty
+from service.duties.recall_monitor import RecallMonitor
+from service.duties.reconcile import Reconciler
+from service.duties.watch import look, show, watch
 from service.errors import Problem, answer_error
-from service.growth_duty import GrowthDuty
-from service.layers import EncodedPath, Limited, Observed
-from service.loaded import Loaded
-from service.openapi import API_VERSION, TITLE, document
+from service.http.layers import EncodedPath, Limited, Observed
+from service.http.openapi import API_VERSION, TITLE, document
 from service.parts import Parts
-from service.recall_monitor import RecallMonitor
-from service.reconcile import Reconciler
+from service.processes.control import WorkerControl
+from service.processes.loaded import Loaded
 from service.refresh import Follower
 from service.routes import add_routes, answer_unrouted
 from service.serving import Serving
 from service.settings import Settings
 from service.snapshot.duty import SnapshotDuty
 from service.store import Link, StoreUnavailable
+from service.store.task import end
 from service.stores import open_store
-from service.task import end
 from service.use_cases import UseCases, wire
-from service.watch import look, show, watch
 
 LOOK_S = 0.1
 

@@ -14,8 +14,8 @@ import typer
 from pydantic import SecretStr
 
 from export.contract.errors import ConfigError
-from service.loader_process import ENVIRONMENT
 from service.logs import log_as_json
+from service.processes.loader_process import ENVIRONMENT
 from service.settings import Settings, injected_names, read_settings
 from service.supervisor import Plan, StartFailed
 from service.supervisor import serve as supervise
@@ -74,7 +74,7 @@ def serve(
 def plan_of(settings: Settings) -> Plan:
     """Return what the supervisor needs to know."""
     return Plan(
-        application="service.worker",
+        application="service.processes.worker",
         settings_for=lambda url: settings.model_copy(update={"redis": SecretStr(url)}),
         host=settings.host,
         port=settings.port,
@@ -126,7 +126,7 @@ def replay(
     """Make a recall's answer again, and compare all of it; docs/replay.md."""
     for name, value in ENVIRONMENT.items():  # how many threads add up changes a score's last bit
         os.environ.setdefault(name, value)
-    from service.replay_command import replay as run
+    from service.commands.replay import replay as run
 
     log_as_json("ERROR")
     settings = None if redis is None else read_settings(redis=redis)
@@ -136,7 +136,7 @@ def replay(
 @items.command("load")
 def load_items(file: Table, url: Url = SERVICE) -> None:
     """Post every item of a table with a column `item_id`; its other columns are features."""
-    from service.load_table import load_items as load
+    from service.commands.load_table import load_items as load
 
     raise typer.Exit(load(file, url))
 
@@ -146,7 +146,7 @@ def delete_items(
     ids: Annotated[list[str], typer.Argument(help="Ids of items.")], url: Url = SERVICE
 ) -> None:
     """Remove items."""
-    from service.load_table import delete_items as delete
+    from service.commands.load_table import delete_items as delete
 
     delete(ids, url)
     typer.echo(f"removed {len(ids)}")
@@ -155,7 +155,7 @@ def delete_items(
 @items.command("snapshot")
 def snapshot_items(bundle: Bundle = None, redis: RedisUrl = None) -> None:
     """Write a snapshot of all items that were changed since the bundle; docs/snapshots.md."""
-    from service.lone_replica import write_snapshot
+    from service.commands.lone_replica import write_snapshot
 
     settings = read_settings(bundle=bundle, redis=redis)
     log_as_json("ERROR")
@@ -166,7 +166,7 @@ def snapshot_items(bundle: Bundle = None, redis: RedisUrl = None) -> None:
 @items.command("reconcile")
 def reconcile_items(bundle: Bundle = None, redis: RedisUrl = None) -> None:
     """Compare snapshot and log with all items in Redis, and mend what differs."""
-    from service.lone_replica import reconcile
+    from service.commands.lone_replica import reconcile
 
     settings = read_settings(bundle=bundle, redis=redis)
     log_as_json("ERROR")
@@ -197,7 +197,7 @@ def load_users(
     Users written after the moment the table tells of are kept as they are, erased ones are
     skipped, and both are counted; so loading a file again changes nothing.
     """
-    from service.load_table import load_users as load
+    from service.commands.load_table import load_users as load
 
     raise typer.Exit(load(file, url, as_of))
 

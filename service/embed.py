@@ -8,8 +8,8 @@ from export.contract.errors import Fault, RecordError, SchemaError
 from export.contract.side import Record, SideName
 from export.contract.tables import id_fault
 from export.embedder import Embedder, Vectors
-from service.bounds import list_of
 from service.generation import Generation
+from service.http.bounds import list_of
 from service.known_user import AskedUser, UserReader
 from service.records import State, state_of
 

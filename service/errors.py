@@ -35,8 +35,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from export.contract.errors import Fault, RecordError
-from service.bounds import size
-from service.request_id import request_id
+from service.http.bounds import size
+from service.http.request_id import request_id
 from service.store import base as store
 
 MEDIA_TYPE = "application/problem+json"

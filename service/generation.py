@@ -12,16 +12,16 @@ from export.contract.bundle import Bundle
 from export.embedder import Vectors, open_bundle
 from export.index.base import VectorIndex, check_vectors
 from export.index.cached import open_index
-from service.catalogue import Catalogue
-from service.delta import Delta
-from service.found import Found, merge
-from service.growth import Growing, Growth
-from service.main_index import MainIndex
-from service.overlay import Overlay
-from service.popular import interleave
+from service.catalogue.overlay import Overlay
+from service.catalogue.popular import interleave
+from service.catalogue.table import Catalogue
+from service.index.delta import Delta
+from service.index.found import Found, merge
+from service.index.growth import Growing, Growth
+from service.index.main_index import MainIndex
+from service.index.view import View
 from service.records import ItemRecord
 from service.store import LogId, Position
-from service.view import View
 
 __all__ = ["Found", "Generation"]
 

@@ -7,7 +7,7 @@ from export.contract.errors import RecordError
 from export.contract.side import Record
 from export.contract.similarity import count_clipped
 from export.embedder import Embedder, Vectors
-from service.change import Change
+from service.catalogue.change import Change
 from service.embed import embed_each
 from service.errors import Overloaded, UnknownItem
 from service.generation import Generation

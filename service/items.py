@@ -6,7 +6,7 @@ from functools import partial
 
 from export.contract.errors import RecordError
 from export.embedder import Embedder
-from service.change import Change, read_patch, read_post
+from service.catalogue.change import Change, read_patch, read_post
 from service.generation import Generation
 from service.item import DeltaFull, Item, Outcome, Posted
 from service.item_writer import ItemWriter, Refresh, Spread, numbered

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from service.request_id import request_id
+from service.http.request_id import request_id
 
 OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from service.control import WorkerControl
 from service.errors import NotReady
+from service.processes.control import WorkerControl
 from service.serving import Serving
 from service.settings import Settings
 from service.store import Link

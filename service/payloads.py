@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 from export.contract.strict import Strict
-from service.debug import Debug
 from service.records import State
+from service.replay.debug import Debug
 from service.store.durability import Level
 
 Features = dict[str, Any]

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from export.contract.ranker import Codes, Ranker
-from service.found import Found
 from service.generation import Generation
+from service.index.found import Found
+from service.index.top import Scores
 from service.known_user import KnownUser
 from service.observe import STAGE_SECONDS
-from service.top import Scores
 
 RANK_SECONDS = STAGE_SECONDS.labels("rank")
 

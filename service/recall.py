@@ -10,17 +10,17 @@ from typing import Literal, Protocol, TypeVar
 from export.contract.errors import Fault, SchemaError
 from export.embedder import Embedder
 from service.batcher import Batcher
+from service.duties.recall_monitor import RecallMonitor
 from service.errors import InvalidRecord
 from service.generation import Found, Generation
+from service.http.wire import json_bytes
 from service.known_user import KnownUser, Stored, UserReader
 from service.observe import DEGRADED, RECALLS, STAGE_SECONDS
 from service.ranking import Ranked, Ranking
-from service.recall_monitor import RecallMonitor
 from service.recall_request import RecallRequest
 from service.records import State, UserRecord
 from service.settings import Settings
 from service.store import StoreUnavailable
-from service.wire import json_bytes
 
 logger = logging.getLogger(__name__)
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from starlette.requests import Request
 
 from export.contract.errors import RecordError
-from service.admin import require_admin
-from service.bodies import read_recall_body
 from service.errors import Forbidden, InvalidRecord, Unauthenticated
-from service.explainer import Explained
+from service.http.admin import require_admin
+from service.http.bodies import read_recall_body
 from service.payloads import RecallBody
-from service.pointer import Pointer
 from service.recall import Recalled
 from service.recall_request import RecallRequest, check_recall
+from service.replay.explainer import Explained
+from service.rollout.pointer import Pointer
 from service.serving import Serving
 from service.settings import Settings
 from service.use_cases import UseCases

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from export.contract.errors import Fault
 from export.contract.features import Mismatch, Raw
 from export.contract.side import Record, Side
-from service.bounds import list_of, whole_number
 from service.errors import InvalidRecord
+from service.http.bounds import list_of, whole_number
+from service.http.query import checked_id
 from service.known_user import AskedUser
 from service.payloads import RecallBody
-from service.query import checked_id
 from service.settings import Limits, Settings
 from service.store import LogId
 

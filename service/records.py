@@ -10,8 +10,8 @@ from export.contract.errors import Fault, RecordError
 from export.contract.features import Mismatch, Raw
 from export.contract.side import Record, Side
 from export.contract.tables import id_fault
-from service.patched import Patched, read_patched
-from service.wire import json_bytes
+from service.catalogue.patched import Patched, read_patched
+from service.http.wire import json_bytes
 
 Op = Literal["put", "delete"]
 State = Literal["warm", "cold", "fallback"]

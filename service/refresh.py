@@ -11,7 +11,6 @@ from typing import Literal
 
 from export.embedder import Embedder, Vectors
 from service.generation import Generation
-from service.lag import Lag
 from service.records import ItemRecord, Unreadable
 from service.store import (
     LOG_START,
@@ -24,7 +23,8 @@ from service.store import (
     StoredItem,
     StoreUnavailable,
 )
-from service.task import end
+from service.store.lag import Lag
+from service.store.task import end
 
 logger = logging.getLogger(__name__)
 

@@ -7,19 +7,6 @@ from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
-from service.answers import (
-    JSON,
-    batch_answer,
-    embed_answer,
-    item_answer,
-    json_answer,
-    posted_answer,
-    recall_batch_answer,
-    user_answer,
-    version_answer,
-)
-from service.bodies import read_batch, read_embed_body, read_object, read_recall_body
-from service.docs_page import docs_page
 from service.errors import (
     InvalidRecord,
     MethodNotAllowed,
@@ -30,16 +17,29 @@ from service.errors import (
     UnknownUser,
     answer,
 )
-from service.http_date import unmodified_since
+from service.http.answers import (
+    JSON,
+    batch_answer,
+    embed_answer,
+    item_answer,
+    json_answer,
+    posted_answer,
+    recall_batch_answer,
+    user_answer,
+    version_answer,
+)
+from service.http.bodies import read_batch, read_embed_body, read_object, read_recall_body
+from service.http.docs_page import docs_page
+from service.http.http_date import unmodified_since
+from service.http.openapi import document
+from service.http.operations import OPERATIONS
+from service.http.query import path_id, read_recall_query, read_similar_query, read_switch
+from service.http.request_id import request_id
 from service.observe import CONTENT_TYPE_LATEST, exposition
-from service.openapi import document
-from service.operations import OPERATIONS
 from service.parts import Parts
-from service.query import path_id, read_recall_query, read_similar_query, read_switch
 from service.recall_batch import recall_batch as answer_batch
 from service.recall_batch import recall_one
-from service.request_id import request_id
-from service.steering import activate_bundle, list_bundles, roll_back
+from service.rollout.steering import activate_bundle, list_bundles, roll_back
 from service.store import Kept
 
 

@@ -4,8 +4,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from service.loaded import Loaded
-from service.pointer import Pointer, version_for
+from service.processes.loaded import Loaded
+from service.rollout.pointer import Pointer, version_for
 from service.use_cases import UseCases
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 
 from export.contract.errors import ConfigError
 from export.contract.strict import Strict
-from service.redis_url import read_url
+from service.redis.url import read_url
 
 PREFIX = "FIRSTSIGHT_"
 

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 from service.errors import InvalidRecord
-from service.found import Found
 from service.generation import Generation
+from service.http.query import SimilarQuery
+from service.http.wire import json_bytes
+from service.index.found import Found
 from service.items import Item, Items
-from service.query import SimilarQuery
 from service.recall_request import over_limits
 from service.refresh import Follower
 from service.settings import Settings
-from service.wire import json_bytes
 
 
 @dataclass(frozen=True, slots=True)

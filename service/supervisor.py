@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.backoff import Backoff
-from service.embedded_redis import EmbeddedRedis, RedisFailed
-from service.loader_process import LoaderFailed, LoaderProcess, Serving
+from service.processes.backoff import Backoff
+from service.processes.loader_process import LoaderFailed, LoaderProcess, Serving
+from service.redis.embedded import EmbeddedRedis, RedisFailed
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ def serve(plan: Plan) -> None:
 def _store(plan: Plan) -> Iterator[tuple[str, EmbeddedRedis | None]]:
     if plan.redis is not None:
         # Only here, since a driver is no part of a small supervisor.
-        from service.redis_policy import RedisRefused, refuse_unfit
+        from service.redis.policy import RedisRefused, refuse_unfit
 
         try:
             refuse_unfit(plan.redis, plan.prefix)

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 from export.embedder import Embedder
 from export.ranker import open_ranker
+from service.duties.recall_monitor import RecallMonitor
 from service.embed import Embed
-from service.explainer import Explainer
 from service.generation import Generation
 from service.items import Items
-from service.loaded import Loaded
 from service.observe import PUBLISH_TO_SEARCHABLE
+from service.processes.loaded import Loaded
 from service.ranking import Ranking
 from service.recall import Recaller
-from service.recall_monitor import RecallMonitor
 from service.refresh import Follower
+from service.replay.explainer import Explainer
 from service.settings import Settings
 from service.similar import Similar
 from service.store import Store, StoreUnavailable

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.rollout.notes import Notes, Write
 from benchmarks.rollout.records import record
-from service.client import Client, ServiceFailed
+from service.commands.client import Client, ServiceFailed
 from tests.end_to_end.processes import Served
 
 BATCH = 64

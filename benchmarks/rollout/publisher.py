@@ -12,8 +12,8 @@ from pathlib import Path
 
 from benchmarks.rollout.bundles import as_version
 from benchmarks.rollout.watched import loaded, readiness, wait
-from service.pointer import PointerRefused
-from service.pointer_store import read_pointer
+from service.rollout.pointer import PointerRefused
+from service.rollout.pointer_store import read_pointer
 from service.settings import Settings
 from tests.end_to_end.processes import Served
 

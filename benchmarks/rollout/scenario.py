@@ -26,7 +26,7 @@ from benchmarks.rollout.traffic import Plan, request
 from benchmarks.rollout.watched import memory
 from benchmarks.steady_load import Client
 from export.contract.strict import Strict
-from service.embedded_redis import running_url
+from service.redis.embedded import running_url
 from service.settings import Settings
 from tests.end_to_end.processes import Served
 

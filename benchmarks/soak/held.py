@@ -14,7 +14,7 @@ from benchmarks.soak.catalogue import FEATURE
 from benchmarks.soak.ledger import Ledger
 from benchmarks.soak.replicas import Line, line_to, lines, workers
 from export.embedder import Vectors
-from service.checksum import Checksum
+from service.catalogue.checksum import Checksum
 from tests.end_to_end.processes import Served
 
 ITEMS, LOG = "{fs}:items", "{fs}:log"

@@ -15,7 +15,7 @@ from service.settings import Settings
 from service.snapshot.folder import New, Snapshots, kept_in
 from service.snapshot.format import Row
 from service.store import LogId, Position, Store, StoreUnavailable
-from service.task import end
+from service.store.task import end
 
 logger = logging.getLogger(__name__)
 

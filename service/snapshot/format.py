@@ -26,7 +26,7 @@ from export.contract.side import Side
 from export.contract.strict import Strict
 from export.embedder import Vectors
 from export.index.base import VectorError, check_vectors
-from service.checksum import Checksum
+from service.catalogue.checksum import Checksum
 from service.records import ItemRecord, Unreadable, read_item, stored_item
 from service.snapshot import disk
 from service.store import LogId, Position

@@ -14,8 +14,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.store.base import StoreUnavailable
 from service.store.connection import answering
-from service.task import end
-from service.within import Within
+from service.store.task import end
+from service.store.within import Within
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from service.redis_url import Address, RedisUrl
+from service.redis.url import Address, RedisUrl
 from service.store.base import StoreUnavailable
 from service.store.guide import Guide, SentinelGuide
 

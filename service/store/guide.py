@@ -9,11 +9,11 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from service.redis_client import primary_of, primary_question
-from service.redis_url import Address, RedisUrl, name_of
-from service.slots import Slots
-from service.task import end
-from service.within import Within
+from service.redis.client import primary_of, primary_question
+from service.redis.slots import Slots
+from service.redis.url import Address, RedisUrl, name_of
+from service.store.task import end
+from service.store.within import Within
 
 ASK_S: Final = 1.0
 """How long one of those who know may take before the next is asked."""

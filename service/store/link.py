@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from service.observe import BREAKER_OPEN
-from service.redis_url import Address, RedisUrl, read_url
+from service.redis.url import Address, RedisUrl, read_url
 from service.store.base import StoreUnavailable
 from service.store.breaker import Breaker
 from service.store.connection import Call, connect, connect_at
@@ -18,7 +18,7 @@ from service.store.durability import Durability, Keeping, WriteAck, read_keeping
 from service.store.guide import ASK_S, ClusterGuide, Guide, SentinelGuide
 from service.store.keys import Keys
 from service.store.nodes import ClusterNodes, Node, Nodes, OneNode
-from service.within import Within
+from service.store.within import Within
 
 CONNECTIONS = 8
 """Of requests to one server, reads and writes apart."""

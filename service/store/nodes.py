@@ -10,13 +10,13 @@ from typing import Any, NamedTuple, TypeVar
 from redis.asyncio import Redis
 from redis.exceptions import MovedError, RedisError
 
-from service.redis_url import Address
-from service.slots import Slots
+from service.redis.slots import Slots
+from service.redis.url import Address
 from service.store.base import StoreUnavailable
 from service.store.breaker import Breaker
 from service.store.connection import answering
 from service.store.guide import ClusterGuide
-from service.within import Within
+from service.store.within import Within
 
 logger = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from service.debug import Debug
-from service.examples import RECALL_EXPLAINED
+from service.http.examples import RECALL_EXPLAINED
+from service.replay.debug import Debug
 
 PAGE = (Path(__file__).parents[2] / "docs" / "replay.md").read_text("utf-8")
 

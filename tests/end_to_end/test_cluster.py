@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from service.pointer_store import read_pointer
+from service.rollout.pointer_store import read_pointer
 from service.settings import Settings
 from tests.end_to_end.processes import Served, recalled
 from tests.service.store.servers import Cluster, eventually

@@ -8,7 +8,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from service.embedded_redis import server_binary
+from service.redis.embedded import server_binary
 from tests.end_to_end.processes import free_port
 from tests.service.store.servers import eventually
 

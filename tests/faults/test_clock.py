@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import pytest
 import redis
 
+from service.duties.reconcile import Reconciler
 from service.items import Posted
-from service.reconcile import Reconciler
 from service.store import LogId
 from tests.service.snapshot.world import Replica, World
 from tests.service.test_refresh import until

@@ -14,8 +14,8 @@ import pytest
 
 from export.contract.errors import BundleError
 from export.embedder import open_bundle
-from service.bundles import list_bundles
-from tests.service.test_bundles import MOST_STEPS, arm, files, full, kill
+from service.rollout.bundles import list_bundles
+from tests.service.rollout.test_bundles import MOST_STEPS, arm, files, full, kill
 from tests.tiny import tiny_bundle
 
 MANY = 2100  # enough for an index file

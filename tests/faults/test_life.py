@@ -30,17 +30,17 @@ from hypothesis.stateful import (
 from export.contract.bundle import BundleLayout
 from export.contract.schema import read_schema
 from export.embedder import Embedder
-from service import reconcile as reconcile_module
-from service import worker
-from service.lone_replica import write_snapshot
-from service.pointer import PointerRefused, version_for
-from service.pointer_store import change_pointer, read_pointer
+from service.commands.lone_replica import write_snapshot
+from service.duties import reconcile as reconcile_module
+from service.duties.watch import follow_pointer
+from service.processes import worker
+from service.rollout.pointer import PointerRefused, version_for
+from service.rollout.pointer_store import change_pointer, read_pointer
 from service.settings import Settings
-from service.watch import follow_pointer
 from tests.service.oracle import Features, Oracle
+from tests.service.processes.test_worker import Listening
 from tests.service.running import Service, patient
 from tests.service.test_two_schemas import richer
-from tests.service.test_worker import Listening
 from tests.tiny import TOPICS, tiny_bundle
 
 OPERATIONS = int(os.environ.get("OPERATIONS", "100"))

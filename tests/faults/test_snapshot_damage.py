@@ -14,7 +14,7 @@ from typing import Self
 
 import pytest
 
-from service.preparation import restore
+from service.processes.preparation import restore
 from service.snapshot import Snapshots
 from tests.service.made import made_generation, unit_vectors
 from tests.service.snapshot.made import EPOCH, assert_same, changed_generation, write_snapshot

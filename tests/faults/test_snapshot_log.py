@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import redis
 
-import service.reconcile as reconcile_module
+import service.duties.reconcile as reconcile_module
 import service.refresh as refresh_module
-from service.reconcile import Reconciler
+from service.duties.reconcile import Reconciler
 from service.snapshot import kept_in
 from service.store import Entry, LogId, Poison
 from tests.service.snapshot.world import Replica, World

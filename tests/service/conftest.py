@@ -12,8 +12,8 @@ import redis
 from export.contract.bundle import BundleLayout
 from export.embedder import Embedder, Vectors
 from export.index.hnsw import HnswIndex
-from service.embedded_redis import server_binary
 from service.generation import Generation
+from service.redis.embedded import server_binary
 from tests.tiny import tiny_bundle, tiny_schema
 
 

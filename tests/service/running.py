@@ -9,10 +9,10 @@ import httpx
 from starlette.types import ASGIApp
 
 from service.app import create_app
-from service.control import WorkerControl
 from service.generation import Generation
-from service.loaded import Loaded
 from service.parts import Parts
+from service.processes.control import WorkerControl
+from service.processes.loaded import Loaded
 from service.settings import Settings
 from service.stores import open_link
 

@@ -17,8 +17,8 @@ from typing import Any
 import uvicorn
 
 from export.contract.errors import BundleError
-from service.control import WorkerControl
-from service.draining import DrainingServer
+from service.processes.control import WorkerControl
+from service.processes.draining import DrainingServer
 from service.supervisor import Plan, StartFailed, serve
 
 Scope = MutableMapping[str, Any]

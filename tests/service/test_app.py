@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from service.errors import MEDIA_TYPE
 from service.generation import Generation
-from service.operations import OPERATIONS
+from service.http.operations import OPERATIONS
 from service.payloads import (
     ItemBatchAnswer,
     ItemPosted,

@@ -9,8 +9,8 @@ import redis
 
 from export.contract.schema import Schema
 from service.generation import Generation
-from service.loaded import Loaded
-from service.pointer import Pointer, version_for
+from service.processes.loaded import Loaded
+from service.rollout.pointer import Pointer, version_for
 from tests.service.running import Service, patient
 from tests.service.test_two_schemas import richer
 from tests.tiny import tiny_bundle

@@ -16,12 +16,12 @@ import redis
 
 import firstsight
 from export.contract.tables import write_as_of
-from service import worker
 from service.cli import plan_of
-from service.client import Client, ServiceFailed
-from service.control import WorkerControl
+from service.commands.client import Client, ServiceFailed
 from service.generation import Generation
-from service.loaded import Loaded
+from service.processes import worker
+from service.processes.control import WorkerControl
+from service.processes.loaded import Loaded
 from service.settings import Settings, read_settings
 from tests.floats import floats
 from tests.service.running import patient

@@ -17,10 +17,10 @@ from pydantic import SecretStr
 from service import errors
 from service.errors import MEDIA_TYPE, Problem
 from service.generation import Generation
-from service.layers import BATCHES, PROBES
-from service.operations import OPERATIONS, Operation
-from service.pointer import Pointer
-from service.pointer_store import change_pointer, read_pointer
+from service.http.layers import BATCHES, PROBES
+from service.http.operations import OPERATIONS, Operation
+from service.rollout.pointer import Pointer
+from service.rollout.pointer_store import change_pointer, read_pointer
 from service.settings import Limits
 from tests.service.conftest import start_redis
 from tests.service.running import Service, patient

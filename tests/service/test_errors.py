@@ -5,7 +5,7 @@ import pytest
 from export.contract.errors import Fault, RecordError
 from service import errors
 from service.errors import LEAVES, Internal, InvalidRecord, Problem, as_problem
-from service.examples import EXAMPLES
+from service.http.examples import EXAMPLES
 from service.payloads import ProblemBody
 from service.store import StoreUnavailable
 

@@ -188,7 +188,7 @@ def test_a_generation_has_grown_when_its_recent_index_or_its_tombstones_are_many
 ) -> None:
     monkeypatch.setattr(module, "GROW_AT", 4)
     monkeypatch.setattr(module, "RECENT_LEAST", 6)
-    monkeypatch.setattr("service.main_index.TOMBSTONES_LEAST", 6)
+    monkeypatch.setattr("service.index.main_index.TOMBSTONES_LEAST", 6)
     generation = made_generation(unit_vectors(80, seed=1))  # a tenth of it is 8
     for n in range(12):
         assert not generation.has_grown

@@ -11,8 +11,8 @@ from prometheus_client import REGISTRY
 
 from service import observe
 from service.generation import Generation
+from service.http.request_id import new_request_id, request_id, set_request_id
 from service.logs import JsonLines
-from service.request_id import new_request_id, request_id, set_request_id
 from tests.service.running import Service, patient
 
 DOC = Path(__file__).parents[2] / "docs" / "http.md"

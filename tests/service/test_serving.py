@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.loaded import Loaded
-from service.pointer import Pointer, version_for
+from service.processes.loaded import Loaded
+from service.rollout.pointer import Pointer, version_for
 from service.serving import Serving
 
 ONE = Pointer(1, "one")

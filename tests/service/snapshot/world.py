@@ -7,7 +7,7 @@ from pathlib import Path
 from export.embedder import Embedder
 from service.generation import Generation
 from service.items import Items, Posted
-from service.preparation import prepare
+from service.processes.preparation import prepare
 from service.refresh import Follower
 from service.settings import Settings
 from service.snapshot import kept_in

@@ -14,8 +14,8 @@ from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.retry import Retry
 
-from service.embedded_redis import server_binary
-from service.slots import Slots
+from service.redis.embedded import server_binary
+from service.redis.slots import Slots
 from tests.service.store.certificates import Certificates
 
 BUS = 10_000

@@ -11,7 +11,7 @@ import redis
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
-from service.redis_url import read_url
+from service.redis.url import read_url
 from service.store import Store, StoreUnavailable
 from service.store.breaker import FAILURES, Breaker
 from service.store.connection import connect

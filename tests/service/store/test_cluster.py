@@ -11,12 +11,21 @@ from pathlib import Path
 import pytest
 import redis
 
-from service.pointer import PointerRefused, first_pointer
-from service.pointer_store import change_pointer, read_pointer
 from service.records import ItemRecord, UserRecord
+from service.rollout.pointer import PointerRefused, first_pointer
+from service.rollout.pointer_store import change_pointer, read_pointer
 from service.settings import Settings
 from service.store import Kept, Link, Store, StoreUnavailable, Written
 from service.store.durability import Durability
+from tests.service.duties.test_reconcile import (
+    test_what_a_replica_lacks_is_read,
+    test_what_redis_lost_is_announced_again_as_it_was,
+)
+from tests.service.rollout.test_pointer_store import (
+    settings,
+    test_a_change_is_read_whole,
+    test_the_first_version_becomes_current_and_no_later_one_does,
+)
 from tests.service.snapshot.test_duty import (
     test_a_start_reads_the_snapshot_and_only_what_came_after_it,
     world,
@@ -35,15 +44,6 @@ from tests.service.store.test_redis import (
     test_revs_rise_and_the_log_keeps_the_order,
     test_the_layout_is_the_published_one,
     with_store,
-)
-from tests.service.test_pointer_store import (
-    settings,
-    test_a_change_is_read_whole,
-    test_the_first_version_becomes_current_and_no_later_one_does,
-)
-from tests.service.test_reconcile import (
-    test_what_a_replica_lacks_is_read,
-    test_what_redis_lost_is_announced_again_as_it_was,
 )
 from tests.service.test_refresh import (
     make,

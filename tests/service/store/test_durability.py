@@ -11,7 +11,7 @@ from shutil import which
 import pytest
 import redis
 
-from service.embedded_redis import EmbeddedRedis, server_version
+from service.redis.embedded import EmbeddedRedis, server_version
 from service.store import Store, StoreUnavailable, WriteAck, Written
 from service.store.durability import WAIT_MS, Durability, Keeping
 from tests.end_to_end.processes import free_port

@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from service.redis_url import Address, read_url
+from service.redis.url import Address, read_url
 from service.store import Store, StoreUnavailable
 from service.store.connection import connect
 from service.store.guide import ASK_S, SentinelGuide

@@ -7,10 +7,10 @@ from shutil import which
 
 import pytest
 
-from service.pointer import first_pointer
-from service.pointer_store import PointerUnknown, change_pointer, read_pointer
 from service.records import UserRecord
-from service.redis_policy import RedisRefused, refuse_unfit
+from service.redis.policy import RedisRefused, refuse_unfit
+from service.rollout.pointer import first_pointer
+from service.rollout.pointer_store import PointerUnknown, change_pointer, read_pointer
 from service.settings import Settings
 from service.store import Store, StoreUnavailable
 from tests.service.store.certificates import Certificates

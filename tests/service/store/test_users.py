@@ -14,7 +14,7 @@ import redis
 from redis.asyncio import ConnectionPool, Redis, UnixDomainSocketConnection
 
 from service.records import Groups, UserRecord, merge_user
-from service.redis_url import read_url
+from service.redis.url import read_url
 from service.store import Contended, Kept
 from service.store.breaker import Breaker
 from service.store.connection import connect

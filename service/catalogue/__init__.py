@@ -1,0 +1,1 @@
+"""Records of items: a bundle's own, and what was written over them since."""

@@ -1,0 +1,1 @@
+"""The commands behind `firstsight items`, `users`, `bundle` and `replay`."""

@@ -1,0 +1,95 @@
+"""A small client of the service, on the standard library; connections are kept, one a thread."""
+
+import json
+import threading
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from export.contract.errors import ConfigError
+from service.http.wire import json_bytes
+
+TIMEOUT_S = 60.0
+
+
+class ServiceFailed(Exception):
+    """The service refused a call, or cannot be reached (status 0)."""
+
+    exit_code = 1
+
+    def __init__(
+        self, message: str, status: int = 0, problem: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.problem = problem or {}
+
+
+class Client:
+    """Calls one service; may be used by several threads, and is closed by one."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(f"--url: got {url!r}, expected one like http://127.0.0.1:8000")
+        self._url = url.rstrip("/")
+        self._base = parts.path.rstrip("/")
+        self._kind = HTTPConnection if parts.scheme == "http" else HTTPSConnection
+        self._where = (parts.hostname, parts.port)
+        self._own = threading.local()
+        self._all: list[HTTPConnection] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for connection in self._all:
+            connection.close()
+
+    def call(
+        self, method: str, path: str, body: object = None, head: Mapping[str, str] | None = None
+    ) -> Any:
+        """Send one request and return what it answers; None for an empty answer.
+
+        Raises:
+            ServiceFailed: It cannot be reached, or it answered with a problem.
+
+        """
+        content = None if body is None else json_bytes(body)
+        sent = dict(head or {})
+        if content is not None:
+            sent["Content-Type"] = "application/json"
+        for is_last in (False, True):
+            connection = self._connection()
+            try:
+                connection.request(method, self._base + path, content, sent)
+                answer = connection.getresponse()
+                text = answer.read()
+                break
+            except (OSError, HTTPException) as error:
+                connection.close()
+                # A kept connection may have been closed meanwhile; every call may be repeated.
+                if is_last:
+                    raise ServiceFailed(f"{self._url}: {error or type(error).__name__}") from error
+        if answer.status >= 400:
+            problem = _problem(text)
+            told = str(problem.get("detail") or f"status {answer.status}")
+            raise ServiceFailed(told, answer.status, problem)
+        return json.loads(text) if text else None
+
+    def _connection(self) -> HTTPConnection:
+        if not hasattr(self._own, "connection"):
+            host, port = self._where
+            self._own.connection = self._kind(host, port, timeout=TIMEOUT_S)
+            self._all.append(self._own.connection)
+        connection: HTTPConnection = self._own.connection
+        return connection
+
+
+def _problem(text: bytes) -> dict[str, Any]:
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}

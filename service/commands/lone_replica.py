@@ -1,0 +1,102 @@
+"""A replica that serves nobody: a command's own view of what is stored, from snapshot and log."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+from pydantic import SecretStr
+
+from export.contract.errors import ConfigError
+from export.embedder import Embedder
+from service.duties.reconcile import Reconciled, Reconciler
+from service.generation import Generation
+from service.processes.preparation import restore
+from service.redis.embedded import socket_path
+from service.refresh import Follower
+from service.rollout.bundles import bundle_to_serve
+from service.settings import Settings
+from service.snapshot import kept_in
+from service.snapshot.duty import SnapshotDuty
+from service.store import Store, StoreUnavailable
+from service.stores import open_store
+
+T = TypeVar("T")
+Work = Callable[[Generation, Follower, Store], Awaitable[T]]
+
+
+class NoReplica(Exception):
+    """There is nothing to be a replica of; the message is the one line that says why."""
+
+    exit_code = 1
+
+
+def write_snapshot(settings: Settings) -> Path | None:
+    """Write a snapshot; None if the newest one holds all there is.
+
+    Raises:
+        NoReplica, ConfigError, BundleError: There is no Redis, no bundle, or no snapshot is kept.
+        OSError, SnapshotError: It cannot be written.
+
+    """
+    if not settings.snapshots_kept:
+        raise ConfigError("FIRSTSIGHT_SNAPSHOTS_KEPT: got 0, expected at least 1 to write one")
+
+    async def write(generation: Generation, follower: Follower, store: Store) -> Path | None:
+        return await SnapshotDuty(settings, generation, follower, store).write(waits=True)
+
+    return _run(settings, write)
+
+
+def reconcile(settings: Settings) -> Reconciled:
+    """Compare what snapshot and log tell with all that is stored, and mend both.
+
+    Raises:
+        NoReplica, ConfigError, BundleError: There is no Redis, or no bundle.
+        Behind: The log was not applied in time.
+
+    """
+
+    async def work(generation: Generation, follower: Follower, store: Store) -> Reconciled:
+        return await Reconciler(generation, store, follower).reconcile()
+
+    return _run(settings, work)
+
+
+def _run(settings: Settings, work: Work[T]) -> T:
+    settings = _with_redis(settings)
+    _, folder = bundle_to_serve(settings)
+    if folder is None:
+        raise NoReplica(f"no bundle: none is active, or it is not in {settings.bundles}")
+    generation = Generation.load(folder)
+    return asyncio.run(_work(settings, generation, work))
+
+
+def _with_redis(settings: Settings) -> Settings:
+    """Return settings that name a Redis, the embedded one of a running service if none."""
+    if settings.redis is not None:
+        return settings
+    path = socket_path(settings.data_folder / "redis")
+    if not path.is_socket():
+        raise NoReplica(
+            f"no Redis: no service runs on {settings.data_folder}; start one, or give --redis URL"
+        )
+    return settings.model_copy(update={"redis": SecretStr(f"unix://{quote(str(path))}")})
+
+
+async def _work(settings: Settings, generation: Generation, work: Work[T]) -> T:
+    store = open_store(settings, generation)
+    embedder = Embedder.open(generation.bundle.layout, generation.schema)
+    follower = Follower(store, generation, embedder)
+    try:
+        restore(generation, kept_in(settings), (await store.log.state()).epoch)
+        follower.start()
+        if not await follower.loaded(settings.catch_up_s):
+            raise NoReplica(f"not all items were read within {settings.catch_up_s:g} s")
+        return await work(generation, follower, store)
+    except StoreUnavailable as error:
+        raise NoReplica(f"Redis does not answer: {error}") from error
+    finally:
+        await follower.stop()
+        await store.link.close()

@@ -1,0 +1,70 @@
+"""The duty of a replica to let its recent index grow, in a thread beside the requests."""
+
+import asyncio
+import logging
+import threading
+import time
+from functools import partial
+from typing import NoReturn
+
+from service.generation import Generation
+from service.processes.backoff import Backoff
+
+logger = logging.getLogger(__name__)
+
+LOOK_S = 0.25
+
+SHARE = 0.5
+"""Of one core that growth takes at most: requests have the rest, and more than a thousand posts a
+second still go in."""
+
+RETRY_S = (1.0, 60.0)
+
+
+class Stopped(Exception):
+    """The process leaves, and nobody waits for the step."""
+
+
+class GrowthDuty:
+    """Takes what gathers in the delta of a generation into its recent index.
+
+    Each worker grows its own: what is served lies in its memory, and no lock or process stands
+    between a post and the search that finds it.
+    """
+
+    def __init__(self, generation: Generation) -> None:
+        self._generation = generation
+
+    async def run(self) -> NoReturn:
+        """Grow whenever there is something to take in; an error is logged, and tried again."""
+        backoff = Backoff(*RETRY_S)
+        while True:
+            begun_s = time.monotonic()
+            try:
+                while True:
+                    await asyncio.sleep(LOOK_S)
+                    await self.grow()
+            except Exception:
+                logger.exception("recent index not grown")
+            await asyncio.sleep(backoff.wait_s(time.monotonic() - begun_s))
+
+    async def grow(self) -> bool:
+        """Take one step, if there is one to be taken; say whether there was."""
+        growth = self._generation.begin_growth()
+        if growth is None:
+            return False
+        leaving = threading.Event()
+        try:
+            await asyncio.to_thread(growth.build, partial(_rest, leaving))
+            self._generation.finish_growth(growth)
+        except BaseException:  # cancelled too: the thread then ends after its slice
+            leaving.set()
+            self._generation.drop_growth()
+            raise
+        return True
+
+
+def _rest(leaving: threading.Event, took_s: float) -> None:
+    """Leave the core to others after a slice that took so much of it."""
+    if leaving.wait(took_s * (1 / SHARE - 1)):
+        raise Stopped

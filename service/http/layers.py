@@ -1,0 +1,142 @@
+"""Layers around the application, in plain ASGI: observation, limits and the encoded path."""
+
+import asyncio
+import logging
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import DeadlineExceeded, InvalidRecord, Overloaded, Problem, TooLarge
+from service.errors import answer as answer_problem
+from service.http.request_id import set_request_id
+from service.observe import REQUEST_SECONDS, REQUESTS
+from service.settings import Limits
+
+logger = logging.getLogger(__name__)
+
+PROBES = frozenset({"/livez", "/readyz", "/metrics"})
+"""These are answered however much is in work."""
+
+BATCHES = frozenset({"/embed", "/items", "/recall/batch"})
+"""Paths whose bodies may be batches."""
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """Return a request header; `name` in lower case."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value)
+    return None
+
+
+class Observed:
+    """Outermost: gives each request its id, counts and times it, and logs what escapes."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun_s = time.perf_counter()
+        identity = set_request_id(header(scope, b"x-request-id")).encode()
+        status = 500
+
+        async def send_marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", identity)]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_marked)
+        except Exception:  # answered already, by the handler of unexpected errors
+            logger.exception("unexpected error")
+        route = getattr(scope.get("route"), "path", "none")
+        REQUESTS.labels(route, status).inc()
+        REQUEST_SECONDS.observe(time.perf_counter() - begun_s)
+        logger.debug("answered", extra={"route": route, "status": status})
+
+
+class Limited:
+    """Refuses what is too much at once, too large or too late; probes are exempt."""
+
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+        self._app = app
+        self._limits = limits
+        self._in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or refuse it."""
+        if scope["type"] != "http" or scope["path"] in PROBES:
+            await self._app(scope, receive, send)
+            return
+        self._in_flight += 1
+        try:
+            if self._in_flight > self._limits.in_flight:
+                raise Overloaded(f"over {self._limits.in_flight} requests are in work here")
+            await self._within_deadline(scope, self._capped(scope, receive), send)
+        except Problem as problem:
+            await answer_problem(problem)(scope, receive, send)
+        finally:
+            self._in_flight -= 1
+
+    async def _within_deadline(self, scope: Scope, receive: Receive, send: Send) -> None:
+        given = header(scope, b"x-request-timeout-ms")
+        if given is None:
+            await self._app(scope, receive, send)
+            return
+        if not given.isdigit() or not 1 <= int(given[:9]) <= 600_000:
+            expected = "whole milliseconds from 1 to 600000"
+            raise InvalidRecord.of("X-Request-Timeout-Ms", given.decode("latin-1"), expected)
+        has_begun = False
+
+        async def send_noticed(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            async with asyncio.timeout(int(given) / 1000):
+                await self._app(scope, receive, send_noticed)
+        except TimeoutError:
+            if has_begun:
+                raise
+            raise DeadlineExceeded(int(given)) from None
+
+    def _capped(self, scope: Scope, receive: Receive) -> Receive:
+        """Count the body's bytes as they come, whatever Content-Length says."""
+        limits = self._limits
+        most = limits.batch_body_bytes if scope["path"] in BATCHES else limits.body_bytes
+        left = most
+        promised = header(scope, b"content-length")
+        if promised is not None and promised.isdigit() and int(promised[:18]) > most:
+            left = -1
+
+        async def receive_counted() -> Message:
+            nonlocal left
+            if left < 0:
+                raise TooLarge(most)
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if left < 0:
+                raise TooLarge(most)
+            return message
+
+        return receive_counted
+
+
+class EncodedPath:
+    """Has routes match the path as it was sent, so that `%2F` does not end an id."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request on with its encoded path in `path`."""
+        if raw := scope.get("raw_path"):
+            scope["path"] = raw.decode("latin-1")
+        await self._app(scope, receive, send)

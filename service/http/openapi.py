@@ -1,0 +1,137 @@
+"""The OpenAPI document; `python -m service.http.openapi` prints, writes or checks it."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from service.errors import MEDIA_TYPE, Problem
+from service.http.examples import EXAMPLES
+from service.http.operations import ALWAYS, OPERATIONS, Answer, Operation, Parameter
+from service.payloads import ProblemBody
+
+TITLE, API_VERSION = "firstsight", "1"
+INFO = {
+    "title": TITLE,
+    "version": API_VERSION,
+    "summary": "Two-tower recall that gives new items and new users a good place.",
+    "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+}
+REQUEST = "01JD8X0J7Q6V3M5C9T2R4W8E1Z"
+REF = "#/components/schemas/{model}"
+
+
+def document() -> dict[str, Any]:
+    """Return the whole document; it depends on nothing but the code."""
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    _, schemas = models_json_schema(
+        [(model, "validation") for model in _models()], ref_template=REF
+    )
+    return {
+        "openapi": "3.1.0",
+        "info": INFO,
+        "paths": paths,
+        "components": {"schemas": schemas["$defs"]},
+    }
+
+
+def _models() -> list[type[BaseModel]]:
+    models: list[type[BaseModel]] = [ProblemBody]
+    for operation in OPERATIONS:
+        models += operation.body
+        models += [model for answer in operation.answers.values() for model in answer.models]
+    return list(dict.fromkeys(models))
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "description": operation.text,
+        "tags": [operation.tag],
+    }
+    if operation.parameters:
+        described["parameters"] = [_parameter(one) for one in operation.parameters]
+    if operation.body:
+        described["requestBody"] = _request_body(operation)
+    answers = {str(status): _answer(one) for status, one in operation.answers.items()}
+    problems = _problems((*operation.problems, *ALWAYS))
+    # /readyz says 503 in a body of its own; nothing else answers one status in two ways.
+    return described | {"responses": dict(sorted((problems | answers).items()))}
+
+
+def _parameter(one: Parameter) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "in": one.place,
+        "required": one.required,
+        "description": one.text,
+        "schema": one.schema,
+        "example": one.example,
+    }
+
+
+def _request_body(operation: Operation) -> dict[str, Any]:
+    content = _content(operation.body, operation.bodies)
+    return {"required": True, "content": {"application/json": content}}
+
+
+def _answer(one: Answer) -> dict[str, Any]:
+    if one.models:
+        content = {"application/json": _content(one.models, one.examples)}
+        return {"description": one.text, "content": content}
+    return {"description": one.text} | ({"content": {one.media: {}}} if one.media else {})
+
+
+def _content(models: Sequence[type[BaseModel]], examples: Mapping[str, object]) -> dict[str, Any]:
+    refs = [{"$ref": REF.format(model=model.__name__)} for model in models]
+    return {
+        "schema": refs[0] if len(refs) == 1 else {"anyOf": refs},
+        "examples": {name: {"value": value} for name, value in examples.items()},
+    }
+
+
+def _problems(problems: Iterable[type[Problem]]) -> dict[str, Any]:
+    """Return the answers by status; problems of one status share it, each with its example."""
+    answers: dict[str, Any] = {}
+    for problem in problems:
+        content = {MEDIA_TYPE: _content([ProblemBody], {})}
+        answer = answers.setdefault(str(problem.status), {"description": "", "content": content})
+        told = f"{answer['description']} {problem.title}: `{problem.type}`."
+        answer["description"] = told.strip()
+        example = EXAMPLES[problem].body() | {"request_id": REQUEST}
+        answer["content"][MEDIA_TYPE]["examples"][problem.type] = {"value": example}
+    return answers
+
+
+def text() -> str:
+    """Return the document as `docs/openapi.json` holds it."""
+    return json.dumps(document(), indent=1, ensure_ascii=False) + "\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the document; write it to the file that is named; or `--check` that file."""
+    match arguments:
+        case []:
+            sys.stdout.write(text())
+        case ["--check", name]:
+            path = Path(name)
+            if not path.is_file() or path.read_text(encoding="utf-8") != text():
+                sys.stderr.write(f"{name} is out of date; write it with `make openapi`\n")
+                return 1
+        case [name] if not name.startswith("-"):
+            Path(name).write_text(text(), encoding="utf-8")
+        case _:
+            sys.stderr.write("usage: python -m service.http.openapi [[--check] FILE]\n")
+            return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,71 @@
+"""The calls that decide which version is served; for administrators."""
+
+from service import errors, payloads
+from service.http.examples import BUNDLES, CHANGED, ROLLED_BACK
+from service.http.operations.base import (
+    AT_ONCE,
+    BODY,
+    HEAD,
+    STORE,
+    TEXT,
+    Answer,
+    Operation,
+    Parameter,
+)
+
+TOKEN = Parameter(
+    "Authorization",
+    "header",
+    "`Bearer` and the service's `FIRSTSIGHT_ADMIN_TOKEN`; without one there is this call on a "
+    "loopback address only.",
+    TEXT,
+    "Bearer 8d0f8a0ce5b64d5a",
+)
+VERSION_ID = Parameter(
+    "version", "path", "A version in `FIRSTSIGHT_BUNDLES`.", TEXT, "kuairand-4", True
+)
+STEER = (TOKEN, *HEAD)
+GUARD = (errors.Unauthenticated, errors.Forbidden, errors.UnknownRoute)
+CHANGES = (*GUARD, *BODY, errors.Conflict, *AT_ONCE, *STORE, errors.DeadlineExceeded)
+
+ROLLOUT = (
+    Operation(
+        "GET",
+        "/bundles",
+        "list_bundles",
+        "List the versions that are there",
+        "And which of them serves whom, as `firstsight bundle list` does.",
+        {200: Answer("The versions.", (payloads.BundlesAnswer,), {"tried": BUNDLES})},
+        (*GUARD, *AT_ONCE, errors.DeadlineExceeded),
+        STEER,
+        tag="rollout",
+    ),
+    Operation(
+        "POST",
+        "/bundles/{version}/activate",
+        "activate_bundle",
+        "Serve a version",
+        "It is verified first, in a process of its own, which takes as long as a load. With a "
+        "`share` below 1 it becomes the candidate, which serves that share of users.",
+        {200: Answer("The pointer.", (payloads.PointerChange,), {"tried": CHANGED})},
+        (errors.UnknownBundle, errors.BundleRefused, *CHANGES),
+        (VERSION_ID, *STEER),
+        body=(payloads.Activation,),
+        bodies={"try": {"share": 0.1, "expect": 6}},
+        tag="rollout",
+    ),
+    Operation(
+        "POST",
+        "/bundles/rollback",
+        "roll_back",
+        "Serve the version before",
+        "Or drop the candidate, if one is tried. With `expect` a call that is sent twice does one "
+        "of them and not both.",
+        {200: Answer("The pointer.", (payloads.PointerChange,), {"dropped": ROLLED_BACK})},
+        CHANGES,
+        STEER,
+        body=(payloads.Rollback,),
+        bodies={"expected": {"expect": 7}},
+        tag="rollout",
+    ),
+)

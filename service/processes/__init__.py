@@ -1,0 +1,1 @@
+"""Loaders, workers, and how one hands over to the next."""

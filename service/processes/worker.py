@@ -1,0 +1,74 @@
+"""What a loader serves: loads generations before the fork, runs the application after it."""
+
+import socket
+
+import uvicorn
+
+from service.app import create_app
+from service.logs import log_as_json
+from service.processes.control import WorkerControl
+from service.processes.draining import DrainingServer
+from service.processes.loaded import Loaded, load_served
+from service.processes.preparation import forget_vectors, prepare
+from service.rollout.pointer_store import PointerUnknown, activate_first, read_pointer
+from service.settings import Settings
+from service.snapshot import kept_in
+from service.stores import open_link, open_store
+
+
+def load(settings: Settings, *, takes_over: bool = False) -> Loaded | None:
+    """Return what is to be served; None while there is no bundle.
+
+    Args:
+        settings: As the command read them.
+        takes_over: Whether others serve something meanwhile, who know all that was posted.
+
+    Raises:
+        BundleError: The current version cannot be served; or others serve it, or all items,
+            better than this could.
+
+    """
+    log_as_json(settings.log_level)
+    loaded = load_served(settings, takes_over=takes_over)
+    if loaded is None:
+        return None
+    for generation in loaded.generations.values():
+        store = open_store(settings, generation)
+        prepare(generation, store, kept_in(settings), takes_over=takes_over)
+    activate_first(settings, loaded.pointer.current)
+    forget_unnamed(settings, loaded)
+    return loaded
+
+
+def forget_unnamed(settings: Settings, loaded: Loaded) -> None:
+    """Have Redis forget vectors of versions that nobody is served, by the pointer as it is now.
+
+    The one that was read before the load may be long past; and who has loaded another version than
+    the current one by now leaves this to those who have that.
+    """
+    try:
+        pointer = read_pointer(settings)
+    except PointerUnknown:
+        return
+    if pointer is not None and pointer.current in loaded.generations:
+        forget_vectors(open_store(settings, loaded.generations[pointer.current]), pointer)
+
+
+def run_worker(
+    settings: Settings, loaded: Loaded | None, sock: socket.socket, control: WorkerControl
+) -> None:
+    """Serve on a socket until told to leave."""
+    app = create_app(settings, loaded, open_link(settings), control)
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        loop="uvloop",
+        lifespan="on",
+        ws="none",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=max(1, round(settings.linger_s)),
+    )
+    DrainingServer(config, control).run(sockets=[sock])

@@ -1,0 +1,1 @@
+"""How an answer was made, and how it is made again."""

@@ -1,0 +1,1 @@
+"""Which version is served, how it gets in, and who decides it."""

@@ -1,0 +1,160 @@
+"""Who may steer a service: the token decides, or the machine; a gateway and a web page may not."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from export.contract.errors import ConfigError
+from service.generation import Generation
+from service.http.admin import FORWARDED, is_loopback
+from service.rollout.bundles import publish
+from service.rollout.pointer import Pointer
+from service.rollout.pointer_store import read_pointer
+from service.settings import Settings, read_settings
+from tests.service.running import Service, patient
+from tests.tiny import tiny_bundle
+
+TOKEN = "0123456789abcdef"
+HERE = {"host": "127.0.0.1:8000"}
+
+
+@pytest.fixture
+def settings(redis_url: str, tmp_path: Path, bundle_folder: Path) -> Settings:
+    two = tiny_bundle(tmp_path / "made", "tiny-2", items=41)
+    for source in (bundle_folder, two):
+        publish(tmp_path / "bundles", source)
+    return patient(redis_url).model_copy(update={"bundles": tmp_path / "bundles"})
+
+
+@pytest.fixture
+def service(settings: Settings, generation: Generation) -> Iterator[Service]:
+    with Service(settings, generation) as service:
+        yield service
+
+
+def status(settings: Settings, **headers: str) -> int:
+    with Service(settings, None) as service:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return service.get("/bundles", headers=named).status_code
+
+
+@pytest.mark.parametrize(
+    ("authorization", "expected"),
+    [
+        (f"Bearer {TOKEN}", 200),
+        (f"bearer  {TOKEN} ", 200),
+        (f"Bearer {TOKEN}x", 401),
+        (f"Bearer {TOKEN[:-1]}", 401),
+        (f"Basic {TOKEN}", 401),
+        (TOKEN, 401),
+        ("Bearer", 401),
+        ("Bearer é", 401),
+        ("", 401),
+    ],
+)
+def test_with_a_token_it_alone_decides(
+    settings: Settings, authorization: str, expected: int
+) -> None:
+    for host in ("127.0.0.1", "0.0.0.0"):
+        guarded = settings.model_copy(update={"admin_token": SecretStr(TOKEN), "host": host})
+        with Service(guarded, None) as service:
+            headers = {"authorization": authorization.encode(), "x-forwarded-for": b"1.2.3.4"}
+            answer = service.get("/bundles", headers=headers)
+            assert answer.status_code == expected
+            assert ("www-authenticate" in answer.headers) == (expected == 401)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "service.internal"])
+def test_without_a_token_a_service_that_others_reach_has_no_such_calls(
+    settings: Settings, host: str
+) -> None:
+    public = settings.model_copy(update={"host": host})
+    with Service(public, None) as service:
+        for method, path in (("GET", ""), ("POST", "/rollback"), ("POST", "/tiny-1/activate")):
+            answer = service.ask(method, f"/bundles{path}", headers=HERE)
+            assert (answer.status_code, answer.json()["type"]) == (404, "/docs#unknown-route")
+
+
+def test_without_a_token_it_is_steered_from_its_machine_and_not_through_a_gateway(
+    settings: Settings,
+) -> None:
+    for host in ("127.0.0.1", "127.0.0.1:8000", "localhost:1", "[::1]:8000"):
+        assert status(settings, host=host) == 200
+    for name in FORWARDED:
+        assert status(settings, **HERE, **{name: "1.2.3.4"}) == 404
+
+
+def test_a_page_in_a_browser_does_not_steer_it(settings: Settings) -> None:
+    assert status(settings, **HERE, origin="http://127.0.0.1:8000") == 403
+    assert status(settings, host="rebound.example") == 403
+    assert status(settings, host="127.0.0.1.example:8000") == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        *(("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True)),
+        *(("0.0.0.0", False), ("", False), ("localhost.example", False), ("128.0.0.1", False)),
+    ],
+)
+def test_loopback_is_told_without_asking_a_resolver(host: str, expected: bool) -> None:
+    assert is_loopback(host) == expected
+
+
+def test_a_short_token_is_refused() -> None:
+    with pytest.raises(ConfigError, match="FIRSTSIGHT_ADMIN_TOKEN"):
+        read_settings({"FIRSTSIGHT_ADMIN_TOKEN": "short"})
+
+
+def test_versions_are_listed_activated_and_rolled_back_over_http(
+    service: Service, settings: Settings
+) -> None:
+    def post(path: str, **body: object) -> dict[str, object]:
+        answer = service.ask("POST", f"/bundles/{path}", json=body, headers=HERE)
+        assert answer.status_code == 200, answer.text
+        told: dict[str, object] = answer.json()
+        return told["after"]  # type: ignore[return-value]
+
+    one = post("tiny-1/activate")
+    assert (one["generation"], one["current"]) == (1, "tiny-1")
+    tried = post("tiny-2/activate", share=0.25, expect=1)
+    assert (tried["candidate"], tried["share"]) == ("tiny-2", 0.25)
+    listed = service.get("/bundles", headers=HERE).json()
+    assert listed["pointer"] == tried
+    assert [one["roles"] for one in listed["bundles"]] == [["current"], ["candidate"]]
+    assert post("tiny-2/activate")["current"] == "tiny-2"
+    assert post("rollback", expect=3)["current"] == "tiny-1"
+    again = service.ask("POST", "/bundles/rollback", json={"expect": 3}, headers=HERE)
+    assert (again.status_code, "generation 4 came first" in again.text) == (409, True)
+    assert read_pointer(settings) == Pointer(4, "tiny-1")
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({"share": 2}, "share"),
+        ({"share": 0}, "share"),
+        ({"share": "much"}, "share"),
+        ({"expect": -1}, "expect"),
+        ({"expect": True}, "expect"),
+        ({"shares": 1}, "shares"),
+        ([], "body"),
+    ],
+)
+def test_a_bad_body_names_the_member(service: Service, body: object, named: str) -> None:
+    answer = service.ask("POST", "/bundles/tiny-1/activate", json=body, headers=HERE)
+    assert answer.status_code == 422
+    assert [one["feature"] for one in answer.json()["errors"]] == [named]
+
+
+def test_a_damaged_version_is_refused_and_nothing_changes(
+    service: Service, settings: Settings
+) -> None:
+    (settings.bundles / "tiny-2" / "vectors.npy").write_bytes(b"")
+    answer = service.ask("POST", "/bundles/tiny-2/activate", headers=HERE)
+    assert (answer.status_code, answer.json()["type"]) == (422, "/docs#bundle-refused")
+    assert "vectors.npy" in answer.json()["detail"]
+    pointer = read_pointer(settings)
+    assert pointer is None or pointer.current == "tiny-1"

@@ -1,0 +1,102 @@
+"""A loader loads what the pointer names; a candidate that cannot be served is left out and told."""
+
+from pathlib import Path
+
+import pytest
+
+from export.contract.bundle import BundleLayout
+from export.contract.errors import BundleError
+from service.processes.loaded import load_served
+from service.rollout.pointer import Pointer, first_pointer
+from service.rollout.pointer_store import change_pointer
+from service.rollout.room import needed_bytes
+from service.settings import Settings
+from tests.tiny import tiny_bundle
+
+TRIED = Pointer(2, "tiny-1", "tiny-2", 0.25)
+
+
+@pytest.fixture
+def settings(redis_url: str, tmp_path: Path) -> Settings:
+    for version, items in (("tiny-1", 40), ("tiny-2", 41)):
+        tiny_bundle(tmp_path, version, items=items)
+    return Settings(redis=redis_url, bundles=tmp_path)
+
+
+def activate(settings: Settings, pointer: Pointer) -> None:
+    change_pointer(settings, None, pointer)
+
+
+def test_the_current_version_and_the_candidate_are_loaded(settings: Settings) -> None:
+    activate(settings, TRIED)
+    loaded = load_served(settings)
+    assert loaded is not None
+    assert {one: len(of) for one, of in loaded.generations.items()} == {"tiny-1": 40, "tiny-2": 41}
+    assert (loaded.pointer, loaded.refused) == (TRIED, {})
+
+
+def test_a_damaged_candidate_is_left_out_and_a_damaged_current_version_is_an_error(
+    settings: Settings,
+) -> None:
+    BundleLayout(settings.bundles / "tiny-2").tower("user").write_bytes(b"")
+    activate(settings, TRIED)
+    loaded = load_served(settings)
+    assert loaded is not None
+    assert [*loaded.generations] == ["tiny-1"]
+    assert loaded.pointer == Pointer(2, "tiny-1")
+    assert "user_tower.onnx" in loaded.refused["tiny-2"]
+    change_pointer(settings, TRIED, Pointer(3, "tiny-2"))
+    with pytest.raises(BundleError, match=r"user_tower\.onnx"):
+        load_served(settings)
+
+
+def test_a_candidate_that_is_not_there_is_left_out(settings: Settings) -> None:
+    activate(settings, Pointer(2, "tiny-1", "gone", 0.25))
+    loaded = load_served(settings)
+    assert loaded is not None
+    assert "'gone' is not in" in loaded.refused["gone"]
+
+
+def test_a_bundle_under_another_name_is_refused(settings: Settings) -> None:
+    (settings.bundles / "tiny-2").rename(settings.bundles / "tiny-3")
+    activate(settings, Pointer(2, "tiny-3"))
+    with pytest.raises(BundleError, match="holds version 'tiny-2', not 'tiny-3'"):
+        load_served(settings)
+
+
+def test_two_bundles_that_do_not_fit_are_refused_before_the_second_is_loaded(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    activate(settings, TRIED)
+    small, large = (needed_bytes(settings.bundles / one) for one in ("tiny-1", "tiny-2"))
+    assert large > small
+    tight = settings.model_copy(update={"memory_bytes": small})
+    loaded = load_served(tight)
+    assert loaded is not None
+    assert [*loaded.generations] == ["tiny-1"]
+    assert "MiB of memory" in loaded.refused["tiny-2"]
+    with pytest.raises(BundleError, match="MiB of memory"):
+        load_served(settings.model_copy(update={"memory_bytes": small - 1}))
+
+
+def test_who_takes_over_does_not_guess_what_is_to_be_served(
+    settings: Settings, tmp_path: Path
+) -> None:
+    silent = Settings(
+        redis=f"unix://{tmp_path}/none.sock", bundles=tmp_path, bundle=tmp_path / "tiny-2"
+    )
+    assert load_served(silent) is not None
+    with pytest.raises(BundleError, match="which version is current is not known"):
+        load_served(silent, takes_over=True)
+    activate(settings, Pointer(2, "gone"))
+    assert load_served(settings) is None
+    with pytest.raises(BundleError, match="'gone' is current and not in"):
+        load_served(settings, takes_over=True)
+
+
+def test_without_a_pointer_the_offered_bundle_is_loaded(settings: Settings) -> None:
+    assert load_served(settings) is None
+    offered = settings.model_copy(update={"bundle": settings.bundles / "tiny-2"})
+    loaded = load_served(offered)
+    assert loaded is not None
+    assert loaded.pointer == first_pointer("tiny-2")

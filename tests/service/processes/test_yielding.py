@@ -1,0 +1,77 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+AUTOGROUP = Path("/proc/self/autogroup")
+KERNEL = Path("/proc/sys/kernel/sched_autogroup_enabled")
+
+
+def is_shared_by_session() -> bool:
+    """Whether this process is in an autogroup: the file is there and empty where it is in none."""
+    enabled = KERNEL.is_file() and KERNEL.read_text().strip() == "1"
+    return enabled and AUTOGROUP.is_file() and AUTOGROUP.read_text() != ""
+
+
+needs_autogroups = pytest.mark.skipif(
+    not is_shared_by_session(), reason="this kernel does not share cores out by session"
+)
+SHOW = (
+    "import os, pathlib; own = lambda: pathlib.Path('/proc/self/autogroup').read_text().split()[-1]"
+)
+
+
+def said(*lines: str, own_session: bool) -> list[str]:
+    """Run lines of Python in a process that may lead a session, and return what it prints."""
+    code = "\n".join(
+        [SHOW, "from service.processes.yielding import yield_for_good, yielding", *lines]
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        start_new_session=own_session,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.split()
+
+
+@needs_autogroups
+def test_a_session_gives_way_for_a_while_and_not_after_even_if_the_work_failed() -> None:
+    lines: tuple[str, ...] = (
+        "print(own())",
+        "try:",
+        "  with yielding():",
+        "    print(own())",
+        "    1 / 0",
+    )
+    lines += ("except ZeroDivisionError:", "  print(own())")
+    assert said(*lines, own_session=True) == ["0", "5", "0"]
+
+
+@needs_autogroups
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+def test_it_needs_no_privilege() -> None:
+    lines = (
+        "import ctypes",
+        "os.setuid(65534)",
+        "ctypes.CDLL(None).prctl(4, 1)",
+    )  # PR_SET_DUMPABLE
+    shown = ("with yielding():", "  print(own())", "print(own())")
+    assert said(*lines, *shown, own_session=True) == ["5", "0"]
+
+
+@needs_autogroups
+def test_the_session_of_another_process_is_left_alone() -> None:
+    before = AUTOGROUP.read_text()
+    lines = ("with yielding():", "  print(own())", "yield_for_good()", "print(own())")
+    own = before.split()[-1]
+    assert said(*lines, own_session=False) == [own, own]
+    assert AUTOGROUP.read_text() == before
+
+
+def test_a_command_gives_way_to_the_others_of_its_session() -> None:
+    lines = ("before = os.nice(0)", "yield_for_good()", "print(os.nice(0) - before)")
+    assert said(*lines, own_session=False) == ["5"]
