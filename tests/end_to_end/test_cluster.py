@@ -43,8 +43,8 @@ def test_the_service_on_a_cluster(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         service = served
         eventually(lambda: service.ask("GET", "/version")[1]["version"] == "tiny-2")
+        eventually(lambda: service.ask("GET", "/items/new")[1]["version"] == "tiny-2")
         assert recalled(served, "new")
-        assert served.ask("GET", "/items/new")[1]["version"] == "tiny-2"
         assert served.stop() == 0
     finally:
         if served is not None:

@@ -114,10 +114,10 @@ def test_a_disk_that_is_full_at_any_byte_is_told_and_leaves_nothing_half(
     whole = write(tmp_path_factory.mktemp("whole"), MANY)
     sizes = {path: path.stat().st_size for path in whole.rglob("*") if path.is_file()}
     limits = {0, *(size - 1 for size in sizes.values()), *(size // 2 for size in sizes.values())}
-    largest = max(sizes.values())
+    enough = 2 * max(sizes.values())  # a graph that threads build differs in size
     for limit in sorted(one for one in limits if one >= 0):
         assert run(write_to_a_full_disk, bundles, limit) == TOLD, f"limit {limit}"
         assert not is_there_whole(bundles)
         assert not [path for path in bundles.iterdir() if path.name.startswith(".new-1")]
-    assert run(write_to_a_full_disk, bundles, largest) == 0
+    assert run(write_to_a_full_disk, bundles, enough) == 0
     assert is_there_whole(bundles)

@@ -14,6 +14,7 @@ from service.rollout.pointer import Pointer
 from service.rollout.pointer_store import read_pointer
 from service.settings import Settings, read_settings
 from tests.service.running import Service, patient
+from tests.service.store.servers import eventually
 from tests.tiny import tiny_bundle
 
 TOKEN = "0123456789abcdef"
@@ -117,6 +118,8 @@ def test_versions_are_listed_activated_and_rolled_back_over_http(
         told: dict[str, object] = answer.json()
         return told["after"]  # type: ignore[return-value]
 
+    # What serves writes the pointer that Redis lacks; its loop runs while it is asked.
+    eventually(lambda: service.get("/readyz") and read_pointer(settings))
     one = post("tiny-1/activate")
     assert (one["generation"], one["current"]) == (1, "tiny-1")
     tried = post("tiny-2/activate", share=0.25, expect=1)

@@ -76,7 +76,7 @@ __all__ = [
     "world",
 ]
 
-DOC = Path(__file__).parents[2] / "docs" / "settings.md"
+DOC = Path(__file__).parents[3] / "docs" / "settings.md"
 PASSWORD = "s/e@c:r%t"
 ENCODED = "s%2Fe%40c%3Ar%25t"
 OPTIONAL = {"+config|get", "+wait"}

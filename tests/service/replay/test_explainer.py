@@ -19,6 +19,7 @@ from service.payloads import RecallAnswer, RecallBatchAnswer
 from service.recall_request import check_recall
 from service.settings import Settings
 from tests.service.running import Service, patient
+from tests.service.store.servers import eventually
 from tests.tiny import TOPICS, tiny_bundle, tiny_schema
 from tests.tiny_ranker import tiny_ranker
 
@@ -182,6 +183,7 @@ def test_it_tells_which_state_of_the_items_answered(service: Service) -> None:
     before = explained(service)["debug"]
     assert (before["changes"], before["highest_rev"]) == (0, 0)
     log_id = service.post("/items", {"id": "new", "topics": ["art"]}).json()["log_id"]
+    eventually(lambda: explained(service)["debug"]["log_id"] == log_id)
     after = explained(service, after=log_id)["debug"]
     ready = service.get("/readyz").json()
     assert after["log_id"] == ready["log_id"] == log_id
