@@ -1,21 +1,28 @@
 """A search in a folder: values are drawn and tried until so many trials are done."""
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from export.contract.errors import ConfigError
 from training.span import Searched, Span
 
-TRIALS, LINES = "trials.log", "trials.jsonl"
+ASKED, LINES = "search.json", "trials.jsonl"
 DONE = (TrialState.COMPLETE, TrialState.FAIL)
+SECONDS = "seconds"
+"""Where a trial of an earlier call has how long it took."""
 Values = Mapping[str, Any]
 Told = Callable[[str], None]
 
@@ -32,14 +39,17 @@ class Best:
 class Search:
     """What is searched, by name, and what the search is of: another one is refused its folder.
 
-    Values are drawn by Optuna's TPE (Bergstra et al., NIPS 2011). `trials.log` in the folder is
-    what a stopped search goes on from; `trials.jsonl` tells each trial that is done in a line.
+    Values are drawn by Optuna's TPE (Bergstra et al., NIPS 2011). In the folder `search.json` says
+    what is searched, and `trials.jsonl` has a line for each trial that is done: a stopped search
+    goes on from these two, wherever they were carried. `begun` is a folder with the trials of an
+    earlier search, which one of the same in an empty folder takes over.
     """
 
     folder: Path
     space: Mapping[str, Searched]
     of: str
     seed: int = 1
+    begun: Path | None = None
 
     def run(
         self,
@@ -55,13 +65,15 @@ class Search:
 
         A trial that was broken off is tried anew; one that raises one of `failures` is done,
         without a figure. `start`, if given, is what is tried first. `on_trial` is told the best
-        after each, once there is one.
+        at the beginning and after each, once there is one.
 
         Raises:
             ConfigError: The folder holds a search of something else, or no trial gave a figure.
         """
         study = self._study()
-        if start is not None and not study.get_trials(deepcopy=False):
+        if (best := _best(study)) is not None:
+            on_trial(best)
+        elif start is not None and not study.get_trials(deepcopy=False):
             study.enqueue_trial(dict(start))
 
         def tried(trial: Trial) -> float:
@@ -87,35 +99,68 @@ class Search:
         """Open the folder's search, or begin one."""
         self.folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        storage = JournalStorage(JournalFileBackend(str(self.folder / TRIALS)))
-        study = optuna.create_study(
-            storage=storage, study_name="tune", direction="maximize", load_if_exists=True
-        )
-        space = {name: str(one) for name, one in self.space.items()}
-        asked = {"run": self.of, "space": space}
-        if study.user_attrs.get("asked", asked) != asked:
+        asked = {"run": self.of, "space": {name: str(one) for name, one in self.space.items()}}
+        path, lines = self.folder / ASKED, self.folder / LINES
+        if not path.is_file():
+            if self.begun is not None and _read(self.begun / ASKED) == asked:
+                shutil.copyfile(self.begun / LINES, lines)
+            write_whole(path, json.dumps(asked, indent=1) + "\n")
+        elif _read(path) != asked:
             raise ConfigError(
                 f"{self.folder}: holds a search of another configuration, space or data; use "
                 "another --out"
             )
-        study.set_user_attr("asked", asked)
-        done = len(study.get_trials(deepcopy=False))
-        study.sampler = optuna.samplers.TPESampler(seed=self.seed + done)
+        study = optuna.create_study(direction="maximize")
+        if lines.is_file():
+            done = [json.loads(one) for one in lines.read_text(encoding="utf-8").splitlines()]
+            study.add_trials([self._done(one) for one in done])
+        study.sampler = optuna.samplers.TPESampler(seed=self.seed + len(study.trials))
         return study
+
+    def _done(self, line: Mapping[str, Any]) -> FrozenTrial:
+        """Return a trial of which a line tells."""
+        figure: float | None = line["figure"]
+        return create_trial(
+            state=TrialState.FAIL if figure is None else TrialState.COMPLETE,
+            value=figure,
+            params=dict(line["values"]),
+            distributions={name: _distribution(self.space[name]) for name in line["values"]},
+            user_attrs={SECONDS: line["seconds"]},
+        )
 
     def _write_lines(self, study: optuna.Study) -> None:
         found = study.get_trials(deepcopy=False, states=DONE)
-        part = self.folder / f"{LINES}.part"
-        part.write_text("".join(f"{json.dumps(_line(one))}\n" for one in found), encoding="utf-8")
-        part.replace(self.folder / LINES)
+        text = "".join(f"{json.dumps(_line(one))}\n" for one in found)
+        write_whole(self.folder / LINES, text)
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is there as it was, or whole."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
 
 
 def _drawn(trial: Trial, name: str, among: Searched) -> Any:
+    kind = _distribution(among)
+    if isinstance(kind, CategoricalDistribution):
+        return trial.suggest_categorical(name, kind.choices)
+    if isinstance(kind, IntDistribution):
+        return trial.suggest_int(name, kind.low, kind.high, log=kind.log)
+    assert isinstance(kind, FloatDistribution)
+    return trial.suggest_float(name, kind.low, kind.high, step=kind.step, log=kind.log)
+
+
+def _distribution(among: Searched) -> BaseDistribution:
     if not isinstance(among, Span):
-        return trial.suggest_categorical(name, among.values)
+        return CategoricalDistribution(among.values)
     if isinstance(among.low, int) and isinstance(among.high, int) and among.step is None:
-        return trial.suggest_int(name, among.low, among.high, log=among.is_log)
-    return trial.suggest_float(name, among.low, among.high, step=among.step, log=among.is_log)
+        return IntDistribution(among.low, among.high, log=among.is_log)
+    return FloatDistribution(among.low, among.high, step=among.step, log=among.is_log)
 
 
 def _best(study: optuna.Study) -> Best | None:
@@ -125,7 +170,9 @@ def _best(study: optuna.Study) -> Best | None:
 
 
 def _line(trial: FrozenTrial) -> dict[str, Any]:
-    took = None if trial.duration is None else trial.duration.total_seconds()
+    took = trial.user_attrs.get(SECONDS)
+    if took is None and trial.duration is not None:
+        took = trial.duration.total_seconds()
     return {
         "trial": trial.number + 1,
         "figure": trial.value,

@@ -16,10 +16,10 @@ from training.loop import NotFinite, train
 from training.override import override
 from training.prepare import Prepared, make_batches, make_encoders, prepare, validator
 from training.run import Reporter, new_model
-from training.search import TRIALS, Best, Search, Told
+from training.search import ASKED, Best, Search, Told, write_whole
 from training.span import Searched, Span
 
-__all__ = ["BEST", "TRIALS", "Tunable", "search_space", "tune"]
+__all__ = ["ASKED", "BEST", "Tunable", "search_space", "tune"]
 
 BEST = "best.yaml"
 
@@ -37,7 +37,12 @@ def search_space(config: TrainConfig) -> dict[str, Searched]:
 
 
 def tune(
-    config: TrainConfig, space: Mapping[str, Searched], trials: int, out: Path, told: Told
+    config: TrainConfig,
+    space: Mapping[str, Searched],
+    trials: int,
+    out: Path,
+    told: Told,
+    begun: Path | None = None,
 ) -> TrainConfig:
     """Try values until so many trials are done, and return the configuration that validated best.
 
@@ -52,6 +57,7 @@ def tune(
         trials: How many in all, those of an earlier call included.
         out: The folder of the search; made if it is not there.
         told: Is told each trial's figure and values, and of the factors it is given.
+        begun: A folder with trials of the same search, which an empty `out` begins with.
 
     Raises:
         ConfigError: Nothing is searched, a path leads nowhere, the folder holds a search of
@@ -62,7 +68,7 @@ def tune(
     _with(config, {path: _any(among) for path, among in space.items()})  # paths lead somewhere
     fit_factors(config, told)  # a search is known by the data it began with
     prepared: dict[str, Prepared] = {}
-    best = Search(out, space, run_digest(config), config.training.seed).run(
+    best = Search(out, space, run_digest(config), config.training.seed, begun).run(
         lambda values: _figure(_with(config, values), prepared, told),
         trials,
         told,
@@ -99,9 +105,7 @@ def _any(among: Searched) -> Any:
 
 def _write_best(config: TrainConfig, best: Best, out: Path) -> None:
     text = resolved(_with(config, best.values), out)
-    part = out / f"{BEST}.part"
-    part.write_text(f"# validated at {best.figure:.4f}\n{text}", encoding="utf-8")
-    part.replace(out / BEST)
+    write_whole(out / BEST, f"# validated at {best.figure:.4f}\n{text}")
 
 
 def _searched(value: object, path: str) -> Iterator[tuple[str, Searched]]:

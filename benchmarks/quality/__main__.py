@@ -11,6 +11,7 @@ import typer
 from benchmarks.quality.case import Case
 from benchmarks.quality.final import final as run_final
 from benchmarks.quality.gap import write_gap
+from benchmarks.quality.kept import keep as run_keep
 from benchmarks.quality.models import MODELS
 from benchmarks.quality.protocols import PROTOCOLS
 from benchmarks.quality.rivals import RIVALS
@@ -75,6 +76,13 @@ def table(
     """Write what was measured into the page, between each protocol's marks."""
     write_tables(_cases(out, only), docs)
     typer.echo(f"wrote {docs}")
+
+
+@app.command()
+def keep(out: Out, only: Only = None) -> None:
+    """Keep beside the code what another machine goes on from: trials, and ours by user."""
+    for case in _cases(out, only):
+        run_keep(case, typer.echo)
 
 
 @app.command()

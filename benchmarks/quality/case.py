@@ -10,6 +10,7 @@ from training.config import TrainConfig, parse_config, read_config
 from training.parts import TEST
 
 CONFIGS = Path(__file__).parent / "configs"
+KEPT = Path(__file__).parent / "kept"
 OF_TEST = ("candidates", "mask", "users")
 
 
@@ -61,6 +62,11 @@ class Case:
     def runs(self) -> Path:
         """The folder of the trained runs."""
         return self.work / self.protocol.name / self.content / "runs"
+
+    @property
+    def kept(self) -> Path:
+        """The folder of what is kept of earlier runs, on whatever machine, beside this code."""
+        return KEPT / self.protocol.name / self.content
 
     def config(
         self, part: int, preset: str | None = None, overrides: tuple[str, ...] = ()

@@ -33,7 +33,7 @@ def select_model(case: Case, name: str, trials: int, selected: Selected, told: T
     config = case.config(VALIDATION, *_asked(name, selected))
     if config.factors is not None:
         write_factors(config, config.data.folder, told)
-    tune(config, model_space(name, config), trials, case.searches / name, told)
+    tune(config, model_space(name, config), trials, case.searches / name, told, case.kept / name)
 
 
 def model_space(name: str, config: TrainConfig) -> dict[str, Searched]:

@@ -64,7 +64,8 @@ def _select_rival(case: Case, rival: Rival, known: Known, trials: int, told: Tol
         return known.figure(rival.fit(known, values, SEED, lambda one: selected(case, one)))
 
     of = json.dumps([rival.name, data_digest(known.config)])
-    best = Search(folder, space, of, SEED).run(figure, trials, told, start=rival.start(known))
+    search = Search(folder, space, of, SEED, case.kept / rival.name)
+    best = search.run(figure, trials, told, start=rival.start(known))
     _write(case, rival, best)
 
 

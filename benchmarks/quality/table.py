@@ -1,7 +1,11 @@
-"""The step `table`: what was measured, as Markdown between the marks of a page."""
+"""The step `table`: what was measured, as Markdown between the marks of a page.
+
+A row of what was measured elsewhere, and is on the page already, stays as it is.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +13,11 @@ from numpy.typing import NDArray
 
 from benchmarks.machine import machine
 from benchmarks.quality.case import Case
+from benchmarks.quality.kept import kept_users, mean_users
 from benchmarks.quality.models import MODELS, OURS
-from benchmarks.quality.page import between
+from benchmarks.quality.page import between, part_of
 from benchmarks.quality.protocols.base import Published
-from benchmarks.quality.result import Result
+from benchmarks.quality.result import Arrays, Result
 from benchmarks.quality.rivals import RIVALS
 from training.bootstrap import Paired, paired_bootstrap
 from training.search import LINES
@@ -29,11 +34,16 @@ SLICES = {
 
 @dataclass(frozen=True)
 class Scored:
-    """One scorer's results of a case, a seed each, and the trials its options had."""
+    """One scorer's results of a case, a seed each, and the trials its options had.
+
+    by_user: by `slice/figure` each user's [users], the mean over seeds. Ours may have been measured
+    elsewhere: then it has these, and no runs.
+    """
 
     name: str
     runs: Sequence[Result]
     trials: int
+    by_user: Arrays
 
     def values(self, place: str, name: str) -> list[float]:
         """Return a figure of a slice, by seed; nothing where it was not measured."""
@@ -42,11 +52,7 @@ class Scored:
 
     def users(self, place: str, name: str) -> NDArray[np.float64] | None:
         """Return the figure of each user [users], the mean over seeds."""
-        key = f"{place}/{name}"
-        if any(key not in run.users for run in self.runs):
-            return None
-        mean: NDArray[np.float64] = np.mean([run.users[key] for run in self.runs], axis=0)
-        return mean
+        return self.by_user.get(f"{place}/{name}")
 
 
 def write_tables(cases: Sequence[Case], page: Path) -> None:
@@ -61,7 +67,7 @@ def write_tables(cases: Sequence[Case], page: Path) -> None:
         if any(case.finals.glob("*.json")):
             by_protocol.setdefault(case.protocol.name, []).append(case)
     for name, found in by_protocol.items():
-        text = between(text, name, _section(found), page)
+        text = between(text, name, _section(found, part_of(text, name, page)), page)
     page.write_text(text, encoding="utf-8")
 
 
@@ -71,39 +77,50 @@ def scored(case: Case) -> list[Scored]:
     for path in sorted(case.finals.glob("*.json")):
         one = Result.read(path)
         groups.setdefault(one.scorer, []).append(one)
+    return [
+        Scored(name, groups[name], _trials(case, name), mean_users(groups[name]))
+        for name in sorted(groups, key=_place)
+    ]
+
+
+def _place(name: str) -> tuple[int, str]:
+    """Return where a scorer's row stands."""
     order = [*MODELS, *(rival.name for rival in RIVALS)]
-    names = sorted(groups, key=lambda name: (order.index(name.partition("+")[0]), name))
-    return [Scored(name, groups[name], _trials(case, name)) for name in names]
+    return order.index(name.partition("+")[0]), name
 
 
-def _section(cases: Sequence[Case]) -> str:
+def _section(cases: Sequence[Case], before: str) -> str:
     protocol, told = cases[0].protocol, machine()
     lines = [protocol.described, ""]
     lines += [f"Machine: {told['cpu']}, {told['cores']} cores, {told['system']}.", ""]
     for case in cases:
-        several = len(protocol.contents) > 1
-        lines += [f"**{protocol.contents[case.content].described}**", ""] if several else []
+        described = f"**{protocol.contents[case.content].described}**"
+        lines += [described, ""] if len(protocol.contents) > 1 else []
         found = scored(case)
+        of_content = before.partition(described)[2] or before
         for place in protocol.slices:
-            lines += [*_table(case, place, found), ""]
+            lines += [*_table(case, place, found, of_content.splitlines()), ""]
     return "\n".join(lines)
 
 
-def _table(case: Case, place: str, found: Sequence[Scored]) -> list[str]:
+def _table(case: Case, place: str, found: Sequence[Scored], before: Sequence[str]) -> list[str]:
     """Return one slice's table: a row each, ours less it behind its figures."""
     names, compared = case.protocol.figures, _compared(case)
-    users = found[0].runs[0].figures.get(place, {}).get("users")
+    counts = [one.runs[0].figures.get(place, {}).get("users") for one in found]
+    users = next((count for count in counts if count), None)
     head = [f"{SLICES[place]}, {users} users", *names]
-    ours = {name: _compared_from(case, found, name) for name in compared}
-    head += [f"{one.name if one else OURS} less it, {name} [95 %]" for name, one in ours.items()]
+    head += [f"{_ours(case, name)} less it, {name} [95 %]" for name in compared]
     head += ["trials", "seconds"]
+    ours = {name: _compared_from(case, found, _ours(case, name)) for name in compared}
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    rows = _rows_below(lines[0], before)
     for one in found:
         cells = [one.name, *(_figure(one.values(place, name)) for name in names)]
         cells += [_difference(ours[name], one, place, name) for name in compared]
         seconds = np.mean([run.seconds for run in one.runs])
         cells += [str(one.trials or NONE), f"{seconds:.0f}"]
-        lines.append("| " + " | ".join(cells) + " |")
+        rows[one.name] = "| " + " | ".join(cells) + " |"
+    lines += [rows[name] for name in sorted(rows, key=_place)]
     for said in case.protocol.published:
         if any(where == place for where, _ in said.figures) and said.content in (
             None,
@@ -113,11 +130,28 @@ def _table(case: Case, place: str, found: Sequence[Scored]) -> list[str]:
     return lines
 
 
-def _compared_from(case: Case, found: Sequence[Scored], name: str) -> Scored | None:
-    """Return what of ours a figure is compared from."""
+def _rows_below(head: str, before: Sequence[str]) -> dict[str, str]:
+    """Return the rows of scorers that a page has below a head, by name."""
+    if head not in before:
+        return {}
+    known = {*MODELS, *(rival.name for rival in RIVALS)}
+    rows = takewhile(lambda line: line.startswith("|"), before[before.index(head) + 2 :])
+    named = {row.split(" | ", 1)[0].removeprefix("| "): row for row in rows}
+    return {name: row for name, row in named.items() if name.partition("+")[0] in known}
+
+
+def _ours(case: Case, name: str) -> str:
+    """Return the name of what of ours a figure is compared from."""
     head = case.protocol.head
-    ours = f"{OURS}+{head}" if head and name == "gauc" else OURS
-    return next((one for one in found if one.name == ours), None)
+    return f"{OURS}+{head}" if head and name == "gauc" else OURS
+
+
+def _compared_from(case: Case, found: Sequence[Scored], ours: str) -> Scored | None:
+    """Return ours as it was measured here, or as it was kept."""
+    if (one := next((one for one in found if one.name == ours), None)) is not None:
+        return one
+    kept = kept_users(case, ours)
+    return None if kept is None else Scored(ours, [], 0, kept)
 
 
 def _compared(case: Case) -> list[str]:

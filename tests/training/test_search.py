@@ -1,12 +1,13 @@
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from export.contract.errors import ConfigError
-from training.search import LINES, Best, Search, Values
+from training.search import ASKED, LINES, Best, Search, Values
 from training.span import Choice, Searched, Span
 
 SPACE: dict[str, Searched] = {"x": Span(-1.0, 1.0), "side": Choice(("left", "right"))}
@@ -42,6 +43,36 @@ def test_a_stopped_search_goes_on_with_other_values(tmp_path: Path) -> None:
     found = lines(tmp_path)
     assert len(found) == 5
     assert len({str(one["values"]) for one in found}) == 5
+
+
+def test_a_search_goes_on_where_its_two_files_were_carried(tmp_path: Path) -> None:
+    best = Search(tmp_path / "here", SPACE, "hill").run(hill, 6, silent)
+    shutil.copytree(tmp_path / "here", tmp_path / "there")
+    assert {one.name for one in (tmp_path / "there").iterdir()} == {ASKED, LINES}
+
+    def not_again(values: Values) -> float:
+        raise AssertionError(values)
+
+    told: list[Best] = []
+    found = Search(tmp_path / "there", SPACE, "hill").run(
+        not_again, 6, silent, on_trial=told.append
+    )
+    assert found == best == told[0]
+    assert lines(tmp_path / "there") == lines(tmp_path / "here")
+    Search(tmp_path / "there", SPACE, "hill").run(hill, 7, silent)
+    assert lines(tmp_path / "there")[:6] == lines(tmp_path / "here")
+
+
+def test_a_search_of_the_same_that_was_begun_elsewhere_is_taken_over(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    Search(begun, SPACE, "hill").run(hill, 3, silent)
+    Search(tmp_path / "here", SPACE, "hill", begun=begun).run(hill, 5, silent)
+    assert lines(tmp_path / "here")[:3] == lines(begun)
+    assert len(lines(tmp_path / "here")) == 5
+    assert len(lines(begun)) == 3
+    told: list[str] = []
+    Search(tmp_path / "dale", SPACE, "dale", begun=begun).run(hill, 2, told.append)
+    assert len(told) == 2
 
 
 def test_a_failure_that_was_named_is_done_without_a_figure(tmp_path: Path) -> None:

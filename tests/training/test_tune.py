@@ -13,7 +13,7 @@ from training.config import TrainConfig, parse_config, read_config
 from training.loop import NotFinite, train
 from training.run import run_training
 from training.span import Choice, Span
-from training.tune import BEST, TRIALS, search_space, tune
+from training.tune import ASKED, BEST, search_space, tune
 
 RATE = {"training.learning_rate": Span(1e-4, 1e-1)}
 
@@ -128,7 +128,7 @@ def test_a_search_that_cannot_be_is_refused_before_the_first_trial(
 ) -> None:
     with pytest.raises(ConfigError, match=told):
         tune(config, space, 1, tmp_path / "search", silent)
-    assert not (tmp_path / "search" / TRIALS).exists()
+    assert not (tmp_path / "search" / ASKED).exists()
 
 
 @pytest.mark.parametrize(
