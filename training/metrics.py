@@ -228,14 +228,14 @@ def _ranked(users: Indices, block: Block, search: Search, relevant: UserItems) -
     row, item, at = row[at >= 0], item[at >= 0], at[at >= 0]
     kept = np.isfinite(found[row, at])
     row, item, at = row[kept], item[kept], at[kept]
-    above, tied = np.empty_like(row), np.empty_like(row)
-    step = max(1, CELLS_PER_BLOCK // max(1, len(search.candidates)))
-    for start in range(0, len(row), step):
-        part = slice(start, start + step)
-        others, own = found[row[part]], found[row[part], at[part], None]
-        above[part] = np.count_nonzero(others > own, axis=1)
-        tied[part] = np.count_nonzero(others == own, axis=1)
-    return Ranked(users[row], item, above, tied)
+    own = found[row, at]
+    found.sort(axis=1)
+    lower, upper = np.empty_like(row), np.empty_like(row)
+    ends = np.cumsum(np.bincount(row, minlength=len(users)))
+    for scored, part in zip(found, map(slice, [0, *ends], ends), strict=True):
+        lower[part] = scored.searchsorted(own[part], "left")
+        upper[part] = scored.searchsorted(own[part], "right")
+    return Ranked(users[row], item, len(search.candidates) - upper, upper - lower)
 
 
 def _joined(parts: list[Ranked]) -> Ranked:
