@@ -264,6 +264,32 @@ def test_a_candidate_that_is_damaged_on_the_way_is_refused_and_told(
     until_ready_says(served, "refused", None)
 
 
+def test_a_candidate_that_is_tried_stays_when_the_index_cannot_be_rebuilt_beside_it(
+    tmp_path: Path,
+) -> None:
+    bundles = tmp_path / "bundles"
+    for version in ("tiny-1", "tiny-2"):
+        tiny_bundle(bundles, version, items=300)
+    served = Served(tmp_path / "data", bundles / "tiny-1")
+    try:
+        reached = Settings(redis=redis_of(tmp_path / "data"), bundles=bundles)
+        before = read_pointer(reached)
+        assert before is not None
+        change_pointer(reached, before, before.activated("tiny-2", 0.5))
+        serves(served, "tiny-1", "tiny-2")
+        time.sleep(1.0)  # until those who drain have gone
+        same = workers(served)
+        damaged(reached)
+        for number in range(251):  # a main index so worn is to be built anew
+            assert served.ask("DELETE", f"/items/i{number}")[0] == 204
+        until_ready_says(served, "refused", "'tiny-2' is being tried and could not be any more")
+        until_ready_says(served, "refused", "user_tower.onnx has changed")
+        assert versions(served) == {"tiny-1", "tiny-2"}
+        assert same <= workers(served)
+    finally:
+        served.kill()
+
+
 def test_a_version_that_is_damaged_on_the_way_leaves_the_old_one_serving_and_says_so(
     served: Served, settings: Settings, tmp_path: Path
 ) -> None:
