@@ -147,6 +147,10 @@ class Generation:
         """Return the next step of growth, to be built; None where nothing is to be done by now.
 
         Only one step at a time: it ends with `finish_growth` or `drop_growth`.
+
+        Raises:
+            NoRoom: The main index should have taken in long ago what is there.
+
         """
         if self._growth is not None or not self.awaits_growth:
             return None
