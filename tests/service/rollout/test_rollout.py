@@ -16,7 +16,7 @@ from export.contract.bundle import BundleLayout
 from export.contract.errors import BundleError
 from service.generation import Generation
 from service.redis.embedded import running_url
-from service.rollout.bundles import publish
+from service.rollout.bundles import NoSuchBundle, publish
 from service.rollout.pointer import Pointer, PointerRefused, first_pointer
 from service.rollout.pointer_store import activate_first, change_pointer, read_pointer
 from service.rollout.rollout import activate, rollback
@@ -140,8 +140,10 @@ def test_a_rollback_to_a_version_that_is_gone_is_refused(settings: Settings) -> 
         rollback(settings)
     first = change_pointer(settings, None, first_pointer("gone-1"))
     now = change_pointer(settings, first, first.activated("tiny-1"))
-    with pytest.raises(BundleError, match="'gone-1' is not in"):
-        rollback(settings)
+    for offered in (None, settings.bundles / "gone-1"):
+        with pytest.raises(NoSuchBundle, match="'gone-1' is not in") as refused:
+            rollback(settings.model_copy(update={"bundle": offered}))
+        assert refused.value.version == "gone-1"
     assert read_pointer(settings) == now
 
 
