@@ -49,7 +49,6 @@ async def _take_over(
     embedder = Embedder.open(generation.bundle.layout, generation.schema)
     follower = Follower(store, generation, embedder)
     try:
-        await store.vectors.note(generation.version)
         await follower.catch_up()
     except StoreUnavailable as error:
         if takes_over:
