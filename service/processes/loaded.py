@@ -49,7 +49,8 @@ def load_served(settings: Settings, *, served: Collection[str] = ()) -> Loaded |
     Raises:
         BundleError: The current version cannot be served, or `--bundle` is no bundle. Where others
             serve meanwhile, also that this would be less: what is current is not known, or not
-            there, or items cannot be read, or the candidate that they serve cannot be.
+            there, or items cannot be read, or the candidate cannot be served that they serve beside
+            the same current version.
 
     """
     pointer, folder = bundle_to_serve(settings, takes_over=bool(served))
@@ -78,7 +79,7 @@ def _with_candidate(
         raise
     except Exception as error:  # a disk, hnswlib, onnxruntime or memory may fail in any way
         why = str(error) if isinstance(error, BundleError) else f"{type(error).__name__}: {error}"
-        if candidate in served:
+        if {current.version, candidate} <= set(served):  # else others lack the current version
             told = f"candidate {candidate!r} is being tried and could not be any more: {why}"
             raise BundleError(told) from error
         logger.error("candidate refused", extra={"version": candidate, "reason": why})

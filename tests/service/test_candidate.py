@@ -145,6 +145,28 @@ def test_a_write_beside_a_candidate_is_in_both_and_waits_for_nothing_more_though
             assert vector_of(service, version, "i2") is None
 
 
+def test_what_the_candidate_takes_over_is_what_redis_holds(
+    service: Service, redis_url: str, folders: tuple[Path, Path]
+) -> None:
+    full = {"id": "x", "topics": ["art"], "maker": "acme", "clicks": 2.0, "likes": 1.0}
+    with Service(patient(redis_url), Generation.load(folders[1])) as richer_one:
+        log_id = richer_one.post("/items", full).json()["log_id"]
+    found(service, OF["old-1"][0], after=log_id)
+    assert service.ask("PATCH", "/items/x", json={"length": 5}).status_code == 200
+    assert service.ask("PATCH", "/items/i2", json={"clicks": 7}).status_code == 200
+    assert service.post("/items", {"id": "y", "clicks": 3}).status_code == 201
+    assert service.ask("DELETE", "/items/i3").status_code == 204
+    assert service.parts.serving is not None
+    candidate = service.parts.serving.candidate
+    assert candidate is not None
+    ids = ["x", "i2", "y", "i3"]
+    stored = service.do(candidate.store.read_items(ids, "new-1"))
+    assert [candidate.generation.change(one) for one in ids] == [one.record for one in stored]
+    served = candidate.generation.get("x")
+    assert served is not None
+    assert served.record == {n: v for n, v in full.items() if n != "id"} | {"length": 5.0}
+
+
 def test_a_vector_that_was_made_beside_the_answer_is_kept_for_other_replicas(
     service: Service, redis_client: redis.Redis
 ) -> None:

@@ -116,6 +116,17 @@ def test_who_takes_over_needs_the_candidate_that_others_serve(
         load_served(settings, served=served)
 
 
+def test_a_candidate_that_others_serve_keeps_no_new_current_version_from_taking_over(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    activate(settings, TRIED)
+    fails_with(RuntimeError("damaged"), "load", monkeypatch)
+    loaded = load_served(settings, served=["tiny-0", "tiny-2"])
+    assert loaded is not None
+    assert [*loaded.generations] == ["tiny-1"]
+    assert loaded.refused == {"tiny-2": "RuntimeError: damaged"}
+
+
 def test_a_candidate_that_others_serve_and_that_has_no_room_is_no_handover(
     settings: Settings,
 ) -> None:
