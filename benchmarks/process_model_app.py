@@ -8,7 +8,7 @@ import resource
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +51,9 @@ def read(folder: Path) -> tuple[hnswlib.Index, np.ndarray]:
     return index, vectors
 
 
-def load(settings: Settings, *, takes_over: bool) -> Any:
+def load(settings: Settings, *, served: Collection[str]) -> Any:
     """Return (index, vectors), or nothing if each worker is to load for itself."""
-    del takes_over
+    del served
     folder = Path(settings["folder"])
     rebuild = folder / "rebuild.json"
     if rebuild.exists():  # a compaction: the catalogue again, from its vectors
@@ -69,6 +69,11 @@ def load(settings: Settings, *, takes_over: bool) -> Any:
         }
         (folder / "rebuilt.json").write_text(json.dumps(cost))
     return None if settings["mode"] == "each" else read(folder)
+
+
+def versions(generation: Any) -> list[str]:
+    """Name what is served, for want of another name."""
+    return [] if generation is None else ["the one"]
 
 
 def run_worker(

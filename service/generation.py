@@ -140,6 +140,9 @@ class Generation:
         vectors = np.concatenate([part.vectors(rows) for part, rows in parts])
         report = self.bundle.manifest.index
         self._begin_from(view.main.with_more(ids, vectors, report, threads), view.tick)
+        # The main index has its own now; nobody must hold the bundle's in memory beside them.
+        none = np.empty((0, self.schema.dim), np.float32)
+        self.bundle = replace(self.bundle, vectors=none)
         facts = {"version": self.version, "items": len(self), "new": len(ids)}
         logger.info("main index compacted", extra=facts)
 
@@ -147,6 +150,10 @@ class Generation:
         """Return the next step of growth, to be built; None where nothing is to be done by now.
 
         Only one step at a time: it ends with `finish_growth` or `drop_growth`.
+
+        Raises:
+            NoRoom: The main index should have taken in long ago what is there.
+
         """
         if self._growth is not None or not self.awaits_growth:
             return None

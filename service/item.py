@@ -37,7 +37,7 @@ class Posted(Item):
     not_durable: str | None = None
     """Why it is not as durable as writes are to be; None: it is."""
     searchable: bool = True
-    """Whether every version that is served here has it, not only the one that answers."""
+    """Whether every version that is served here has it; one may have no vector for it."""
 
 
 Outcome = Posted | RecordError | StoreUnavailable | DeltaFull | Problem

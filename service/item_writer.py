@@ -20,7 +20,7 @@ ATTEMPTS = 10
 """How often a change is tried while others write the item too; one of them gets on each time."""
 
 Refresh = Callable[[Iterable[tuple[str, int]]], Awaitable[None]]
-Spread = Callable[[Sequence[tuple[str, int]]], Awaitable[bool]]
+Spread = Callable[[Sequence[ItemRecord]], set[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,9 @@ class _Made:
 class ItemWriter:
     """Writes into the store, and into the generation what the store has taken.
 
-    refresh: takes over items that are said to be of these revs, see `Follower.refresh`.
-    spread: has the other versions of the process take over what was written; says if they did.
+    refresh: takes over items that are said to be of these revs, see `Follower.look_up`.
+    spread: has the other versions of the process take over what was written; returns the ids of
+        what one of them cannot serve.
     """
 
     def __init__(
@@ -111,14 +112,16 @@ class ItemWriter:
             one.item.id: self._posted(one, vector, was) if isinstance(was, Written) else was
             for (one, vector), was in zip(ready, written, strict=True)
         }
-        return await self._spread_out(outcomes)
-
-    async def _spread_out(self, outcomes: dict[str, Outcome | Newer]) -> dict[str, Outcome | Newer]:
-        """Have other versions serve what was written; where they cannot yet, say so."""
-        posted = [one for one in outcomes.values() if isinstance(one, Posted)]
-        if not posted or await self._spread([(one.id, one.rev) for one in posted]):
-            return outcomes
-        return outcomes | {one.id: replace(one, searchable=False) for one in posted}
+        taken = [
+            numbered(one.item, was)
+            for (one, _), was in zip(ready, written, strict=True)
+            if isinstance(was, Written)
+        ]
+        for lacking in self._spread(taken):
+            posted = outcomes[lacking]
+            assert isinstance(posted, Posted), "what is lacking was written"
+            outcomes[lacking] = replace(posted, searchable=False)
+        return outcomes
 
     def _made(self, change: Change, newer: int) -> _Made | None:
         """Return the record to write; None if there is nothing that a patch could merge into."""

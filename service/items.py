@@ -19,16 +19,17 @@ SLICE = 64
 """Items embedded and written at once, before others on the event loop have their turn."""
 
 
-async def _alone(changes: Sequence[tuple[str, int]]) -> bool:
-    del changes
-    return True
+def _alone(written: Sequence[ItemRecord]) -> set[str]:
+    del written
+    return set()
 
 
 class Items:
     """Items of one generation, and of the store behind it.
 
-    refresh: takes over items that are said to be of these revs, see `Follower.refresh`.
-    spread: has the other versions of the process take over what was written; says if they did.
+    refresh: takes over items that are said to be of these revs, see `Follower.look_up`.
+    spread: has the other versions of the process take over what was written; returns the ids of
+        what one of them cannot serve.
     delta_most: how many rows of a delta may await growth.
     """
 
@@ -126,8 +127,9 @@ class Items:
         written = await self._store.write_item(
             item, None, generation.version, generation.highest_rev
         )
-        generation.apply(numbered(item, written), None)
-        await self._spread([(one, written.rev)])
+        removed = numbered(item, written)
+        generation.apply(removed, None)
+        self._spread([removed])  # which a removal never fails: it needs no vector
         return written
 
     def get(self, one: str) -> Item | None:

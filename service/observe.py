@@ -79,6 +79,12 @@ BUNDLE_REFUSED = Gauge(
     "1 while a version that is to be served cannot be; /readyz says why.",
     multiprocess_mode="livemax",
 )
+GROWTH_BLOCKED = Gauge(
+    "firstsight_growth_blocked",
+    "1 while the recent index has no room for what was posted, and no handover takes it in.",
+    ["version"],
+    multiprocess_mode="livemax",
+)
 BREAKER_OPEN = Gauge(
     "firstsight_breaker_open",
     "1 while Redis does not answer and is not asked.",

@@ -11,7 +11,7 @@ from typing import Literal
 
 from export.embedder import Embedder, Vectors
 from service.generation import Generation
-from service.records import ItemRecord, Unreadable
+from service.records import ItemRecord, Unreadable, read_item, stored_item
 from service.store import (
     LOG_START,
     Entry,
@@ -80,6 +80,7 @@ class Follower:
         self._on_searchable = on_searchable or (lambda _: None)
         self._waiters: list[tuple[LogId, asyncio.Future[None]]] = []
         self._task: asyncio.Task[None] | None = None
+        self._made: list[tuple[str, int, Vectors]] = []  # vectors that Redis has not yet
         self._has_loaded = asyncio.Event()
         self.state: Literal["connecting", "loading", "following"] = "connecting"
         self.counts = Refreshed()
@@ -202,6 +203,7 @@ class Follower:
                 check_s = time.monotonic() + CHECK_S
                 await self.measure()
             await self._take(entries)
+            await self._keep()
 
     async def measure(self) -> None:
         """Look how far behind this is, also while what was read is still being applied.
@@ -261,10 +263,37 @@ class Follower:
         ids = list(dict.fromkeys(one for one, rev in changes if rev > known_rev(one)))
         for start in range(0, len(ids), SLICE):
             part = ids[start : start + SLICE]
-            await self._take_over(await self._store.read_items(part, self._generation.version))
+            self._take_over(await self._store.read_items(part, self._generation.version))
+            await self._keep()
             await asyncio.sleep(0)
 
-    async def _take_over(self, stored: Sequence[StoredItem]) -> None:
+    async def look_up(self, changes: Iterable[tuple[str, int]]) -> None:
+        """Do as `refresh` does where a request waits: no longer than for a write, by its breaker.
+
+        Raises:
+            StoreUnavailable: The store does not answer; what was read until then is applied.
+
+        """
+        async with self._store.link.writing.answering():
+            await self.refresh(changes)
+
+    def take_over(self, written: Sequence[ItemRecord]) -> set[str]:
+        """Take over what another version of this process has written; return ids that cannot be.
+
+        Nobody is asked for it: what is stored is what was written. Vectors that are made of it here
+        go to Redis with the next read of the log.
+
+        Args:
+            written: As the store holds them, with their revs.
+
+        """
+        side = self._generation.schema.item
+        read = [read_item(side, item.id, stored_item(item)) for item in written]
+        self._take_over([StoredItem(record, None) for record in read])
+        known_rev = self._generation.known_rev
+        return {item.id for item in written if known_rev(item.id) < item.rev}
+
+    def _take_over(self, stored: Sequence[StoredItem]) -> None:
         """Apply records in their newest state; where no vector of that rev is kept, compute it."""
         lacking = []
         for item in stored:
@@ -277,15 +306,20 @@ class Follower:
                 self._apply(record, item.vector)
             else:
                 lacking.append(record)
-        if lacking:
-            made = self._embed(lacking)
-            for record, vector in made:
-                self._apply(record, vector)
-            kept = [(record.id, record.rev, vector) for record, vector in made]
-            await self._store.keep_vectors(self._generation.version, kept)
+        for record, vector in self._embed(lacking):
+            self._apply(record, vector)
+            self._made.append((record.id, record.rev, vector))
+
+    async def _keep(self) -> None:
+        """Give Redis the vectors that were made here; one that is lost on the way is made again."""
+        made, self._made = self._made, []
+        if made:
+            await self._store.keep_vectors(self._generation.version, made)
 
     def _embed(self, records: Sequence[ItemRecord]) -> list[tuple[ItemRecord, Vectors]]:
         """Compute vectors; a record that the tower cannot take is skipped and takes none along."""
+        if not records:
+            return []
         served = [self._generation.served(record).record for record in records]
         try:
             vectors = self._embedder.embed("item", served)

@@ -140,6 +140,7 @@ class Supervisor:
         )
         self._loaders: list[LoaderProcess] = []  # the serving one last; before it, who drains
         self._replace = asyncio.Event()
+        self._asked: str | None = None  # why another loader was last asked for, until one serves
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
@@ -161,7 +162,9 @@ class Supervisor:
             duty.result()
 
     def _ask(self, reason: str) -> None:
-        logger.info("handover asked for", extra={"reason": reason})
+        if reason != self._asked:  # while a load is refused every worker asks once a second
+            logger.info("handover asked for", extra={"reason": reason})
+        self._asked = reason
         self._replace.set()
 
     def _stop_or_force(self) -> None:
@@ -206,7 +209,9 @@ class Supervisor:
         try:
             loader = LoaderProcess(
                 *(self._serving, self._listener, self._asked_by, self._ended),
-                takes_over=any(one.is_serving for one in self._loaders),
+                served={
+                    one for loader in self._loaders if loader.is_serving for one in loader.serves
+                },
             )
         except OSError as error:
             raise LoaderFailed(f"cannot start a loader: {error}") from error
@@ -218,6 +223,7 @@ class Supervisor:
             self._loaders.remove(loader)
             late = f"the loader was not ready within {self._plan.load_timeout_s:g} s"
             raise LoaderFailed(str(error) or late) from error
+        self._asked = None
         logger.info("workers serve", extra={"loader": loader.pid, "workers": pids})
 
     def _asked_by(self, loader: LoaderProcess, reason: str) -> None:

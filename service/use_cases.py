@@ -13,11 +13,12 @@ from service.observe import PUBLISH_TO_SEARCHABLE
 from service.processes.loaded import Loaded
 from service.ranking import Ranking
 from service.recall import Recaller
+from service.records import ItemRecord
 from service.refresh import Follower
 from service.replay.explainer import Explainer
 from service.settings import Settings
 from service.similar import Similar
-from service.store import Store, StoreUnavailable
+from service.store import Store
 from service.users import Users
 
 
@@ -47,14 +48,9 @@ class Others:
     def __init__(self, followers: Iterable[Follower]) -> None:
         self._followers = list(followers)
 
-    async def take_over(self, changes: Sequence[tuple[str, int]]) -> bool:
-        """Take over items that were written with these revs; False: it will come by the log."""
-        try:
-            for follower in self._followers:
-                await follower.refresh(changes)
-        except StoreUnavailable:
-            return False
-        return True
+    def take_over(self, written: Sequence[ItemRecord]) -> set[str]:
+        """Take over what was written; return the ids of what not all of them can serve."""
+        return set[str]().union(*(one.take_over(written) for one in self._followers))
 
 
 def wire(
@@ -95,7 +91,7 @@ def _wired(
 ) -> UseCases:
     follower = followers[generation.version]
     others = Others(one for one in followers.values() if one is not follower)
-    items = Items(generation, embedder, store, follower.refresh, others.take_over)
+    items = Items(generation, embedder, store, follower.look_up, others.take_over)
     ranking = _ranking(generation)
     recaller = Recaller(generation, embedder, store, follower, settings, ranking, monitor)
     return UseCases(

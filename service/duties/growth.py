@@ -8,6 +8,8 @@ from functools import partial
 from typing import NoReturn
 
 from service.generation import Generation
+from service.index.growth import NoRoom
+from service.observe import GROWTH_BLOCKED
 from service.processes.backoff import Backoff
 
 logger = logging.getLogger(__name__)
@@ -34,6 +36,7 @@ class GrowthDuty:
 
     def __init__(self, generation: Generation) -> None:
         self._generation = generation
+        self._is_blocked = False
 
     async def run(self) -> NoReturn:
         """Grow whenever there is something to take in; an error is logged, and tried again."""
@@ -50,7 +53,12 @@ class GrowthDuty:
 
     async def grow(self) -> bool:
         """Take one step, if there is one to be taken; say whether there was."""
-        growth = self._generation.begin_growth()
+        try:
+            growth = self._generation.begin_growth()
+        except NoRoom as error:
+            self._tell(str(error))
+            return False
+        self._tell(None)
         if growth is None:
             return False
         leaving = threading.Event()
@@ -62,6 +70,15 @@ class GrowthDuty:
             self._generation.drop_growth()
             raise
         return True
+
+    def _tell(self, blocked: str | None) -> None:
+        """Show whether growth waits for a handover, and log it where it begins to."""
+        version = self._generation.version
+        GROWTH_BLOCKED.labels(version).set(blocked is not None)
+        if blocked is not None and not self._is_blocked:
+            facts = {"version": version, "reason": blocked}
+            logger.warning("recent index cannot grow until a handover", extra=facts)
+        self._is_blocked = blocked is not None
 
 
 def _rest(leaving: threading.Event, took_s: float) -> None:

@@ -18,6 +18,10 @@ from service.index.top import Rows
 logger = logging.getLogger(__name__)
 
 
+class NoRoom(Exception):
+    """What gathers in the delta does not fit into the recent index."""
+
+
 @dataclass
 class Growing:
     """A recent index, and the twins that its graphs come from.
@@ -71,7 +75,11 @@ class Growth:
     def begin(cls, growing: Growing, delta: Delta, room: int) -> "Growth | None":
         """Choose what goes: the live rows of the delta, and all that are live if it begins anew.
 
-        None where there is no room for them, or the twin behind is still searched.
+        None while the twin behind is still searched.
+
+        Raises:
+            NoRoom: They are more than there is room for, until the main index takes them in.
+
         """
         sources: list[tuple[Arrivals, Rows]] = [(delta, delta.live_rows())]
         is_anew = growing.must_begin_anew(room)
@@ -82,7 +90,7 @@ class Growth:
             return None
         kept = 0 if is_anew else len(growing.recent)
         if kept + sum(len(rows) for _, rows in sources) > room:
-            return None
+            raise NoRoom(f"the recent index has room for {room} rows, and more were posted")
         return cls(growing, delta, len(delta), sources, room, is_anew)
 
     def build(self, pause: Pause = lambda _: None) -> None:

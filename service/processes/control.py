@@ -64,7 +64,7 @@ class Order:
     workers: int
     linger_s: float
     grace_s: float
-    takes_over: bool  # whether workers of another loader serve something meanwhile
+    served: tuple[str, ...]  # versions that workers of other loaders serve meanwhile
     supervisor: int  # its process id
     listen_fd: int
     channel_fd: int

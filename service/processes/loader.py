@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol, cast
 
@@ -27,18 +27,21 @@ MOST_STILLBORN = 3  # workers in a row that ended before they were ready
 
 
 class Application(Protocol):
-    """What a loader serves; a module with these two functions is one."""
+    """What a loader serves; a module with these three functions is one."""
 
-    def load(self, settings: Any, *, takes_over: bool) -> Any:
+    def load(self, settings: Any, *, served: Collection[str]) -> Any:
         """Return the generation to serve, None if there is none: all that is heavy, before a fork.
 
-        takes_over: whether others serve something meanwhile. What would serve less than they may
-        do is then no good generation; raise, and they go on.
+        served: the versions that others serve meanwhile, none at a start. What would serve less
+        than they may do is then no good generation; raise, and they go on.
 
         It may configure logging. A thread that it starts does not exist in the workers, so no
         worker may use an onnxruntime session made here (decision 0001). What it raises stops
         the loader: for a ContractError or OSError its text is the line that the user reads.
         """
+
+    def versions(self, generation: Any) -> Collection[str]:
+        """Name the versions that a generation serves; none where there is none."""
 
     def run_worker(
         self, settings: Any, generation: Any, sock: socket.socket, control: WorkerControl
@@ -75,7 +78,7 @@ class Loader:
         self._fork_at_s = 0.0
         self._stillborn = 0
         self._has_been_ready = False
-        self._serves = False
+        self._serves: list[str] = []
         self._is_cut = False
 
     def run(self) -> int:
@@ -83,7 +86,7 @@ class Loader:
         try:
             generation = self._load()
             die_with_parent(0, self._order.supervisor)  # from here the lifeline tells
-            self._serves = generation is not None
+            self._serves = [*self._application.versions(generation)]
             while not self._is_cut:
                 self._fill(generation)
                 self._hear(self._until_fork_s())
@@ -97,7 +100,7 @@ class Loader:
         try:
             with yielding():
                 order = self._order
-            generation = self._application.load(order.settings, takes_over=order.takes_over)
+            generation = self._application.load(order.settings, served=order.served)
         except (ContractError, OSError) as error:
             raise LoaderError(str(error)) from error
         except Exception as error:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -53,7 +53,7 @@ class LoaderProcess:
 
     on_handover: called with this and the reason when one of its workers asks for a handover.
     on_end: called with this when the loader process ends, whether or not its workers serve on.
-    takes_over: whether another one's workers serve something meanwhile.
+    served: the versions that workers of other loaders serve meanwhile.
     """
 
     OVERSTAY_S = 2.0  # after grace_s: the time the loader itself needs to see its workers off
@@ -65,7 +65,7 @@ class LoaderProcess:
         on_handover: "Callable[[LoaderProcess, str], None]",
         on_end: "Callable[[LoaderProcess], None]",
         *,
-        takes_over: bool,
+        served: Collection[str],
     ) -> None:
         self._on_handover = on_handover
         self._on_end = on_end
@@ -79,9 +79,9 @@ class LoaderProcess:
         self._channel = Channel(channel)
         with far_channel, far_lifeline:
             fds = (listener.fileno(), far_channel.fileno(), far_lifeline.fileno())
-            self._process = self._start(serving, fds, takes_over=takes_over)
+            self._process = self._start(serving, fds, served)
         self.is_ready = False  # once: all its workers served
-        self.serves = False  # and they do not wait for something to serve
+        self.serves: list[str] = []  # the versions; none while they wait for something to serve
         self.has_ended = False
         loop = asyncio.get_running_loop()
         loop.add_reader(self._channel.fileno(), self._hear)
@@ -89,7 +89,7 @@ class LoaderProcess:
 
     @staticmethod
     def _start(
-        serving: Serving, fds: tuple[int, int, int], *, takes_over: bool
+        serving: Serving, fds: tuple[int, int, int], served: Collection[str]
     ) -> "subprocess.Popen[bytes]":
         order = Order(
             serving.application,
@@ -97,7 +97,7 @@ class LoaderProcess:
             serving.workers,
             serving.linger_s,
             serving.grace_s,
-            takes_over,
+            tuple(served),
             os.getpid(),
             *fds,
         )
@@ -121,7 +121,7 @@ class LoaderProcess:
     @property
     def is_serving(self) -> bool:
         """Whether it has workers that serve something, though it may have ended itself."""
-        return self.serves and not self._gone.is_set()
+        return bool(self.serves) and not self._gone.is_set()
 
     @property
     def lived_s(self) -> float:

@@ -15,6 +15,10 @@ from service.store import Store, StoreUnavailable
 logger = logging.getLogger(__name__)
 
 
+class ItemsUnread(BundleError):
+    """What was posted cannot be read, while others serve it: no version is to blame."""
+
+
 def prepare(
     generation: Generation, store: Store, snapshots: Snapshots, *, takes_over: bool = False
 ) -> None:
@@ -23,6 +27,10 @@ def prepare(
     And rebuild the main index if they are many. So workers share what was posted, and start with
     little to read. A store that does not answer is no fault: the snapshot is served, and the
     workers go on from there when it does. Leaves no session and no connection.
+
+    Raises:
+        ItemsUnread: Nor does the store answer; only where others serve meanwhile (`takes_over`).
+
     """
     asyncio.run(_take_over(generation, store, snapshots, takes_over))
     if generation.has_grown or generation.awaits_growth:
@@ -41,11 +49,10 @@ async def _take_over(
     embedder = Embedder.open(generation.bundle.layout, generation.schema)
     follower = Follower(store, generation, embedder)
     try:
-        await store.vectors.note(generation.version)
         await follower.catch_up()
     except StoreUnavailable as error:
         if takes_over:
-            raise BundleError(f"items cannot be read, and others serve them: {error}") from error
+            raise ItemsUnread(f"items cannot be read, and others serve them: {error}") from error
         logger.warning("items not read before serving", extra={"reason": str(error)})
     finally:
         await store.link.close()

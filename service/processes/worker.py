@@ -1,6 +1,7 @@
 """What a loader serves: loads generations before the fork, runs the application after it."""
 
 import socket
+from collections.abc import Collection
 
 import uvicorn
 
@@ -9,35 +10,36 @@ from service.logs import log_as_json
 from service.processes.control import WorkerControl
 from service.processes.draining import DrainingServer
 from service.processes.loaded import Loaded, load_served
-from service.processes.preparation import forget_vectors, prepare
+from service.processes.preparation import forget_vectors
 from service.rollout.pointer_store import PointerUnknown, activate_first, read_pointer
 from service.settings import Settings
-from service.snapshot import kept_in
 from service.stores import open_link, open_store
 
 
-def load(settings: Settings, *, takes_over: bool = False) -> Loaded | None:
+def load(settings: Settings, *, served: Collection[str] = ()) -> Loaded | None:
     """Return what is to be served; None while there is no bundle.
 
     Args:
         settings: As the command read them.
-        takes_over: Whether others serve something meanwhile, who know all that was posted.
+        served: The versions that others serve meanwhile, who know all that was posted.
 
     Raises:
-        BundleError: The current version cannot be served; or others serve it, or all items,
-            better than this could.
+        BundleError: The current version cannot be served; or others serve it, the candidate, or
+            all items, better than this could.
 
     """
     log_as_json(settings.log_level)
-    loaded = load_served(settings, takes_over=takes_over)
+    loaded = load_served(settings, served=served)
     if loaded is None:
         return None
-    for generation in loaded.generations.values():
-        store = open_store(settings, generation)
-        prepare(generation, store, kept_in(settings), takes_over=takes_over)
     activate_first(settings, loaded.pointer.current)
     forget_unnamed(settings, loaded)
     return loaded
+
+
+def versions(loaded: Loaded | None) -> list[str]:
+    """Name the versions that were loaded."""
+    return [] if loaded is None else [*loaded.generations]
 
 
 def forget_unnamed(settings: Settings, loaded: Loaded) -> None:

@@ -1,23 +1,30 @@
-"""Activates a version in a process of its own: a bundle is never loaded where requests wait."""
+"""Activates a version in a process of its own: a bundle is never loaded where requests wait.
+
+One at a time on a machine: each load takes the memory of a bundle beside those that are served.
+"""
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import pickle
 import signal
 import sys
+import time
+from collections.abc import AsyncIterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from export.contract.bundle import check_version
 from export.contract.errors import BundleError
 from service.processes.loader_process import ENVIRONMENT
 from service.processes.parent_death import die_with_parent
 from service.processes.yielding import yield_for_good
-from service.rollout.bundles import NoSuchBundle
 from service.rollout.pointer import Pointer, PointerRefused
-from service.rollout.pointer_store import PointerUnknown
-from service.rollout.rollout import activate
+from service.rollout.pointer_store import PointerUnknown, read_pointer
+from service.rollout.rollout import activate, published
 from service.settings import Settings
 
 PROGRAM = """
@@ -27,13 +34,21 @@ from service.rollout.activation import main
 main()
 """
 
+TURN_S = 10.0
+"""How long an activation waits for those before it."""
+LOOK_S = 0.05
+
 REFUSALS: dict[str, type[Exception]] = {
-    kind.__name__: kind for kind in (NoSuchBundle, BundleError, PointerRefused, PointerUnknown)
+    kind.__name__: kind for kind in (BundleError, PointerRefused, PointerUnknown)
 }
 
 
 class ActivationFailed(Exception):
     """The process ended without an answer."""
+
+
+class ActivationBusy(Exception):
+    """Others are verified on this machine, and it did not come to this one's turn in time."""
 
 
 async def activate_apart(
@@ -42,10 +57,56 @@ async def activate_apart(
     """Do as `rollout.activate` does; the process ends with whoever waits for it.
 
     Raises:
+        ActivationBusy: Another version is being verified on this machine for longer than `TURN_S`.
         ActivationFailed: It ended in another way than `rollout.activate` can.
         BundleError, PointerRefused, PointerUnknown: As there.
 
     """
+    await asyncio.to_thread(published, settings, check_version(version))
+    if await asyncio.to_thread(_is_named, settings, version):  # then nothing is loaded
+        return await _in_a_process(settings, version, share, expect)
+    async with _turn(settings.bundles):
+        return await _in_a_process(settings, version, share, expect)
+
+
+def _is_named(settings: Settings, version: str) -> bool:
+    try:
+        pointer = read_pointer(settings)
+    except PointerUnknown:
+        return False
+    return pointer is not None and version in (pointer.current, pointer.candidate)
+
+
+@contextlib.asynccontextmanager
+async def _turn(bundles: Path) -> AsyncIterator[None]:
+    """Wait until nobody else on this machine verifies a version of this folder.
+
+    The lock is that of the folder itself, opened for each who waits: one for requests and workers
+    alike, gone with who holds it, and nothing is written.
+    """
+    folder = os.open(bundles, os.O_RDONLY)
+    try:
+        give_up_s = time.monotonic() + TURN_S
+        while not _locked(folder):
+            if time.monotonic() > give_up_s:
+                raise ActivationBusy("another version is being verified on this machine")
+            await asyncio.sleep(LOOK_S)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _locked(folder: int) -> bool:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+async def _in_a_process(
+    settings: Settings, version: str, share: float, expect: int | None
+) -> tuple[Pointer | None, Pointer]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", PROGRAM),
         stdin=asyncio.subprocess.PIPE,

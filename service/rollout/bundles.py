@@ -35,6 +35,10 @@ WORKSHOP = ".publishing"
 class NoSuchBundle(BundleError):
     """A version that is not in the folder of bundles."""
 
+    def __init__(self, version: str, message: str) -> None:
+        super().__init__(message)
+        self.version = version
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
@@ -102,7 +106,8 @@ def bundle_to_serve(
         return None, settings.bundle
     folder = find_bundle(settings, pointer.current)
     if folder is None and takes_over:
-        raise NoSuchBundle(f"version {pointer.current!r} is current and not in {settings.bundles}")
+        told = f"version {pointer.current!r} is current and not in {settings.bundles}"
+        raise NoSuchBundle(pointer.current, told)
     return pointer, folder
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from export.contract.bundle import check_version
+from export.contract.errors import BundleError
 from service.generation import Generation
 from service.rollout.bundles import NoSuchBundle, find_bundle, list_bundles, named_manifest
 from service.rollout.pointer import Pointer, PointerRefused, check_share, first_pointer
@@ -48,7 +49,7 @@ def rollback(settings: Settings, expect: int | None = None) -> tuple[Pointer, Po
     twice does not first drop a candidate and then go back.
 
     Raises:
-        BundleError: The version before is not there any more.
+        NoSuchBundle: The version before is not there any more.
         PointerRefused: There is nothing to go back to, or somebody else was first.
         PointerUnknown: Redis does not answer.
 
@@ -58,8 +59,8 @@ def rollback(settings: Settings, expect: int | None = None) -> tuple[Pointer, Po
     if before is None:
         raise PointerRefused("no version is current yet, so there is nothing to go back to")
     after = before.rolled_back()
-    if after.current != before.current and find_bundle(settings, after.current) is None:
-        raise not_there(settings, after.current)
+    if after.current != before.current:
+        _check_there(settings, after.current)
     return before, change_pointer(settings, before, after)
 
 
@@ -83,9 +84,19 @@ def published(settings: Settings, version: str) -> Path:
     return folder
 
 
+def _check_there(settings: Settings, version: str) -> None:
+    try:
+        is_there = find_bundle(settings, version) is not None
+    except BundleError as error:  # nor is what `--bundle` names a bundle
+        raise not_there(settings, version) from error
+    if not is_there:
+        raise not_there(settings, version)
+
+
 def not_there(settings: Settings, version: str) -> NoSuchBundle:
     """Say that a version is not in the bundles folder, and which are."""
     there = ", ".join(one.version for one in list_bundles(settings.bundles)[-5:]) or "none"
     return NoSuchBundle(
-        f"version {version!r} is not in {settings.bundles} (there: {there}); publish it first"
+        version,
+        f"version {version!r} is not in {settings.bundles} (there: {there}); publish it first",
     )

@@ -13,6 +13,7 @@ from service.errors import (
     BundleRefused,
     Conflict,
     InvalidRecord,
+    Overloaded,
     Problem,
     StoreUnavailable,
     UnknownBundle,
@@ -24,7 +25,7 @@ from service.http.query import decode
 from service.parts import Parts
 from service.payloads import Activation, Rollback
 from service.rollout import bundles
-from service.rollout.activation import activate_apart
+from service.rollout.activation import ActivationBusy, activate_apart
 from service.rollout.bundles import NoSuchBundle
 from service.rollout.overview import overview
 from service.rollout.pointer import Pointer, PointerRefused
@@ -58,8 +59,14 @@ async def activate_bundle(request: Request) -> Response:
     asked = await _body(request, Activation)
     try:
         changed = await activate_apart(settings, version, asked.share, asked.expect)
-    except (BundleError, PointerRefused, PointerUnknown) as error:
-        raise _problem(error, version) from None
+    except NoSuchBundle as error:
+        raise UnknownBundle(version, str(error)) from None
+    except BundleError as error:
+        raise BundleRefused(version, str(error)) from None
+    except (PointerRefused, PointerUnknown) as error:
+        raise _problem(error) from None
+    except ActivationBusy as error:
+        raise Overloaded(str(error)) from None
     return _changed(*changed)
 
 
@@ -69,8 +76,10 @@ async def roll_back(request: Request) -> Response:
     asked = await _body(request, Rollback)
     try:
         changed = await asyncio.to_thread(rollback, settings, asked.expect)
-    except (BundleError, PointerRefused, PointerUnknown) as error:
-        raise _problem(error, "") from None
+    except NoSuchBundle as error:
+        raise UnknownBundle(error.version, str(error)) from None
+    except (PointerRefused, PointerUnknown) as error:
+        raise _problem(error) from None
     return _changed(*changed)
 
 
@@ -96,12 +105,8 @@ async def _body(request: Request, kind: type[Body]) -> Body:
         raise InvalidRecord(faults) from None
 
 
-def _problem(error: Exception, version: str) -> Problem:
-    """Return the problem that a refusal means; `version` is the one that was asked for."""
-    if isinstance(error, NoSuchBundle):
-        return UnknownBundle(version, str(error))
-    if isinstance(error, BundleError):
-        return BundleRefused(version, str(error))
+def _problem(error: Exception) -> Problem:
+    """Return the problem that a refused change of the pointer means."""
     if isinstance(error, PointerUnknown):
         return StoreUnavailable()
     return Conflict(str(error))

@@ -142,7 +142,7 @@ class Store:
         try:
             wait = await self.link.wait_call()
             async with self.link.writing.answering():
-                answers = await run_script(self.link.writes, WRITE_ITEM, 6, calls, wait)
+                answers = await run_script(self.link.writes, WRITE_ITEM, 7, calls, wait)
         except StoreUnavailable as error:
             return [error] * len(items)
         fault = await self.link.fault(None if wait is None else answers.pop())
@@ -159,6 +159,7 @@ class Store:
             keys.log,
             keys.epoch,
             keys.vector(version, item.id),
+            keys.versions,
             item.id,
             item.op,
             seen_rev,
@@ -168,6 +169,7 @@ class Store:
             VECTOR_KEPT_S,
             self._log_entries,
             epoch,
+            version,
         ]
 
     async def write_item(
@@ -206,15 +208,17 @@ class Store:
             [
                 self._keys.items,
                 self._keys.vector(version, one),
+                self._keys.versions,
                 one,
                 rev,
                 pack_vector(vector),
                 VECTOR_KEPT_S,
+                version,
             ]
             for one, rev, vector in vectors
         ]
         with answering():
-            await run_script(self.link.follows, KEEP_VECTOR, 2, calls)
+            await run_script(self.link.follows, KEEP_VECTOR, 3, calls)
 
 
 def _as_of(item: ItemRecord) -> str:

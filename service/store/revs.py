@@ -70,7 +70,7 @@ class ItemRevs:
         epoch = secrets.token_hex(16)
         calls = [self._call(item, vector, version, epoch) for item, vector in items]
         with answering():
-            answers = await run_script(self._client, ANNOUNCE_ITEM, 6, calls)
+            answers = await run_script(self._client, ANNOUNCE_ITEM, 7, calls)
         for answer in answers:
             if isinstance(answer, Exception):
                 raise StoreUnavailable(f"{type(answer).__name__}: {answer}") from answer
@@ -85,6 +85,7 @@ class ItemRevs:
             keys.log,
             keys.epoch,
             keys.vector(version, item.id),
+            keys.versions,
             item.id,
             item.op,
             item.rev,
@@ -93,4 +94,5 @@ class ItemRevs:
             self._vector_kept_s,
             self._log_entries,
             epoch,
+            version,
         ]

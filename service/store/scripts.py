@@ -6,14 +6,14 @@ WRITE_ITEM: Final = b"""
 -- Gives an item its next rev, writes record, vector and log entry, and answers rev, log id and
 -- what was there before; or, if the item is newer than what the record is based on, does nothing
 -- and answers its rev, '' and 'newer'.
--- KEYS: item, items, rev, log, epoch, vec.
+-- KEYS: item, items, rev, log, epoch, vec, versions.
 -- ARGV: id, op, highest rev the writer has seen, the record's JSON after '{', the log id that its
 -- preference is of ('' without, 'new' for this write's), the vector's bytes or '', how long a
 -- vector is kept (s), about how many log entries are kept, a random epoch in case there is no log
--- yet, the rev that the record is based on or '' if on none.
-if ARGV[10] ~= '' then
+-- yet, the version that the vector is of, the rev that the record is based on or '' if on none.
+if ARGV[11] ~= '' then
   local known = redis.call('ZSCORE', KEYS[2], ARGV[1])
-  if known and tonumber(known) > tonumber(ARGV[10]) then
+  if known and tonumber(known) > tonumber(ARGV[11]) then
     return {string.format('%.0f', known), '', 'newer'}
   end
 end
@@ -37,16 +37,19 @@ if ARGV[6] == '' then
   redis.call('DEL', KEYS[6])
 else
   redis.call('SET', KEYS[6], ARGV[1] .. '\\n' .. text .. '\\n' .. ARGV[6], 'EX', ARGV[7])
+  redis.call('SADD', KEYS[7], ARGV[10])
 end
 return {text, log_id, before}
 """
 
 KEEP_VECTOR: Final = b"""
 -- Keeps a vector that a reader computed, if the item has not changed meanwhile.
--- KEYS: items, vec. ARGV: id, rev, the vector's bytes, how long it is kept (s).
+-- KEYS: items, vec, versions.
+-- ARGV: id, rev, the vector's bytes, how long it is kept (s), the version that it is of.
 local rev = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not rev or tonumber(rev) ~= tonumber(ARGV[2]) then return 0 end
 redis.call('SET', KEYS[2], ARGV[1] .. '\\n' .. ARGV[2] .. '\\n' .. ARGV[3], 'EX', ARGV[4])
+redis.call('SADD', KEYS[3], ARGV[5])
 return 1
 """
 
@@ -63,9 +66,10 @@ return {#found, found[1][1], found[#found][1], time[1], time[2]}
 ANNOUNCE_ITEM: Final = b"""
 -- Writes an item that a replica knows of a newer rev than is stored, as it is, with a log entry.
 -- Of an item that is stored as new or newer nothing is changed.
--- KEYS: item, items, rev, log, epoch, vec.
+-- KEYS: item, items, rev, log, epoch, vec, versions.
 -- ARGV: id, op, rev, the record's JSON, the vector's bytes or '', how long a vector is kept (s),
--- about how many log entries are kept, a random epoch in case there is no log yet.
+-- about how many log entries are kept, a random epoch in case there is no log yet, the version that
+-- the vector is of.
 -- Answers whether it was written.
 local known = redis.call('ZSCORE', KEYS[2], ARGV[1])
 if known and tonumber(known) >= tonumber(ARGV[3]) then return 0 end
@@ -81,6 +85,7 @@ if ARGV[5] == '' then
   redis.call('DEL', KEYS[6])
 else
   redis.call('SET', KEYS[6], ARGV[1] .. '\\n' .. ARGV[3] .. '\\n' .. ARGV[5], 'EX', ARGV[6])
+  redis.call('SADD', KEYS[7], ARGV[9])
 end
 return 1
 """

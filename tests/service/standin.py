@@ -6,11 +6,12 @@
 
 import asyncio
 import json
+import logging
 import os
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,19 @@ Receive = Callable[[], Awaitable[Scope]]
 Send = Callable[[Scope], Awaitable[None]]
 
 
-def load(settings: dict[str, str], *, takes_over: bool) -> str:
+def load(settings: dict[str, str], *, served: Collection[str]) -> str:
     generation = Path(settings["folder"], "generation").read_text()
-    if generation == "less" and takes_over:
+    if generation == "less" and served:
         raise BundleError("others serve more than this")
     if generation == "broken":
         raise BundleError("bundle broken: vectors.npy: checksum differs")
     if generation == "slow":
         time.sleep(60)
     return generation
+
+
+def versions(generation: str) -> list[str]:
+    return [generation]
 
 
 def first_here(mark: Path) -> bool:
@@ -78,6 +83,8 @@ def run_worker(
 
 
 def main(folder: str, port: str, workers: str, redis: str | None = None) -> int:
+    if level := os.environ.get("LOG_LEVEL"):
+        logging.basicConfig(level=level)
     plan = Plan(
         application="tests.service.standin",
         settings_for=lambda url: {"folder": folder, "redis": url},

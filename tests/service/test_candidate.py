@@ -1,16 +1,24 @@
 """Two versions in one process: each answers its users, and both have every item."""
 
-from collections.abc import Iterator
+import asyncio
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
+from export.contract.errors import SchemaError
 from export.contract.schema import Schema
+from export.contract.side import Record, SideName
+from export.embedder import Vectors
 from service.generation import Generation
 from service.processes.loaded import Loaded
 from service.rollout.pointer import Pointer, version_for
+from service.store import Store
 from tests.service.running import Service, patient
 from tests.service.test_two_schemas import richer
 from tests.tiny import tiny_bundle
@@ -103,24 +111,98 @@ def test_a_batch_of_items_is_in_both(service: Service) -> None:
         assert {f"b{n}" for n in range(70)} <= served
 
 
-def test_a_write_that_the_other_version_could_not_take_over_yet_says_so(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+def test_a_write_beside_a_candidate_is_in_both_and_waits_for_nothing_more_though_redis_hangs(
+    own_redis: "tuple[subprocess.Popen[bytes], str]",
+    folders: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from service.store import StoreUnavailable
+    process, url = own_redis
+    real = Store.write_items
 
+    async def hangs_then(self: Store, *args: Any) -> Any:
+        written = await real(self, *args)
+        process.send_signal(signal.SIGSTOP)
+        return written
+
+    monkeypatch.setattr(Store, "write_items", hangs_then)
+    generations = {folder.name: Generation.load(folder) for folder in folders}
+    with Service(patient(url), Loaded(POINTER, generations)) as service:
+        for method, path, body in (
+            ("POST", "/items", {"id": "x", "topics": ["art"]}),
+            ("PATCH", "/items/i1", {"topics": ["food"]}),
+            ("DELETE", "/items/i2", None),
+        ):
+            before_s = time.monotonic()
+            answer = service.ask(method, path, json=body)
+            took_s = time.monotonic() - before_s
+            process.send_signal(signal.SIGCONT)
+            assert answer.status_code in (200, 201, 204)
+            assert took_s < 0.5
+            if method != "DELETE":
+                assert answer.json()["searchable"] is True
+        for version in OF:
+            assert vector_of(service, version, "x") is not None
+            assert vector_of(service, version, "i2") is None
+
+
+def test_what_the_candidate_takes_over_is_what_redis_holds(
+    service: Service, redis_url: str, folders: tuple[Path, Path]
+) -> None:
+    full = {"id": "x", "topics": ["art"], "maker": "acme", "clicks": 2.0, "likes": 1.0}
+    with Service(patient(redis_url), Generation.load(folders[1])) as richer_one:
+        log_id = richer_one.post("/items", full).json()["log_id"]
+    found(service, OF["old-1"][0], after=log_id)
+    assert service.ask("PATCH", "/items/x", json={"length": 5}).status_code == 200
+    assert service.ask("PATCH", "/items/i2", json={"clicks": 7}).status_code == 200
+    assert service.post("/items", {"id": "y", "clicks": 3}).status_code == 201
+    assert service.ask("DELETE", "/items/i3").status_code == 204
     assert service.parts.serving is not None
     candidate = service.parts.serving.candidate
     assert candidate is not None
+    ids = ["x", "i2", "y", "i3"]
+    stored = service.do(candidate.store.read_items(ids, "new-1"))
+    assert [candidate.generation.change(one) for one in ids] == [one.record for one in stored]
+    served = candidate.generation.get("x")
+    assert served is not None
+    assert served.record == {n: v for n, v in full.items() if n != "id"} | {"length": 5.0}
 
-    async def silent(*_: object) -> None:
-        raise StoreUnavailable("gone")
 
-    monkeypatch.setattr(candidate.store, "read_items", silent)
+def test_a_vector_that_was_made_beside_the_answer_is_kept_for_other_replicas(
+    service: Service, redis_client: redis.Redis
+) -> None:
     posted = service.post("/items", {"id": "x", "topics": ["art"]}).json()
-    assert posted["searchable"] is False
-    monkeypatch.undo()
-    told = found(service, OF["new-1"][0], after=posted["log_id"])
-    assert "x" in told["items"] or told["degraded"] == ["stale"]
+    for user in (OF["old-1"][0], OF["new-1"][0]):
+        found(service, user, after=posted["log_id"])
+    give_up_s = time.monotonic() + 10
+    while not redis_client.exists("{fs}:vec:new-1:x"):
+        assert time.monotonic() < give_up_s, "it was not kept"
+        service.do(asyncio.sleep(0.01))
+    assert redis_client.exists("{fs}:vec:old-1:x")
+
+
+def test_what_the_candidate_has_no_vector_for_is_said_of_that_item_alone(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert service.parts.serving is not None
+    candidate = service.parts.serving.candidate
+    assert candidate is not None
+    embedder = candidate.follower._embedder
+    real = embedder.embed
+
+    def overflows(side: SideName, records: Sequence[Record]) -> Vectors:
+        if any(record.get("clicks") == 3e38 for record in records):  # no tiny tower is that steep
+            raise SchemaError("the item tower gave a vector that is not of unit length")
+        return real(side, records)
+
+    monkeypatch.setattr(embedder, "embed", overflows)
+    items = [{"id": "a"}, {"id": "i1", "clicks": 3e38}, {"id": "b"}]
+    results = service.post("/items", {"items": items}).json()["results"]
+    assert [one["status"] for one in results] == [201, 200, 201]
+    assert [one["searchable"] for one in results] == [True, False, True]
+    patched = service.ask("PATCH", "/items/i1", json={"length": 2})
+    assert (patched.status_code, patched.json()["searchable"]) == (200, False)
+    assert service.ask("DELETE", "/items/i1").status_code == 204
+    assert vector_of(service, "new-1", "i1") is None
 
 
 def test_readiness_and_version_tell_of_both(service: Service) -> None:

@@ -202,6 +202,15 @@ def too_late(situations: Situations, call: str) -> httpx.Response:
     return ask(situations["hung"], call, headers=LATE)  # `/bundles` reads the pointer there
 
 
+def unknown_bundle(situations: Situations, call: str) -> httpx.Response:
+    service = situations["running"]
+    if call == "POST /bundles/rollback":
+        now = read_pointer(service.settings)
+        of = 1 if now is None else now.generation + 1
+        change_pointer(service.settings, now, Pointer(of, "tiny-1", previous="nobody"))
+    return ask(service, call, "nobody")
+
+
 def too_large(situations: Situations, call: str) -> httpx.Response:
     most = 8 << 20 if call.split()[1] in ("/items", "/recall/batch", "/embed") else 1 << 20
     return ask(situations["running"], call, content=b" " * (most + 1))
@@ -213,7 +222,7 @@ PROVOKED: dict[type[Problem], Provoke] = {
     errors.Unauthenticated: lambda s, call: as_admin(s["guarded"], call),
     errors.Forbidden: lambda s, call: as_admin(s["running"], call, origin="http://a.page"),
     errors.UnknownRoute: lambda s, call: ask(s["public"], call),
-    errors.UnknownBundle: lambda s, call: ask(s["running"], call, "nobody"),
+    errors.UnknownBundle: unknown_bundle,
     errors.BundleRefused: lambda s, call: ask(s["running"], call, "bad-1"),
     errors.Conflict: lambda s, call: ask(s["running"], call, "tiny-1", json={"expect": 77}),
     errors.UnknownItem: lambda s, call: ask(s["running"], call, "nobody"),

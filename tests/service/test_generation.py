@@ -1,6 +1,7 @@
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Collection
 from pathlib import Path
 
@@ -154,6 +155,23 @@ def test_a_query_that_is_no_unit_vector_is_refused() -> None:
 def test_no_queries_have_no_answers() -> None:
     generation = made_generation(unit_vectors(5, seed=1))
     assert generation.search(POOL[:0], [], []) == []
+
+
+@pytest.mark.parametrize("index", [EXACT, HNSW, None], ids=["exact", "hnsw", "loaded"])
+def test_the_vectors_of_the_bundle_are_not_kept_beside_those_of_a_compacted_index(
+    index: IndexSettings | None, bundle_folder: Path
+) -> None:
+    made = unit_vectors(IN_BUNDLE, seed=1)
+    generation = Generation.load(bundle_folder) if index is None else made_generation(made, index)
+    del made
+    main = generation.view.main
+    items, held = len(main), weakref.ref(main.vectors)
+    del main
+    generation.apply(put("x", 1), POOL[0])
+    generation.compact(threads=1)
+    assert held() is None
+    assert generation.view.main.vectors.shape == (items + 1, DIM)
+    assert generation.vector("i3") is not None
 
 
 @pytest.mark.parametrize("index", [EXACT, HNSW], ids=["exact", "hnsw"])

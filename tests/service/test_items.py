@@ -1,4 +1,7 @@
 import asyncio
+import signal
+import subprocess
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -25,7 +28,7 @@ def run(
             store = Store(Link(redis_url, timeout_s=2.0), generation.schema)
             try:
                 follower = Follower(store, generation, embedder)
-                await use(Items(generation, embedder, store, follower.refresh, delta_most=300))
+                await use(Items(generation, embedder, store, follower.look_up, delta_most=300))
             finally:
                 await store.link.close()
 
@@ -247,7 +250,7 @@ def run_two(
             generations = [Generation.load(bundle_folder) for _ in range(2)]
             stores = [Store(Link(redis_url, timeout_s=2.0), one.schema) for one in generations]
             both = [
-                Items(one, embedder, store, Follower(store, one, embedder).refresh)
+                Items(one, embedder, store, Follower(store, one, embedder).look_up)
                 for one, store in zip(generations, stores, strict=True)
             ]
             try:
@@ -357,7 +360,7 @@ def test_more_than_the_delta_takes_is_refused_and_removal_is_not(run: Run) -> No
 def test_nothing_is_served_that_was_not_written(generation: Generation, embedder: Embedder) -> None:
     async def main() -> None:
         store = Store(Link("unix:///nowhere/redis.sock"), generation.schema)
-        items = Items(generation, embedder, store, Follower(store, generation, embedder).refresh)
+        items = Items(generation, embedder, store, Follower(store, generation, embedder).look_up)
         outcomes = await items.post([{"id": "x"}, {"id": "y", "length": "long"}])
         assert [type(outcome) for outcome in outcomes] == [StoreUnavailable, RecordError]
         with pytest.raises(StoreUnavailable):
@@ -369,3 +372,25 @@ def test_nothing_is_served_that_was_not_written(generation: Generation, embedder
     asyncio.run(main())
     assert "x" not in generation
     assert "i1" in generation
+
+
+def test_a_patch_that_must_look_up_its_item_is_refused_as_soon_as_a_write(
+    own_redis: "tuple[subprocess.Popen[bytes], str]", generation: Generation, embedder: Embedder
+) -> None:
+    process, url = own_redis
+
+    async def main() -> None:
+        store = Store(Link(url, write_timeout_s=0.2), generation.schema)
+        follower = Follower(store, generation, embedder)
+        items = Items(generation, embedder, store, follower.look_up)
+        process.send_signal(signal.SIGSTOP)
+        try:
+            for most_s in (1.0, 1.0, 1.0, 0.1):  # the last by the breaker
+                before_s = time.monotonic()
+                assert isinstance(await items.patch("x", {"length": 1}), StoreUnavailable)
+                assert time.monotonic() - before_s < most_s
+        finally:
+            process.send_signal(signal.SIGCONT)
+            await store.link.close()
+
+    asyncio.run(main())

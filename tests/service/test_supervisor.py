@@ -278,6 +278,27 @@ def test_failed_loader_leaves_the_old_one_serving_until_asked_again(service: Ser
     eventually(lambda: service.get("/")["generation"] == "two")
 
 
+@pytest.mark.parametrize("service", [{"LOG_LEVEL": "INFO"}], indirect=True)
+def test_a_load_that_is_asked_for_again_and_again_is_logged_once_until_one_serves(
+    service: Service,
+) -> None:
+    service.up()
+    service.publish("broken")
+    for _ in range(20):
+        service.get("/handover")
+        time.sleep(0.05)
+    service.publish("two")
+    service.send(signal.SIGHUP)
+    eventually(lambda: service.get("/")["generation"] == "two")
+    eventually(lambda: len(psutil.Process(service.process.pid).children()) == 2)
+    service.publish("three")
+    service.get("/handover")
+    eventually(lambda: service.get("/")["generation"] == "three")
+    service.send(signal.SIGTERM)
+    asked = [line for line in service.ended()[1] if "handover asked for" in line]
+    assert len(asked) == 3  # by workers, by the signal, and by workers of the next one
+
+
 def test_a_load_that_would_serve_less_is_for_a_start_and_not_for_a_handover(
     service: Service,
 ) -> None:

@@ -45,8 +45,9 @@ ROLLOUT = (
         "/bundles/{version}/activate",
         "activate_bundle",
         "Serve a version",
-        "It is verified first, in a process of its own, which takes as long as a load. With a "
-        "`share` below 1 it becomes the candidate, which serves that share of users.",
+        "It is verified first, in a process of its own, which takes as long as a load; one version "
+        "at a time on a machine. With a `share` below 1 it becomes the candidate, which "
+        "serves that share of users.",
         {200: Answer("The pointer.", (payloads.PointerChange,), {"tried": CHANGED})},
         (errors.UnknownBundle, errors.BundleRefused, *CHANGES),
         (VERSION_ID, *STEER),
@@ -62,7 +63,7 @@ ROLLOUT = (
         "Or drop the candidate, if one is tried. With `expect` a call that is sent twice does one "
         "of them and not both.",
         {200: Answer("The pointer.", (payloads.PointerChange,), {"dropped": ROLLED_BACK})},
-        CHANGES,
+        (errors.UnknownBundle, *CHANGES),
         STEER,
         body=(payloads.Rollback,),
         bodies={"expected": {"expect": 7}},

@@ -125,6 +125,50 @@ def test_an_error_is_logged_and_tried_again_and_all_is_found_meanwhile(
     )
 
 
+def test_growth_that_has_no_room_is_told_once_until_it_has_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(generation_module, "RECENT_LEAST", 100)
+    monkeypatch.setattr(module, "LOOK_S", 0.001)
+    generation = filled(100)
+    looked: list[None] = []
+    begin = generation.begin_growth
+
+    def noted() -> Growth | None:
+        looked.append(None)
+        return begin()
+
+    monkeypatch.setattr(generation, "begin_growth", noted)
+
+    def is_blocked() -> bool:
+        labels = {"version": generation.version}
+        return REGISTRY.get_sample_value("firstsight_growth_blocked", labels) == 1
+
+    async def look_often() -> None:
+        ticks = len(looked)
+        await until(lambda: len(looked) > ticks + 10)
+
+    async def post() -> None:
+        await until(lambda: generation.recent_size == 100)
+        assert not is_blocked()
+        for n in range(100, 250):
+            generation.apply(put(f"x{n}", n + 1), POSTED[n])
+        await until(is_blocked)
+        await look_often()
+        generation.compact()
+        await until(lambda: not is_blocked())
+        for n in range(250, 500):
+            generation.apply(put(f"x{n}", n + 1), POSTED[n])
+        await until(is_blocked)
+        await look_often()
+
+    with caplog.at_level(logging.WARNING, logger=module.logger.name):
+        beside(generation, post)
+    told = [(one.message, vars(one)["reason"]) for one in caplog.records]
+    reason = "the recent index has room for 200 rows, and more were posted"
+    assert told == [("recent index cannot grow until a handover", reason)] * 2
+
+
 def test_who_leaves_does_not_wait_for_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     linked: list[int] = []
     add = HnswIndex.with_more

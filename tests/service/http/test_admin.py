@@ -11,7 +11,7 @@ from service.generation import Generation
 from service.http.admin import FORWARDED, is_loopback
 from service.rollout.bundles import publish
 from service.rollout.pointer import Pointer
-from service.rollout.pointer_store import read_pointer
+from service.rollout.pointer_store import change_pointer, read_pointer
 from service.settings import Settings, read_settings
 from tests.service.running import Service, patient
 from tests.service.store.servers import eventually
@@ -132,6 +132,16 @@ def test_versions_are_listed_activated_and_rolled_back_over_http(
     again = service.ask("POST", "/bundles/rollback", json={"expect": 3}, headers=HERE)
     assert (again.status_code, "generation 4 came first" in again.text) == (409, True)
     assert read_pointer(settings) == Pointer(4, "tiny-1")
+
+
+def test_a_rollback_to_a_version_that_was_removed_names_it(
+    service: Service, settings: Settings
+) -> None:
+    change_pointer(settings, None, Pointer(1, "tiny-1", previous="gone-1"))
+    answer = service.ask("POST", "/bundles/rollback", headers=HERE)
+    assert (answer.status_code, answer.json()["type"]) == (404, "/docs#unknown-bundle")
+    assert answer.json()["id"] == "gone-1"
+    assert "'gone-1' is not in" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import contextlib
 import logging
 import threading
 from collections.abc import Collection
@@ -14,7 +15,7 @@ from export.index.exact import ExactConfig
 from export.index.hnsw import HnswConfig
 from export.index.tune import recall_at_k
 from service.generation import Generation
-from service.index.growth import Growth
+from service.index.growth import Growth, NoRoom
 from tests.service.made import delete, grow, made_generation, put, unit_vectors
 from tests.tiny import DIM
 
@@ -281,6 +282,9 @@ def test_without_room_nothing_grows_and_all_is_found(monkeypatch: pytest.MonkeyP
     for n in range(60):
         generation.apply(put(f"x{n}", n + 1), POOL[n])
         live[f"x{n}"] = POOL[n]
+        with contextlib.suppress(NoRoom):
+            grow(generation)
+    with pytest.raises(NoRoom, match="room for 20 rows"):
         grow(generation)
     assert (generation.recent_size, generation.delta_size) == (20, 40)
     check(generation, live, 30, ())

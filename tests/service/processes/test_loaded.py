@@ -1,16 +1,22 @@
 """A loader loads what the pointer names; a candidate that cannot be served is left out and told."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from export.contract.bundle import BundleLayout
 from export.contract.errors import BundleError
+from service.generation import Generation
+from service.processes import loaded as module
 from service.processes.loaded import load_served
+from service.processes.preparation import ItemsUnread, prepare
 from service.rollout.pointer import Pointer, first_pointer
 from service.rollout.pointer_store import change_pointer
 from service.rollout.room import needed_bytes
 from service.settings import Settings
+from tests.service.running import Service
 from tests.tiny import tiny_bundle
 
 TRIED = Pointer(2, "tiny-1", "tiny-2", 0.25)
@@ -20,7 +26,7 @@ TRIED = Pointer(2, "tiny-1", "tiny-2", 0.25)
 def settings(redis_url: str, tmp_path: Path) -> Settings:
     for version, items in (("tiny-1", 40), ("tiny-2", 41)):
         tiny_bundle(tmp_path, version, items=items)
-    return Settings(redis=redis_url, bundles=tmp_path)
+    return Settings(redis=redis_url, bundles=tmp_path, snapshots_kept=0)
 
 
 def activate(settings: Settings, pointer: Pointer) -> None:
@@ -48,6 +54,96 @@ def test_a_damaged_candidate_is_left_out_and_a_damaged_current_version_is_an_err
     change_pointer(settings, TRIED, Pointer(3, "tiny-2"))
     with pytest.raises(BundleError, match=r"user_tower\.onnx"):
         load_served(settings)
+
+
+FAILURES = (
+    OSError(5, "Input/output error"),
+    RuntimeError("Index seems to be corrupted or unsupported"),
+    MemoryError("std::bad_alloc"),
+    ItemsUnread("items cannot be read"),
+)
+
+
+def fails_with(error: Exception, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have one step of loading `tiny-2` fail."""
+    load = Generation.load
+
+    def failing_load(folder: Path) -> Generation:
+        if folder.name == "tiny-2":
+            raise error
+        return load(folder)
+
+    def failing_prepare(generation: Generation, *args: Any, **options: Any) -> None:
+        if generation.version == "tiny-2":
+            raise error
+        prepare(generation, *args, **options)
+
+    if step == "load":
+        monkeypatch.setattr(Generation, "load", failing_load)
+    else:
+        monkeypatch.setattr(module, "prepare", failing_prepare)
+
+
+@pytest.mark.parametrize("error", FAILURES[:3], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("step", ["load", "prepare"])
+def test_a_candidate_that_fails_in_whatever_way_is_left_out_and_told(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, step: str, error: Exception
+) -> None:
+    activate(settings, TRIED)
+    fails_with(error, step, monkeypatch)
+    for served in ([], ["tiny-1"]):
+        loaded = load_served(settings, served=served)
+        assert loaded is not None
+        assert [*loaded.generations] == ["tiny-1"]
+        assert loaded.refused == {"tiny-2": f"{type(error).__name__}: {error}"}
+    with Service(settings, loaded) as service:
+        ready = service.get("/readyz")
+        assert ready.status_code == 200
+        assert ready.json()["refused"] == f"tiny-2: {type(error).__name__}: {error}"
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
+def test_who_takes_over_needs_the_candidate_that_others_serve(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    activate(settings, TRIED)
+    served = ["tiny-1", "tiny-2"]
+    loaded = load_served(settings, served=served)
+    assert loaded is not None
+    assert [*loaded.generations] == served
+    fails_with(error, "prepare", monkeypatch)
+    with pytest.raises(BundleError, match=re.escape(str(error))):
+        load_served(settings, served=served)
+
+
+def test_a_candidate_that_others_serve_keeps_no_new_current_version_from_taking_over(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    activate(settings, TRIED)
+    fails_with(RuntimeError("damaged"), "load", monkeypatch)
+    loaded = load_served(settings, served=["tiny-0", "tiny-2"])
+    assert loaded is not None
+    assert [*loaded.generations] == ["tiny-1"]
+    assert loaded.refused == {"tiny-2": "RuntimeError: damaged"}
+
+
+def test_a_candidate_that_others_serve_and_that_has_no_room_is_no_handover(
+    settings: Settings,
+) -> None:
+    activate(settings, TRIED)
+    small = needed_bytes(settings.bundles / "tiny-1")
+    tight = settings.model_copy(update={"memory_bytes": small})
+    with pytest.raises(BundleError, match="'tiny-2' is being tried and could not .* MiB of memory"):
+        load_served(tight, served=["tiny-1", "tiny-2"])
+
+
+def test_items_that_cannot_be_read_are_not_the_fault_of_a_candidate(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    activate(settings, TRIED)
+    fails_with(ItemsUnread("redis is silent"), "prepare", monkeypatch)
+    with pytest.raises(BundleError, match="redis is silent"):
+        load_served(settings, served=["tiny-1"])
 
 
 def test_a_candidate_that_is_not_there_is_left_out(settings: Settings) -> None:
@@ -87,11 +183,11 @@ def test_who_takes_over_does_not_guess_what_is_to_be_served(
     )
     assert load_served(silent) is not None
     with pytest.raises(BundleError, match="which version is current is not known"):
-        load_served(silent, takes_over=True)
+        load_served(silent, served=["tiny-1"])
     activate(settings, Pointer(2, "gone"))
     assert load_served(settings) is None
     with pytest.raises(BundleError, match="'gone' is current and not in"):
-        load_served(settings, takes_over=True)
+        load_served(settings, served=["tiny-1"])
 
 
 def test_without_a_pointer_the_offered_bundle_is_loaded(settings: Settings) -> None:

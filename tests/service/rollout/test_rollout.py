@@ -16,7 +16,7 @@ from export.contract.bundle import BundleLayout
 from export.contract.errors import BundleError
 from service.generation import Generation
 from service.redis.embedded import running_url
-from service.rollout.bundles import publish
+from service.rollout.bundles import NoSuchBundle, publish
 from service.rollout.pointer import Pointer, PointerRefused, first_pointer
 from service.rollout.pointer_store import activate_first, change_pointer, read_pointer
 from service.rollout.rollout import activate, rollback
@@ -140,8 +140,10 @@ def test_a_rollback_to_a_version_that_is_gone_is_refused(settings: Settings) -> 
         rollback(settings)
     first = change_pointer(settings, None, first_pointer("gone-1"))
     now = change_pointer(settings, first, first.activated("tiny-1"))
-    with pytest.raises(BundleError, match="'gone-1' is not in"):
-        rollback(settings)
+    for offered in (None, settings.bundles / "gone-1"):
+        with pytest.raises(NoSuchBundle, match="'gone-1' is not in") as refused:
+            rollback(settings.model_copy(update={"bundle": offered}))
+        assert refused.value.version == "gone-1"
     assert read_pointer(settings) == now
 
 
@@ -262,6 +264,32 @@ def test_a_candidate_that_is_damaged_on_the_way_is_refused_and_told(
     assert versions(served) == {"tiny-1"}
     change_pointer(reached, after, after.rolled_back())
     until_ready_says(served, "refused", None)
+
+
+def test_a_candidate_that_is_tried_stays_when_the_index_cannot_be_rebuilt_beside_it(
+    tmp_path: Path,
+) -> None:
+    bundles = tmp_path / "bundles"
+    for version in ("tiny-1", "tiny-2"):
+        tiny_bundle(bundles, version, items=300)
+    served = Served(tmp_path / "data", bundles / "tiny-1")
+    try:
+        reached = Settings(redis=redis_of(tmp_path / "data"), bundles=bundles)
+        before = read_pointer(reached)
+        assert before is not None
+        change_pointer(reached, before, before.activated("tiny-2", 0.5))
+        serves(served, "tiny-1", "tiny-2")
+        time.sleep(1.0)  # until those who drain have gone
+        same = workers(served)
+        damaged(reached)
+        for number in range(251):  # a main index so worn is to be built anew
+            assert served.ask("DELETE", f"/items/i{number}")[0] == 204
+        until_ready_says(served, "refused", "'tiny-2' is being tried and could not be any more")
+        until_ready_says(served, "refused", "user_tower.onnx has changed")
+        assert versions(served) == {"tiny-1", "tiny-2"}
+        assert same <= workers(served)
+    finally:
+        served.kill()
 
 
 def test_a_version_that_is_damaged_on_the_way_leaves_the_old_one_serving_and_says_so(

@@ -80,7 +80,8 @@ def test_the_layout_is_the_published_one(redis_url: str, redis_client: redis.Red
     assert comma + rest == (
         b',"id":"u","preference_as_of":"then","content":{"age":3.0},"preference":{"recent":["i1"]}}'
     )
-    assert len(set(redis_client.scan_iter())) == 7
+    assert redis_client.smembers("{fs}:versions") == {b"v-1"}
+    assert len(set(redis_client.scan_iter())) == 8
 
 
 def test_a_write_is_refused_if_the_item_is_newer_than_what_it_is_based_on(
