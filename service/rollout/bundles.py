@@ -3,7 +3,6 @@
 import fcntl
 import json
 import logging
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +28,7 @@ from service.settings import Settings
 logger = logging.getLogger(__name__)
 
 WORKSHOP = ".publishing"
-"""Where copies are made, in the folder of bundles; its lock is held by the one who makes them."""
+"""Where copies are made, in the folder of bundles; a lock beside it is held by who makes them."""
 
 
 class NoSuchBundle(BundleError):
@@ -185,11 +184,9 @@ def _workshop(bundles: Path) -> Iterator[Path]:
     """Give an empty folder on the bundles' file system, to one process at a time."""
     workshop = bundles / WORKSHOP
     workshop.mkdir(parents=True, exist_ok=True)
-    lock = os.open(workshop, os.O_RDONLY)
-    try:
+    # A file that is open for writing: a folder's lock is not told to the server of an NFS.
+    with (bundles / f"{WORKSHOP}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for leftover in workshop.iterdir():
             shutil.rmtree(leftover)
         yield workshop
-    finally:
-        os.close(lock)
