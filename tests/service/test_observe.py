@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from service import observe
 from service.generation import Generation
 from service.http.request_id import new_request_id, request_id, set_request_id
 from service.logs import JsonLines
