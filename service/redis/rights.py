@@ -45,8 +45,17 @@ return refused
 
 Words = tuple[str | int, ...]
 
+WAITS: Final[dict[str, tuple[str, Words]]] = {
+    "replica": ("+wait", ("WAIT", 0, 0)),
+    "fsync": ("+waitaof", ("WAITAOF", 0, 0, 0)),
+}
+"""By what a write waits for: the right, and a wait for nobody. A server that is too old to know the
+command does not refuse it."""
 
-def missing_rights(client: "redis.Redis", prefix: str, *, role: bool = False) -> list[str]:
+
+def missing_rights(
+    client: "redis.Redis", prefix: str, *, role: bool = False, write_ack: str = "local"
+) -> list[str]:
     """Return what is missing, as ACL SETUSER takes it.
 
     Everything is tried on keys that nobody uses, on one server, and leaves nothing behind.
@@ -55,6 +64,7 @@ def missing_rights(client: "redis.Redis", prefix: str, *, role: bool = False) ->
         client: Of the server that holds the catalogue.
         prefix: Of all keys.
         role: Whether ROLE is needed, as it is behind Sentinels.
+        write_ack: What a write waits for, as the setting has it.
 
     Raises:
         redis.ConnectionError: It does not answer.
@@ -68,7 +78,8 @@ def missing_rights(client: "redis.Redis", prefix: str, *, role: bool = False) ->
         f"~{prefix}:erased:*": f"{prefix}:erased:{free}",
     }
     missing = [name for name, key in patterns.items() if _refused(client, "GET", key) == "key"]
-    for name, words in _commands(free, role=role):
+    waits = [WAITS[write_ack]] if write_ack in WAITS else []
+    for name, words in [*_commands(free, role=role), *waits]:
         if _refused(client, *words) == "command":
             missing.append(name)
     return missing + [one for one in _within_scripts(client, free) if one not in missing]

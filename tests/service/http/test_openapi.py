@@ -11,7 +11,7 @@ from service.http.docs_page import docs_page
 from service.http.openapi import document, main, text
 from service.http.operations import OPERATIONS, Operation
 
-DOC = Path(__file__).parents[2] / "docs"
+DOC = Path(__file__).parents[3] / "docs"
 
 
 def test_the_document_in_the_docs_is_that_of_the_code() -> None:
