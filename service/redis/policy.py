@@ -24,8 +24,8 @@ def refuse_unfit(
     - Its policy must not evict. Any other than `noeviction` is refused, with or without a memory
       limit of today, for a limit can be set while it runs.
     - The URL must say whether it is a cluster or a Sentinel.
-    - Its user must be let in, with the rights that the service needs; `write_ack` is what its writes
-      wait for, which may take one more.
+    - Its user must be let in, with the rights that the service needs; `write_ack`, what writes wait
+      for, may take one more.
 
     A server that cannot be reached, or that hides what it is, is not judged: serving starts
     without it and the log says so.
