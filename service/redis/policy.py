@@ -40,8 +40,7 @@ def refuse_unfit(
         for address in _servers(url, timeout_s):
             _look(url, address, timeout_s)
         with talking(url, f"{{{prefix}}}:items", timeout_s) as client:
-            is_watched = url.kind == "sentinel"
-            lacking = missing_rights(client, prefix, role=is_watched, write_ack=write_ack)
+            lacking = missing_rights(client, prefix, kind=url.kind, write_ack=write_ack)
     except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
         raise RedisRefused(f"redis at {url} does not let us in: {error}") from error
     except (redis.RedisError, OSError) as error:

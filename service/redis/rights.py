@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import redis
 
+from service.redis.url import Kind
+
 TRY: Final = """
 -- Tries the commands that the service's scripts call, and SADD, in ways that leave nothing behind.
 -- KEYS: one that nobody uses. Answers those that the user may not run.
@@ -45,6 +47,12 @@ return refused
 
 Words = tuple[str | int, ...]
 
+OF_KIND: Final[dict[Kind, list[tuple[str, Words]]]] = {
+    "one": [],
+    "cluster": [("+asking", ("ASKING",))],
+    "sentinel": [("+role", ("ROLE",))],
+}
+
 WAITS: Final[dict[str, tuple[str, Words]]] = {
     "replica": ("+wait", ("WAIT", 0, 0)),
     "fsync": ("+waitaof", ("WAITAOF", 0, 0, 0)),
@@ -54,7 +62,7 @@ command does not refuse it."""
 
 
 def missing_rights(
-    client: "redis.Redis", prefix: str, *, role: bool = False, write_ack: str = "local"
+    client: "redis.Redis", prefix: str, *, kind: Kind = "one", write_ack: str = "local"
 ) -> list[str]:
     """Return what is missing, as ACL SETUSER takes it.
 
@@ -63,7 +71,7 @@ def missing_rights(
     Args:
         client: Of the server that holds the catalogue.
         prefix: Of all keys.
-        role: Whether ROLE is needed, as it is behind Sentinels.
+        kind: Of Redis: behind Sentinels ROLE is needed, in a cluster ASKING.
         write_ack: What a write waits for, as the setting has it.
 
     Raises:
@@ -79,13 +87,13 @@ def missing_rights(
     }
     missing = [name for name, key in patterns.items() if _refused(client, "GET", key) == "key"]
     waits = [WAITS[write_ack]] if write_ack in WAITS else []
-    for name, words in [*_commands(free, role=role), *waits]:
+    for name, words in [*_commands(free), *OF_KIND[kind], *waits]:
         if _refused(client, *words) == "command":
             missing.append(name)
     return missing + [one for one in _within_scripts(client, free) if one not in missing]
 
 
-def _commands(key: str, *, role: bool) -> Iterator[tuple[str, Words]]:
+def _commands(key: str) -> Iterator[tuple[str, Words]]:
     """Yield what the service sends, by the name of the right, in ways that change nothing."""
     yield "+ping", ("PING",)
     yield "+info", ("INFO", "server")
@@ -103,8 +111,6 @@ def _commands(key: str, *, role: bool) -> Iterator[tuple[str, Words]]:
     yield "+eval", ("EVAL", "return 1", 0)
     yield "+evalsha", ("EVALSHA", "0" * 40, 0)
     yield "+script", ("SCRIPT", "LOAD", TRY)
-    if role:
-        yield "+role", ("ROLE",)
 
 
 def _refused(client: "redis.Redis", *words: str | int) -> str | None:

@@ -207,7 +207,7 @@ def test_who_may_not_wait_is_told_the_lower_level_and_the_right(
 def test_behind_a_sentinel_role_is_needed(redis_url: str, server: Server) -> None:
     with server.client(username="firstsight", password=PASSWORD) as client:
         assert missing_rights(client, "fs") == []
-        assert missing_rights(client, "fs", role=True) == ["+role"]
+        assert missing_rights(client, "fs", kind="sentinel") == ["+role"]
 
 
 def test_in_a_cluster_the_map_is_needed_too(tmp_path: Path) -> None:
@@ -226,6 +226,10 @@ def test_in_a_cluster_the_map_is_needed_too(tmp_path: Path) -> None:
             refuse_unfit(url)
         for node in cluster.nodes:
             allow(node, *rule(), "+cluster|slots")
+        with pytest.raises(RedisRefused, match=r"allow `\+asking`"):
+            refuse_unfit(url)
+        for node in cluster.nodes:
+            allow(node, *rule(), "+cluster|slots", "+asking")
         refuse_unfit(url)
         with_store(url, use)
     finally:
