@@ -142,6 +142,7 @@ class Supervisor:
         self._loaders: list[LoaderProcess] = []  # the serving one last; before it, who drains
         self._replace = asyncio.Event()
         self._stop = asyncio.Event()
+        self._force = asyncio.Event()
 
     async def run(self) -> None:
         """Start the first loader and keep things as they should be; StartFailed if it fails."""
@@ -170,6 +171,7 @@ class Supervisor:
             logger.warning("forced to end")
             for loader in self._loaders:
                 loader.kill()
+            self._force.set()
         self._stop.set()
 
     async def _keep_serving(self) -> None:
@@ -249,6 +251,7 @@ class Supervisor:
         for loader in self._loaders:
             loader.stop()
         if self._loaders and self._stop.is_set():
-            await asyncio.sleep(self._plan.readiness_off_s)
+            with contextlib.suppress(TimeoutError):  # nobody forces it
+                await asyncio.wait_for(self._force.wait(), self._plan.readiness_off_s)
         self._listener.close()  # ours first, so that a late client is refused and not left waiting
         await asyncio.gather(*(loader.drain() for loader in self._loaders))
