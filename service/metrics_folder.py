@@ -2,11 +2,12 @@
 
 import fcntl
 import os
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from prometheus_client import Metric
 from prometheus_client.mmap_dict import MmapedDict
@@ -16,6 +17,9 @@ from prometheus_client.registry import Collector
 MULTIPROCESS: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Names the folder; it decides when prometheus_client is imported, so the command sets it before
 any loader starts."""
+
+PATIENCE_S: Final = 1.0
+"""How long the lock is waited for; it is held for some milliseconds."""
 
 SUMMED: Final = ("counter", "histogram")
 """What outlives a process. Its gauges do not."""
@@ -31,6 +35,8 @@ class MetricsFolder(Collector):
 
     Whoever is killed before it has changed names only. After it the ended ones are in the sum, and
     whoever takes the lock next removes them first.
+
+    Every method raises TimeoutError where somebody else keeps the lock.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,7 +77,7 @@ class MetricsFolder(Collector):
     @contextmanager
     def _locked(self) -> Iterator[None]:
         with (self._path / "lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _lock(lock)
             for kind in SUMMED:
                 self._finish(kind)
             yield
@@ -99,6 +105,20 @@ class MetricsFolder(Collector):
             for path in self._path.glob(f"{kind}_*.ended"):
                 path.unlink()
             new.rename(new.with_suffix(".db"))
+
+
+def _lock(file: TextIO) -> None:
+    """Take the lock; not for ever, for one who was stopped with it must not stop the others."""
+    give_up_s = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > give_up_s:
+                raise TimeoutError(f"{file.name} is held by another process") from None
+            time.sleep(0.002)
+        else:
+            return
 
 
 def _values(path: Path) -> Iterable[tuple[Any, ...]]:

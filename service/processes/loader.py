@@ -220,8 +220,8 @@ def fold_metrics(*ended: int) -> None:
     if folder is not None:
         try:
             folder.fold(*ended)
-        except OSError as error:
-            logger.warning("metrics not folded", extra={"reason": str(error)})
+        except Exception:  # whatever is there: what is served does not depend on it
+            logger.exception("metrics not folded")
 
 
 def main() -> int:

@@ -5,12 +5,14 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from service.metrics_folder import MULTIPROCESS, MetricsFolder
+from service.processes.loader import fold_metrics
 
 PROGRAM = """
 import os, sys, time
@@ -179,10 +181,12 @@ def test_counts_never_go_down_while_several_fold_what_is_being_killed(
     def fold() -> None:
         while not is_over.is_set():
             MetricsFolder(tmp_path).fold()
+            time.sleep(0.005)
 
     def read() -> None:
         while not is_over.is_set():
             seen.append(told(tmp_path))
+            time.sleep(0.005)
 
     threads = [threading.Thread(target=one) for one in (fold, fold, read)]
     for one in threads:
@@ -198,3 +202,42 @@ def test_counts_never_go_down_while_several_fold_what_is_being_killed(
         counts = [one.get(name, 0.0) for one in seen]
         assert counts == sorted(counts), name
     assert told(tmp_path) == sums(12)
+
+
+HOLDS_THE_LOCK = """
+import fcntl, sys, time
+lock = open(sys.argv[1], "a")
+fcntl.flock(lock, fcntl.LOCK_EX)
+print("holds", flush=True)
+time.sleep(600)
+"""
+
+
+def test_who_was_stopped_with_the_lock_stops_nobody_else(
+    tmp_path: Path, worker: "Callable[[], subprocess.Popen[str]]"
+) -> None:
+    kill(worker())
+    holder = started(tmp_path, HOLDS_THE_LOCK, str(tmp_path / "lock"))
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "holds\n"
+        for call in (MetricsFolder(tmp_path).fold, lambda: told(tmp_path)):
+            begun_s = time.monotonic()
+            with pytest.raises(TimeoutError, match="held by another process"):
+                call()
+            assert time.monotonic() - begun_s < 3
+    finally:
+        kill(holder)
+    MetricsFolder(tmp_path).fold()
+    assert told(tmp_path) == sums(1)
+
+
+def test_a_folder_that_cannot_be_folded_does_not_end_a_loader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MULTIPROCESS, str(tmp_path))
+    (tmp_path / "counter_999999999.db").write_bytes(b"x")
+    fold_metrics()
+    (tmp_path / "counter_999999999.ended").unlink()
+    fold_metrics()
+    assert told(tmp_path) == {}
