@@ -82,6 +82,7 @@ def plan_of(settings: Settings) -> Plan:
         redis=None if settings.redis is None else settings.redis.get_secret_value(),
         data_folder=settings.data_folder,
         prefix=settings.prefix,
+        write_ack=settings.write_ack,
         linger_s=settings.linger_s,
         grace_s=settings.grace_s,
         readiness_off_s=settings.readiness_off_s,
@@ -92,7 +93,11 @@ def plan_of(settings: Settings) -> Plan:
 @contextmanager
 def _metrics_folder() -> Iterator[None]:
     """Give all workers one folder for their metrics, before any of them starts."""
-    if METRICS in os.environ:
+    if given := os.environ.get(METRICS):
+        try:
+            Path(given).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise NotServing(f"{METRICS}: {error}") from error
         yield
         return
     os.environ[METRICS] = tempfile.mkdtemp(prefix="firstsight-metrics-")

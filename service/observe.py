@@ -1,8 +1,5 @@
 """What is counted and timed, and how Prometheus reads it: the same from every worker."""
 
-import os
-from pathlib import Path
-
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
@@ -13,13 +10,10 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from service.metrics_folder import MetricsFolder
 
 __all__ = ["CONTENT_TYPE_LATEST", "exposition"]
-
-MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
-"""Names the folder that workers share; it decides when prometheus_client is imported, so the
-command sets it before any loader starts."""
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -101,18 +95,13 @@ LOG_LAG_SECONDS = Gauge(
 
 
 def exposition() -> bytes:
-    """Return all metrics as Prometheus reads them, of all workers where there are several."""
-    folder = os.environ.get(MULTIPROCESS)
-    if not folder:
+    """Return all metrics as Prometheus reads them, of all workers where there are several.
+
+    Of several it takes some milliseconds, and waits for whoever folds: not for an event loop.
+    """
+    folder = MetricsFolder.of_environment()
+    if folder is None:
         return generate_latest(REGISTRY)
-    _forget_dead(Path(folder))
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
+    registry.register(folder)
     return generate_latest(registry)
-
-
-def _forget_dead(folder: Path) -> None:
-    """Drop the gauges of workers that are gone; what they counted stays."""
-    for pid in {path.stem.rpartition("_")[2] for path in folder.glob("gauge_live*.db")}:
-        if pid.isdecimal() and not Path(f"/proc/{pid}").exists():
-            mark_process_dead(int(pid), str(folder))  # type: ignore[no-untyped-call]

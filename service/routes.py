@@ -1,5 +1,6 @@
 """Endpoints: each reads its request, asks a use case, and writes the answer; no decisions."""
 
+import asyncio
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -212,7 +213,7 @@ async def readyz(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """`GET /metrics`."""
     del request
-    return Response(exposition(), media_type=CONTENT_TYPE_LATEST)
+    return Response(await asyncio.to_thread(exposition), media_type=CONTENT_TYPE_LATEST)
 
 
 async def docs(request: Request) -> Response:

@@ -14,6 +14,10 @@ from service.redis.url import read_url
 
 PREFIX = "FIRSTSIGHT_"
 
+TOKEN_CHARACTERS = 16
+TOKEN = re.compile(rf"[!-~]{{{TOKEN_CHARACTERS},}}")
+"""What every client can send in a header, and a server reads as it was sent."""
+
 INJECTED = re.compile(r"FIRSTSIGHT_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
 """What Kubernetes sets in every pod for a Service called firstsight."""
 
@@ -60,7 +64,7 @@ class Settings(Strict):
     """The address to listen on; `--host`."""
     port: int = Field(8000, ge=0, le=65535)
     """The port to listen on, 0 for any free one; `--port`."""
-    admin_token: SecretStr | None = Field(None, min_length=16)
+    admin_token: SecretStr | None = None
     """What `Authorization: Bearer` must bring to steer the service; without it only a service on a
     loopback address can be steered."""
     workers: int = Field(1, ge=1, le=256)
@@ -113,6 +117,17 @@ class Settings(Strict):
     """The least level that is logged."""
     limits: Limits = Limits()
     """See `Limits`."""
+
+    @field_validator("admin_token")
+    @classmethod
+    def _fits_a_header(cls, token: SecretStr | None) -> SecretStr | None:
+        text = None if token is None else token.get_secret_value()
+        if text is not None and not TOKEN.fullmatch(text):
+            strange = "a blank, a control character or one outside of ASCII"
+            got = strange if len(text) >= TOKEN_CHARACTERS else f"{len(text)} characters"
+            right = f"at least {TOKEN_CHARACTERS} visible characters of ASCII without blanks"
+            raise ValueError(f"got {got}, expected {right}")
+        return token
 
     @field_validator("redis")
     @classmethod

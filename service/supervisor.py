@@ -38,7 +38,7 @@ class Plan:
     application: a module with `load` and `run_worker` (`loader.Application`).
     settings_for: Redis URL -> the picklable settings handed to the application.
     redis: the URL of a Redis of yours; None starts the embedded one in `data_folder`/redis.
-    prefix: of all keys there.
+    prefix: of all keys there; write_ack: what a write of an item waits for.
     port: 0 takes a free one.
     load_timeout_s: a loader that is not ready by then is given up.
     readiness_off_s: at the end, how long workers serve on with readiness off, so that gateways
@@ -53,6 +53,7 @@ class Plan:
     redis: str | None
     data_folder: Path
     prefix: str = "fs"
+    write_ack: str = "local"
     linger_s: float = 5.0
     grace_s: float = 30.0
     readiness_off_s: float = 0.0
@@ -110,7 +111,7 @@ def _store(plan: Plan) -> Iterator[tuple[str, EmbeddedRedis | None]]:
         from service.redis.policy import RedisRefused, refuse_unfit
 
         try:
-            refuse_unfit(plan.redis, plan.prefix)
+            refuse_unfit(plan.redis, plan.prefix, write_ack=plan.write_ack)
         except RedisRefused as error:
             raise StartFailed(str(error)) from error
         yield plan.redis, None
@@ -142,6 +143,7 @@ class Supervisor:
         self._replace = asyncio.Event()
         self._asked: str | None = None  # why another loader was last asked for, until one serves
         self._stop = asyncio.Event()
+        self._force = asyncio.Event()
 
     async def run(self) -> None:
         """Start the first loader and keep things as they should be; StartFailed if it fails."""
@@ -172,6 +174,7 @@ class Supervisor:
             logger.warning("forced to end")
             for loader in self._loaders:
                 loader.kill()
+            self._force.set()
         self._stop.set()
 
     async def _keep_serving(self) -> None:
@@ -254,6 +257,7 @@ class Supervisor:
         for loader in self._loaders:
             loader.stop()
         if self._loaders and self._stop.is_set():
-            await asyncio.sleep(self._plan.readiness_off_s)
+            with contextlib.suppress(TimeoutError):  # nobody forces it
+                await asyncio.wait_for(self._force.wait(), self._plan.readiness_off_s)
         self._listener.close()  # ours first, so that a late client is refused and not left waiting
         await asyncio.gather(*(loader.drain() for loader in self._loaders))

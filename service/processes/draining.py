@@ -79,6 +79,9 @@ class DrainingServer(uvicorn.Server):
         """Have every answer from now on end its connection."""
         if CLOSE not in self.server_state.default_headers:
             self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
+        for connection in self.server_state.connections:  # what is in flight has its headers
+            if (cycle := getattr(connection, "cycle", None)) and not cycle.response_complete:
+                connection.shutdown()  # which only marks its answer as the last
 
     async def on_tick(self, counter: int) -> bool:
         """Do uvicorn's housekeeping, which renews the default headers each second."""
@@ -90,9 +93,6 @@ class DrainingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, linger, then close what is idle and wait for what is in flight."""
         self._stop_accepting()
-        for connection in self.server_state.connections:
-            if (cycle := getattr(connection, "cycle", None)) and not cycle.response_complete:
-                connection.shutdown()  # in flight: only marks its answer as the last
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         await asyncio.sleep(0.05)  # what was accepted just now becomes a connection

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol, cast
 
 from export.contract.errors import ContractError
+from service.metrics_folder import MetricsFolder
 from service.processes.backoff import Backoff
 from service.processes.control import Channel, Message, Order, WorkerControl
 from service.processes.parent_death import die_with_parent
@@ -126,6 +127,7 @@ class Loader:
         # An end that a sibling keeps open would hide the end of file from the one who waits for it.
         for other in [self._supervisor, *(worker.channel for worker in self._workers)]:
             other.close()
+        fold_metrics(os.getpid())
         order = self._order
         control = WorkerControl(channel, self._lifeline, order.linger_s, order.grace_s)
         code = 1
@@ -189,6 +191,7 @@ class Loader:
         self._workers.remove(worker)
         _, status = os.waitpid(worker.pid, 0)
         code = os.waitstatus_to_exitcode(status)
+        fold_metrics()
         if self._is_cut:
             return
         logger.warning("worker ended", extra={"pid": worker.pid, "exit_code": code})
@@ -214,9 +217,20 @@ class Loader:
             self._bury(worker)
 
 
+def fold_metrics(*ended: int) -> None:
+    """Have what ended processes counted take no more room; see `MetricsFolder.fold`."""
+    folder = MetricsFolder.of_environment()
+    if folder is not None:
+        try:
+            folder.fold(*ended)
+        except Exception:  # whatever is there: what is served does not depend on it
+            logger.exception("metrics not folded")
+
+
 def main() -> int:
     """Read the order, load and serve; the supervisor is the only caller."""
     order: Order = pickle.load(sys.stdin.buffer)
     die_with_parent(signal.SIGKILL, order.supervisor)  # nobody sees the lifeline during a load
+    fold_metrics(os.getpid())  # the application opens files of this process
     application = cast(Application, importlib.import_module(order.application))
     return Loader(order, application).run()

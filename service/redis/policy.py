@@ -16,13 +16,16 @@ class RedisRefused(Exception):
     """A Redis that must not hold the catalogue; the message is the one line that says why."""
 
 
-def refuse_unfit(text: str, prefix: str = "fs", timeout_s: float = 2.0) -> None:
+def refuse_unfit(
+    text: str, prefix: str = "fs", timeout_s: float = 2.0, write_ack: str = "local"
+) -> None:
     """Raise RedisRefused if the Redis of a URL cannot do what the service needs.
 
     - Its policy must not evict. Any other than `noeviction` is refused, with or without a memory
       limit of today, for a limit can be set while it runs.
     - The URL must say whether it is a cluster or a Sentinel.
-    - Its user must be let in, with the rights that the service needs.
+    - Its user must be let in, with the rights that the service needs; `write_ack`, what writes wait
+      for, may take one more.
 
     A server that cannot be reached, or that hides what it is, is not judged: serving starts
     without it and the log says so.
@@ -37,7 +40,7 @@ def refuse_unfit(text: str, prefix: str = "fs", timeout_s: float = 2.0) -> None:
         for address in _servers(url, timeout_s):
             _look(url, address, timeout_s)
         with talking(url, f"{{{prefix}}}:items", timeout_s) as client:
-            lacking = missing_rights(client, prefix, role=url.kind == "sentinel")
+            lacking = missing_rights(client, prefix, kind=url.kind, write_ack=write_ack)
     except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
         raise RedisRefused(f"redis at {url} does not let us in: {error}") from error
     except (redis.RedisError, OSError) as error:

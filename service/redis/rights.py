@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import redis
 
+from service.redis.url import Kind
+
 TRY: Final = """
 -- Tries the commands that the service's scripts call, and SADD, in ways that leave nothing behind.
 -- KEYS: one that nobody uses. Answers those that the user may not run.
@@ -45,8 +47,23 @@ return refused
 
 Words = tuple[str | int, ...]
 
+OF_KIND: Final[dict[Kind, list[tuple[str, Words]]]] = {
+    "one": [],
+    "cluster": [("+asking", ("ASKING",))],
+    "sentinel": [("+role", ("ROLE",))],
+}
 
-def missing_rights(client: "redis.Redis", prefix: str, *, role: bool = False) -> list[str]:
+WAITS: Final[dict[str, tuple[str, Words]]] = {
+    "replica": ("+wait", ("WAIT", 0, 0)),
+    "fsync": ("+waitaof", ("WAITAOF", 0, 0, 0)),
+}
+"""By what a write waits for: the right, and a wait for nobody. A server that is too old to know the
+command does not refuse it."""
+
+
+def missing_rights(
+    client: "redis.Redis", prefix: str, *, kind: Kind = "one", write_ack: str = "local"
+) -> list[str]:
     """Return what is missing, as ACL SETUSER takes it.
 
     Everything is tried on keys that nobody uses, on one server, and leaves nothing behind.
@@ -54,7 +71,8 @@ def missing_rights(client: "redis.Redis", prefix: str, *, role: bool = False) ->
     Args:
         client: Of the server that holds the catalogue.
         prefix: Of all keys.
-        role: Whether ROLE is needed, as it is behind Sentinels.
+        kind: Of Redis: behind Sentinels ROLE is needed, in a cluster ASKING.
+        write_ack: What a write waits for, as the setting has it.
 
     Raises:
         redis.ConnectionError: It does not answer.
@@ -68,13 +86,14 @@ def missing_rights(client: "redis.Redis", prefix: str, *, role: bool = False) ->
         f"~{prefix}:erased:*": f"{prefix}:erased:{free}",
     }
     missing = [name for name, key in patterns.items() if _refused(client, "GET", key) == "key"]
-    for name, words in _commands(free, role=role):
+    waits = [WAITS[write_ack]] if write_ack in WAITS else []
+    for name, words in [*_commands(free), *OF_KIND[kind], *waits]:
         if _refused(client, *words) == "command":
             missing.append(name)
     return missing + [one for one in _within_scripts(client, free) if one not in missing]
 
 
-def _commands(key: str, *, role: bool) -> Iterator[tuple[str, Words]]:
+def _commands(key: str) -> Iterator[tuple[str, Words]]:
     """Yield what the service sends, by the name of the right, in ways that change nothing."""
     yield "+ping", ("PING",)
     yield "+info", ("INFO", "server")
@@ -92,8 +111,6 @@ def _commands(key: str, *, role: bool) -> Iterator[tuple[str, Words]]:
     yield "+eval", ("EVAL", "return 1", 0)
     yield "+evalsha", ("EVALSHA", "0" * 40, 0)
     yield "+script", ("SCRIPT", "LOAD", TRY)
-    if role:
-        yield "+role", ("ROLE",)
 
 
 def _refused(client: "redis.Redis", *words: str | int) -> str | None:

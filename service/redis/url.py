@@ -69,6 +69,7 @@ def read_url(text: str) -> RedisUrl:
     if not mark or scheme not in SCHEMES:
         schemes = ", ".join(f"{one}://" for one in SCHEMES)
         raise ValueError(f"expected a URL that begins with one of {schemes}")
+    _refuse_control(text)
     try:
         parts = urlsplit(text)
     except ValueError:
@@ -88,6 +89,16 @@ def read_url(text: str) -> RedisUrl:
     if scheme == "unix":
         return _at_path(url, parts)
     return _at_hosts(url, parts)
+
+
+def _refuse_control(text: str) -> None:
+    """Refuse what `urlsplit` drops without a word, as the end of a line from a file of secrets."""
+    for one in text:
+        if one < " " or one == "\x7f":
+            raise ValueError(
+                f"got a control character (U+{ord(one):04X}): leave it out, or write "
+                f"%{ord(one):02X} for one in a password"
+            )
 
 
 def _at_path(url: RedisUrl, parts: SplitResult) -> RedisUrl:
@@ -136,13 +147,13 @@ def _read_host(text: str, default: int) -> Address:
 
 def _refuse_host() -> NoReturn:
     # What stands there may be half a password.
-    hint = "with / ? # @ and % of a password percent-encoded"
+    hint = "with / ? # [ ] @ % and & of a password percent-encoded"
     raise ValueError(f"expected HOST:PORT behind the // and a user's `name:password@`, {hint}")
 
 
 def _read_number(what: str, text: str, below: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 11 and int(text) < below):
-        hint = "; percent-encode / ? # @ and % of a password" if what == "the port" else ""
+        hint = "; percent-encode / ? # [ ] @ % and & of a password" if what == "the port" else ""
         raise ValueError(f"{what} is no number from 0 to {below - 1}{hint}")
     return int(text)
 
@@ -159,6 +170,8 @@ def _read_rights(netloc: str) -> dict[str, Any]:
 
 def _read_query(query: str) -> dict[str, str]:
     told: dict[str, str] = {}
+    if query and "" in query.split("&"):  # which `parse_qsl` would leave out
+        raise ValueError("got an `&` with nothing on one side: expected %26 for one in a password")
     # A plus is one: what stands here is no form, and passwords have them.
     for name, value in parse_qsl(query.replace("+", "%2B"), keep_blank_values=True):
         if name in told:

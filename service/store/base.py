@@ -84,12 +84,15 @@ class LogState:
 class Behind:
     """What comes after a place in the log, by the clock of Redis.
 
-    entries: how many entries; oldest: the first of them; now_ms: when that was, since 1970.
+    entries: how many entries, or at least how many; oldest: the first of them; now_ms: when that
+    was, since 1970.
     """
 
     entries: int
     oldest: LogId | None
     now_ms: int
+    is_least: bool = False
+    """Whether counting stopped there and there may be more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
 from redis.asyncio import UnixDomainSocketConnection as SocketConnection
@@ -156,6 +156,46 @@ def answering() -> Iterator[None]:
         raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
 
+class Line(NamedTuple):
+    """A way to the node of a cluster that has a key, for commands of that key alone.
+
+    asks: whether ASKING goes in front of each, for its slot is just being moved there.
+    """
+
+    client: Redis
+    asks: bool = False
+
+    async def send(self, calls: Sequence[Call]) -> list[Any]:
+        """Send commands in one round trip; return answers and errors, in order."""
+        async with self.client.pipeline(transaction=False) as pipeline:
+            for call in calls:
+                if self.asks:
+                    pipeline.execute_command("ASKING")
+                pipeline.execute_command(*call)
+            answers: list[Any] = await pipeline.execute(raise_on_error=False)
+        return answers[1::2] if self.asks else answers
+
+    async def do(self, *call: bytes | str | int) -> Any:
+        """Send one command; return its answer, or raise its error."""
+        [answer] = await self.send([call])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def run(self, script: bytes, *call: bytes | str | int) -> Any:
+        """Call a script of one key."""
+        sha = _sha_of(script)
+        try:
+            return await self.do("EVALSHA", sha, 1, *call)
+        except NoScriptError:
+            await self.client.script_load(script)
+            return await self.do("EVALSHA", sha, 1, *call)
+
+
+def _sha_of(script: bytes) -> str:
+    return hashlib.sha1(script, usedforsecurity=False).hexdigest()
+
+
 async def run_script(
     client: Redis, script: bytes, keys: int, calls: Sequence[Call], then: Call | None = None
 ) -> list[Any]:
@@ -163,7 +203,7 @@ async def run_script(
 
     then: a command after them on the same connection; what it answers comes last.
     """
-    sha = hashlib.sha1(script, usedforsecurity=False).hexdigest()
+    sha = _sha_of(script)
     if then is not None:
         await client.script_load(script)  # else a new Redis would have it waited for twice
     async with client.pipeline(transaction=False) as pipeline:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from service.store.connection import Call
 
@@ -23,6 +23,12 @@ WAIT_MS: Final = 1000
 
 WAITAOF_SINCE: Final = (7, 2)
 
+WAITS_FOR_NOBODY: Final[dict[AckKind, Call]] = {
+    "replica": ["WAIT", 0, 0],
+    "fsync": ["WAITAOF", 0, 0, 0],
+}
+"""What tells at once whether a user may wait at all."""
+
 LEVEL_OF: Final[dict[str | None, Level]] = {"always": "fsync", "everysec": "everysec"}
 
 
@@ -39,6 +45,8 @@ class Keeping:
     """`maxmemory-policy`."""
     replicas: int
     """How many are connected."""
+    may_wait: bool = True
+    """Whether our user may wait for what writes are to wait for."""
 
     @property
     def waits_for_disk(self) -> bool:
@@ -55,8 +63,8 @@ class Durability:
     remedy: str | None = None
 
 
-async def read_keeping(client: Redis) -> Keeping:
-    """Ask a Redis how it keeps data.
+async def read_keeping(client: Redis, kind: AckKind) -> Keeping:
+    """Ask a Redis how it keeps data, and whether writes may wait for that.
 
     Raises:
         ResponseError: It does not let us ask INFO.
@@ -65,7 +73,9 @@ async def read_keeping(client: Redis) -> Keeping:
     async with client.pipeline(transaction=False) as pipeline:
         pipeline.info()
         pipeline.config_get("*append*")  # a list of names is for 7.0 and later
-        info, config = await pipeline.execute(raise_on_error=False)
+        if kind in WAITS_FOR_NOBODY:
+            pipeline.execute_command(*WAITS_FOR_NOBODY[kind])
+        info, config, *waits = await pipeline.execute(raise_on_error=False)
     if isinstance(info, Exception):
         raise info
     if isinstance(config, Exception) and not isinstance(config, ResponseError):
@@ -76,6 +86,7 @@ async def read_keeping(client: Redis) -> Keeping:
         fsyncs=_fsyncs({} if isinstance(config, Exception) else config),
         eviction=str(info.get("maxmemory_policy", "noeviction")),
         replicas=int(info.get("connected_slaves", 0)),
+        may_wait=not any(isinstance(one, NoPermissionError) for one in waits),
     )
 
 
@@ -111,14 +122,18 @@ class WriteAck:
         if keeping.eviction != "noeviction":
             policy = f"maxmemory-policy {keeping.eviction}"
             return Durability("none", f"redis evicts ({policy}): set `maxmemory-policy noeviction`")
-        if self.kind == "replica" and keeping.replicas >= self.replicas:
+        if self.kind == "replica" and keeping.replicas >= self.replicas and keeping.may_wait:
             return Durability("replica")
         level = LEVEL_OF.get(keeping.fsyncs, "os")
-        if self.kind == "fsync" and level != "fsync" and keeping.waits_for_disk:
+        can_wait = keeping.waits_for_disk and keeping.may_wait
+        if self.kind == "fsync" and level != "fsync" and can_wait:
             level = "fsync"
         return Durability(level, self._remedy(keeping, level))
 
     def _remedy(self, keeping: Keeping, level: Level) -> str | None:
+        if not keeping.may_wait and level != self.kind:
+            right = WAITS_FOR_NOBODY[self.kind][0]
+            return f"redis does not let us wait: allow `+{str(right).lower()}`"
         if self.kind == "replica":
             return f"{keeping.replicas} of {self.replicas} replicas are connected: connect more"
         if self.kind == "fsync" and level != "fsync":

@@ -14,7 +14,8 @@ class Lag:
 
     def __init__(self) -> None:
         self.entries = 0
-        """Entries that are in the log and are not applied."""
+        """Entries that are in the log and are not applied, or at least how many."""
+        self._least = 0
         self._oldest: LogId | None = None
         self._ahead_ms = 0.0  # of Redis' clock, over our monotonic one
 
@@ -28,6 +29,7 @@ class Lag:
     def measured(self, behind: Behind) -> None:
         """Take over a measurement."""
         self.entries, self._oldest = behind.entries, behind.oldest
+        self._least = 1 if behind.is_least else 0  # what was not counted comes after what was
         self._ahead_ms = behind.now_ms - time.monotonic() * 1000
 
     def found(self, count: int, oldest: LogId) -> None:
@@ -38,5 +40,5 @@ class Lag:
 
     def applied(self, count: int, last: LogId) -> None:
         """Note that so many entries were applied, up to a place; what comes next is not older."""
-        self.entries = max(0, self.entries - count)
+        self.entries = max(self._least, self.entries - count)
         self._oldest = last if self.entries else None

@@ -115,7 +115,7 @@ class Link:
 
     async def _look(self) -> Keeping:
         async with self.writing.answering():
-            self._keeping = self._last_keeping = await read_keeping(self.writes)
+            self._keeping = self._last_keeping = await read_keeping(self.writes, self._ack.kind)
         return self._keeping
 
     def _forget(self) -> None:

@@ -15,6 +15,9 @@ from service.store.scripts import COUNT_AFTER, TRIM_LOG
 COUNTED = 1000
 """Entries counted at once, for Redis answers nobody else meanwhile."""
 
+COUNTED_MOST = 10_000
+"""Entries counted in all: who is further behind has better to do, and so has Redis."""
+
 WAITED_S = 7 * 86_400
 """How long the log is kept for a replica's snapshots while the replica is not heard of."""
 
@@ -47,7 +50,7 @@ class ItemLog:
         )
 
     async def behind(self, cursor: LogId) -> Behind:
-        """Count what comes after a place, whatever version of Redis it is.
+        """Count what comes after a place, up to `COUNTED_MOST`, whatever version of Redis it is.
 
         Counted entry by entry: `entries-added` of Redis 7 tells no number for a place in between.
         """
@@ -64,8 +67,9 @@ class ItemLog:
             if count:
                 oldest = oldest or LogId.parse(first.decode())
                 last = LogId.parse(end.decode())
-            if count < COUNTED:
-                return Behind(entries, oldest, int(seconds) * 1000 + int(micros) // 1000)
+            if count < COUNTED or entries >= COUNTED_MOST:
+                now_ms = int(seconds) * 1000 + int(micros) // 1000
+                return Behind(entries, oldest, now_ms, is_least=count == COUNTED)
 
     async def trim(self, replica: str, needed: Position, kept_s: int) -> int:
         """Note from where on a replica needs the log, and trim what nobody needs; say how many.

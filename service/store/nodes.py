@@ -8,19 +8,22 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from redis.asyncio import Redis
-from redis.exceptions import MovedError, RedisError
+from redis.exceptions import AskError, MovedError, RedisError
 
 from service.redis.slots import Slots
 from service.redis.url import Address
 from service.store.base import StoreUnavailable
 from service.store.breaker import Breaker
-from service.store.connection import answering
+from service.store.connection import Line, answering
 from service.store.guide import ClusterGuide
 from service.store.within import Within
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+REDIRECTS = 2
+"""How often a call goes where it is told to: after a missed move, and into one that goes on."""
 
 Found = bytes | StoreUnavailable | None
 """What stands under a key; None: nothing does."""
@@ -33,6 +36,13 @@ class Node(NamedTuple):
     breaker: Breaker
 
 
+class Place(NamedTuple):
+    """A node, and whether it must be asked (ASKING) for a key that is just being moved to it."""
+
+    address: Address
+    asks: bool = False
+
+
 class Nodes(ABC):
     """The servers by key.
 
@@ -40,8 +50,12 @@ class Nodes(ABC):
     """
 
     @abstractmethod
-    async def ask(self, key: bytes, work: Callable[[Redis], Awaitable[T]]) -> T:
-        """Do something with the server that has a key, bounded in time."""
+    async def ask(self, key: bytes, work: Callable[[Line], Awaitable[T]]) -> T:
+        """Do something with the server that has a key, bounded in time.
+
+        work: what it does a second time, after it was told that another server has the key, must
+        be the same as done once.
+        """
 
     @abstractmethod
     async def get_all(self, keys: Sequence[bytes]) -> list[Found]:
@@ -65,10 +79,10 @@ class OneNode(Nodes):
     def __init__(self, home: Node) -> None:
         self._home = home
 
-    async def ask(self, key: bytes, work: Callable[[Redis], Awaitable[T]]) -> T:
+    async def ask(self, key: bytes, work: Callable[[Line], Awaitable[T]]) -> T:
         """Do something with it."""
         async with self._home.breaker.answering():
-            return await work(self._home.client)
+            return await work(Line(self._home.client))
 
     async def get_all(self, keys: Sequence[bytes]) -> list[Found]:
         """Read keys in one command."""
@@ -84,8 +98,9 @@ class ClusterNodes(Nodes):
     """The nodes of a cluster, each with connections and a breaker of its own.
 
     A node that fails is the matter of the users that it has; the others are served. A key that
-    was moved (MOVED) is looked for once more, by a new map: the first node has done nothing. One
-    of a slot that is being moved just now (ASK, TRYAGAIN) is unavailable until it has been.
+    was moved (MOVED) is looked for by a new map, one of a slot that is being moved just now (ASK)
+    at the node that is said to get it: who said so has done nothing. All of a call together, with
+    the question for the map, is bounded by one timeout.
 
     home: the server of the catalogue; its breaker guards the question for the map.
     on_change: called when a node is parted with, whose breaker may have been open.
@@ -108,66 +123,94 @@ class ClusterNodes(Nodes):
         self._nodes: dict[Address, Node] = {}
         self._leaving: set[asyncio.Task[None]] = set()
 
-    async def ask(self, key: bytes, work: Callable[[Redis], Awaitable[T]]) -> T:
-        """Do something with the node that has a key."""
-        try:
-            return await self._try(key, work)
-        except StoreUnavailable as error:
-            if not isinstance(error.__cause__, MovedError):
-                raise
-        self._guide.slots = None
-        return await self._try(key, work)
+    async def ask(self, key: bytes, work: Callable[[Line], Awaitable[T]]) -> T:
+        """Do something with the node that has a key, whichever that is by then."""
+        until_s = time.monotonic() + self._timeout_s
+        redirect: Exception | None = None
+        for _ in range(REDIRECTS):
+            try:
+                return await self._try(key, redirect, work, until_s)
+            except StoreUnavailable as error:
+                redirect = _redirect(error)
+                if redirect is None:
+                    raise
+        return await self._try(key, redirect, work, until_s)
 
-    async def _try(self, key: bytes, work: Callable[[Redis], Awaitable[T]]) -> T:
-        [(node, _)] = await self._by_node([key])
-        async with node.breaker.answering():
-            return await work(node.client)
+    async def _try(
+        self,
+        key: bytes,
+        redirect: Exception | None,
+        work: Callable[[Line], Awaitable[T]],
+        until_s: float,
+    ) -> T:
+        [(place, _)] = await self._by_place([key], [redirect], until_s)
+        node = self._node(place.address)
+        async with node.breaker.answering(), _until(until_s):
+            return await work(Line(node.client, place.asks))
 
     async def get_all(self, keys: Sequence[bytes]) -> list[Found]:
         """Read keys, each node asked once and all at the same time."""
         until_s = time.monotonic() + self._timeout_s
-        found = await self._get(keys)
-        moved = [n for n, one in enumerate(found) if _is_moved(one)]
-        if moved:
-            self._guide.slots = None
+        found = await self._get(keys, [None] * len(keys), until_s)
+        for _ in range(REDIRECTS):
+            redirects = {n: _redirect(one) for n, one in enumerate(found) if _redirect(one)}
+            if not redirects:
+                break
             try:
-                async with Within(max(until_s - time.monotonic(), 0.001)):
-                    again = await self._get([keys[n] for n in moved])
-            except (TimeoutError, StoreUnavailable):
-                again = []  # so these are unavailable, as they are
-            for n, one in zip(moved, again, strict=False):
+                again = await self._get(
+                    [keys[n] for n in redirects], list(redirects.values()), until_s
+                )
+            except StoreUnavailable:
+                break  # so these are unavailable, as they are
+            for n, one in zip(redirects, again, strict=True):
                 found[n] = one
         failed = [one for one in found if isinstance(one, StoreUnavailable)]
         if failed and len(failed) == len(found):
             raise failed[0]
         return found
 
-    async def _get(self, keys: Sequence[bytes]) -> list[Found]:
-        groups = await self._by_node(keys)
+    async def _get(
+        self, keys: Sequence[bytes], redirects: Sequence[Exception | None], until_s: float
+    ) -> list[Found]:
+        groups = await self._by_place(keys, redirects, until_s)
         parts = await asyncio.gather(
-            *(_get_from(node, [keys[n] for n in places]) for node, places in groups)
+            *(
+                _get_from(self._node(at), asks, [keys[n] for n in members], until_s)
+                for (at, asks), members in groups
+            )
         )
         found: list[Found] = [None] * len(keys)
-        for (_, places), values in zip(groups, parts, strict=True):
-            for n, value in zip(places, values, strict=True):
+        for (_, members), values in zip(groups, parts, strict=True):
+            for n, value in zip(members, values, strict=True):
                 found[n] = value
         return found
 
-    async def _by_node(self, keys: Sequence[bytes]) -> list[tuple[Node, list[int]]]:
-        """Return the nodes that have keys, each with the places of its keys."""
+    async def _by_place(
+        self, keys: Sequence[bytes], redirects: Sequence[Exception | None], until_s: float
+    ) -> "list[tuple[Place, list[int]]]":
+        """Return where keys are, by the map or as a node said of one, each with which those are."""
+        if any(isinstance(one, MovedError) for one in redirects):
+            self._guide.slots = None
+        slots = await self._map(until_s)
+        groups: dict[Place, list[int]] = {}
+        with answering():
+            for n, (key, redirect) in enumerate(zip(keys, redirects, strict=True)):
+                place = Place(slots.of(key))
+                if isinstance(redirect, AskError) and not isinstance(redirect, MovedError):
+                    place = Place((redirect.host or place.address[0], redirect.port), asks=True)
+                groups.setdefault(place, []).append(n)
+        return list(groups.items())
+
+    async def _map(self, until_s: float) -> Slots:
         if self._guide.slots is None:
-            async with self._home.breaker.answering():
+            async with self._home.breaker.answering(), _until(until_s):
                 await self._guide.find_slots()
         slots = self._guide.slots
         if slots is None:
             raise StoreUnavailable("the nodes of the cluster are just changing")
         if slots is not self._slots:
             self._follow(slots)
-        groups: dict[Address, list[int]] = {}
-        with answering():
-            for n, key in enumerate(keys):
-                groups.setdefault(slots.of(key), []).append(n)
-        return [(self._node(address), places) for address, places in groups.items()]
+        return slots
 
     def _node(self, address: Address) -> Node:
         if address not in self._nodes:
@@ -205,16 +248,19 @@ async def _close(node: Node) -> None:
         logger.info("connections not closed in order", extra={"reason": str(error)})
 
 
-async def _get_from(node: Node, keys: Sequence[bytes]) -> list[Found]:
+async def _get_from(node: Node, asks: bool, keys: Sequence[bytes], until_s: float) -> list[Found]:
     """Read keys of one node; not by MGET, which is for keys of one slot."""
     try:
-        async with node.breaker.answering(), node.client.pipeline(transaction=False) as pipeline:
-            for key in keys:
-                pipeline.get(key)
-            values: list[Any] = await pipeline.execute(raise_on_error=False)
+        async with node.breaker.answering(), _until(until_s):
+            values = await Line(node.client, asks).send([("GET", key) for key in keys])
     except StoreUnavailable as error:
         return [error] * len(keys)
     return [_unavailable(one) if isinstance(one, Exception) else one for one in values]
+
+
+def _until(until_s: float) -> Within:
+    """Bound what is left of a call; within a breaker, which is to hear of the silence."""
+    return Within(max(until_s - time.monotonic(), 0.001))
 
 
 def _unavailable(cause: Exception) -> StoreUnavailable:
@@ -223,5 +269,7 @@ def _unavailable(cause: Exception) -> StoreUnavailable:
     return error
 
 
-def _is_moved(found: Found) -> bool:
-    return isinstance(found, StoreUnavailable) and isinstance(found.__cause__, MovedError)
+def _redirect(found: Found) -> Exception | None:
+    """Return the word of a node that another has the key, if that is why it is unavailable."""
+    cause = found.__cause__ if isinstance(found, StoreUnavailable) else None
+    return cause if isinstance(cause, AskError) else None  # which MOVED is one of

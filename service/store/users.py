@@ -7,11 +7,9 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from redis.asyncio import Redis
-
 from service.records import UserRecord, write_json
 from service.store.base import Contended, Kept
-from service.store.connection import Call, run_script
+from service.store.connection import Line
 from service.store.keys import Keys
 from service.store.nodes import Nodes
 from service.store.scripts import MARK_ERASED, REPLACE_USER, SETTLE_USER, WRITE_USER
@@ -84,8 +82,9 @@ class UserWriter:
         """
         before: Any = await self._get(self._keys.user(one))
         for attempt in range(1, ATTEMPTS + 1):
-            call: Call = [self._keys.user(one), merged(before)[1:], before or b""]
-            is_written, now = await self._run(REPLACE_USER, call)
+            is_written, now = await self._run(
+                REPLACE_USER, self._keys.user(one), merged(before)[1:], before or b""
+            )
             if is_written:
                 return now, before is None
             if now == (before or b""):  # it is being settled
@@ -98,18 +97,15 @@ class UserWriter:
         """Erase a user; say whether anything was stored of them."""
         if self._erased_kept_s:
             salt = await self._nodes.ask(self._keys.salt, self._make_salt)
-            await self._run(MARK_ERASED, [self._mark(salt, one), self._erased_kept_s])
+            await self._run(MARK_ERASED, self._mark(salt, one), self._erased_kept_s)
         # A command of its own: on a cluster a pipeline keeps no order.
         key = self._keys.user(one)
-        return bool(await self._nodes.ask(key, lambda client: _delete(client, key)))
+        return bool(await self._nodes.ask(key, lambda line: line.do("DEL", key)))
 
-    async def _make_salt(self, client: Redis) -> bytes:
+    async def _make_salt(self, line: Line) -> bytes:
         """Return the salt of marks, which the first erasure makes."""
-        async with client.pipeline(transaction=False) as pipeline:
-            pipeline.set(self._keys.salt, secrets.token_hex(32), nx=True)
-            pipeline.get(self._keys.salt)
-            _, salt = await pipeline.execute()
-        return bytes(salt)
+        await line.do("SET", self._keys.salt, secrets.token_hex(32), "NX")
+        return bytes(await line.do("GET", self._keys.salt))
 
     async def _refuse_erased(self, one: str) -> None:
         """Look for the mark; the salt is read each time, for this may be another Redis by now."""
@@ -119,7 +115,8 @@ class UserWriter:
             raise Kept("erased", float(erased))
 
     async def _get(self, key: bytes) -> bytes | None:
-        return await self._nodes.ask(key, lambda client: _get(client, key))
+        found: bytes | None = await self._nodes.ask(key, lambda line: line.do("GET", key))
+        return found
 
     def _mark(self, salt: bytes, one: str) -> bytes:
         return self._keys.erased(hmac.new(salt, one.encode(), hashlib.sha256).hexdigest())
@@ -127,30 +124,13 @@ class UserWriter:
     async def _write(self, user: UserRecord, since_s: float | str) -> tuple[bytes, bytes, bytes]:
         """Return when it was written instead, or b""; what was there; and what is there now."""
         record = write_json(user)[1:]
-        call: Call = [self._keys.user(user.id), record, str(since_s), UNSETTLED_MS]
-        newer, before, written = await self._run(WRITE_USER, call)
+        newer, before, written = await self._run(
+            WRITE_USER, self._keys.user(user.id), record, str(since_s), UNSETTLED_MS
+        )
         return newer, before, written
 
     async def _settle(self, one: str, written: bytes, how: str, before: bytes) -> None:
-        await self._run(SETTLE_USER, [self._keys.user(one), written, how, before])
+        await self._run(SETTLE_USER, self._keys.user(one), written, how, before)
 
-    async def _run(self, script: bytes, call: Call) -> Any:
-        async def work(client: Redis) -> Any:
-            [answer] = await run_script(client, script, 1, [call])
-            if isinstance(answer, Exception):
-                raise answer
-            return answer
-
-        key = call[0]
-        assert isinstance(key, bytes)
-        return await self._nodes.ask(key, work)
-
-
-async def _get(client: Redis, key: bytes) -> bytes | None:
-    found: Any = await client.get(key)
-    return found if found is None else bytes(found)
-
-
-async def _delete(client: Redis, key: bytes) -> int:
-    deleted: int = await client.delete(key)
-    return deleted
+    async def _run(self, script: bytes, key: bytes, *told: bytes | str | int) -> Any:
+        return await self._nodes.ask(key, lambda line: line.run(script, key, *told))

@@ -72,6 +72,17 @@ class Served:
         finally:
             connection.close()
 
+    def read(self, path: str) -> str:
+        """Return the text of a page."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            assert answer.status == 200
+            return answer.read().decode()
+        finally:
+            connection.close()
+
     def family(self) -> list[psutil.Process]:
         """Return the supervisor and everything it started."""
         try:

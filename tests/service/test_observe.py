@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from service import observe
 from service.generation import Generation
 from service.http.request_id import new_request_id, request_id, set_request_id
 from service.logs import JsonLines
+from service.metrics_folder import MULTIPROCESS
 from tests.service.running import Service, patient
 
 DOC = Path(__file__).parents[2] / "docs" / "http.md"
@@ -63,7 +63,7 @@ def test_several_workers_answer_with_the_same_metrics(tmp_path: Path) -> None:
         print(observe.exposition().decode())
         """
     )
-    environ = os.environ | {observe.MULTIPROCESS: str(tmp_path)}
+    environ = os.environ | {MULTIPROCESS: str(tmp_path)}
 
     def worker(count: int) -> str:
         command = [sys.executable, "-c", program, str(count)]

@@ -1,5 +1,6 @@
 """Who may steer a service: the token decides, or the machine; a gateway and a web page may not."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,9 +105,34 @@ def test_loopback_is_told_without_asking_a_resolver(host: str, expected: bool) -
     assert is_loopback(host) == expected
 
 
-def test_a_short_token_is_refused() -> None:
-    with pytest.raises(ConfigError, match="FIRSTSIGHT_ADMIN_TOKEN"):
-        read_settings({"FIRSTSIGHT_ADMIN_TOKEN": "short"})
+@pytest.mark.parametrize(
+    ("token", "got"),
+    [
+        ("", "got 0 characters"),
+        ("short", "got 5 characters"),
+        ("0123456789abcde", "got 15 characters"),
+        ("pässwörd-pässwörd", "got a blank, a control character or one outside of ASCII"),
+        ("0123456789abcdef\n", "got a blank"),
+        (" 0123456789abcdef", "got a blank"),
+        ("0123456789 abcdef", "got a blank"),
+        ("0123456789\x7fabcdef", "got a blank"),
+    ],
+)
+def test_a_token_that_no_header_could_bring_is_refused_with_what_would_be_right(
+    token: str, got: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_settings({"FIRSTSIGHT_ADMIN_TOKEN": token})
+    right = "expected at least 16 visible characters of ASCII without blanks"
+    assert re.fullmatch(f"FIRSTSIGHT_ADMIN_TOKEN: {got}.*, {right}", str(caught.value))
+    assert not token or token not in str(caught.value)
+
+
+def test_a_token_of_any_visible_characters_lets_in(settings: Settings) -> None:
+    token = "".join(map(chr, range(0x21, 0x7F)))
+    told = read_settings({"FIRSTSIGHT_ADMIN_TOKEN": token}).admin_token
+    guarded = settings.model_copy(update={"admin_token": told})
+    assert status(guarded, authorization=f"Bearer {token}") == 200
 
 
 def test_versions_are_listed_activated_and_rolled_back_over_http(

@@ -15,7 +15,8 @@ from service.records import UserRecord
 from service.redis.embedded import server_binary, server_version
 from service.redis.policy import RedisRefused, refuse_unfit
 from service.redis.rights import missing_rights
-from service.store import Store, StoreUnavailable
+from service.store import Store, StoreUnavailable, WriteAck
+from service.store.durability import WAITAOF_SINCE, Durability
 from tests.service.duties.test_reconcile import (
     test_what_a_replica_lacks_is_read,
     test_what_redis_lost_is_announced_again_as_it_was,
@@ -28,7 +29,7 @@ from tests.service.snapshot.test_duty import (
     test_a_start_reads_the_snapshot_and_only_what_came_after_it,
     world,
 )
-from tests.service.store.servers import Cluster, Server, running
+from tests.service.store.servers import Cluster, Server, eventually, is_replicating, running
 from tests.service.store.test_redis import (
     VECTORS,
     put,
@@ -79,7 +80,7 @@ __all__ = [
 DOC = Path(__file__).parents[3] / "docs" / "settings.md"
 PASSWORD = "s/e@c:r%t"
 ENCODED = "s%2Fe%40c%3Ar%25t"
-OPTIONAL = {"+config|get", "+wait"}
+OPTIONAL = {"+config|get"}
 
 
 def rule() -> list[str]:
@@ -163,10 +164,50 @@ def test_without_what_is_optional_it_starts(redis_url: str, server: Server, righ
     refuse_unfit(allow(server, *(one for one in rule() if one != right)))
 
 
+def test_what_writes_wait_for_takes_the_right_to_wait(redis_url: str, server: Server) -> None:
+    version = tuple(int(part) for part in server_version(server.binary).split(".")[:2])
+    is_known = version >= WAITAOF_SINCE
+    for ack, right, is_needed in (("replica", "+wait", True), ("fsync", "+waitaof", is_known)):
+        assert f"`{right}` for `FIRSTSIGHT_WRITE_ACK={ack}`" in DOC.read_text()
+        refuse_unfit(redis_url)
+        if is_needed:
+            with pytest.raises(RedisRefused, match=rf"allow `\{right}`"):
+                refuse_unfit(redis_url, write_ack=ack)
+            refuse_unfit(allow(server, *rule(), right), write_ack=ack)
+            allow(server, *rule())
+        else:
+            refuse_unfit(redis_url, write_ack=ack)
+
+
+def test_who_may_not_wait_is_told_the_lower_level_and_the_right(
+    redis_url: str, server: Server, tmp_path: Path
+) -> None:
+    async def use(store: Store) -> tuple[Durability | None, str | None]:
+        await store.link.look()
+        written = await store.write_item(put("x"), VECTORS[0], "v", 0)
+        return store.link.durability, written.fault
+
+    replica = Server(tmp_path, "--replicaof", "127.0.0.1", str(server.port), binary=server.binary)
+    server.do("CONFIG", "SET", "appendonly", "yes")
+    server.do("CONFIG", "SET", "repl-diskless-sync-delay", "0")
+    try:
+        with running(replica):
+            eventually(lambda: is_replicating(replica))
+            told, fault = with_store(redis_url, use, ack=WriteAck("replica"))
+            remedy = "redis does not let us wait: allow `+wait`"
+            assert told == Durability("everysec", remedy)
+            assert fault == remedy
+            url = allow(server, *rule(), "+wait")
+            told, fault = with_store(url, use, ack=WriteAck("replica"))
+            assert (told, fault) == (Durability("replica"), None)
+    finally:
+        server.do("CONFIG", "SET", "appendonly", "no")
+
+
 def test_behind_a_sentinel_role_is_needed(redis_url: str, server: Server) -> None:
     with server.client(username="firstsight", password=PASSWORD) as client:
         assert missing_rights(client, "fs") == []
-        assert missing_rights(client, "fs", role=True) == ["+role"]
+        assert missing_rights(client, "fs", kind="sentinel") == ["+role"]
 
 
 def test_in_a_cluster_the_map_is_needed_too(tmp_path: Path) -> None:
@@ -185,6 +226,10 @@ def test_in_a_cluster_the_map_is_needed_too(tmp_path: Path) -> None:
             refuse_unfit(url)
         for node in cluster.nodes:
             allow(node, *rule(), "+cluster|slots")
+        with pytest.raises(RedisRefused, match=r"allow `\+asking`"):
+            refuse_unfit(url)
+        for node in cluster.nodes:
+            allow(node, *rule(), "+cluster|slots", "+asking")
         refuse_unfit(url)
         with_store(url, use)
     finally:

@@ -1,7 +1,10 @@
 """What may stand in the URL of a Redis; whatever is wrong with one, its secrets are not told."""
 
 import contextlib
-from urllib.parse import quote
+import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import given
@@ -11,6 +14,7 @@ from export.contract.errors import ConfigError
 from service.redis.url import RedisUrl, missing_file, read_url
 from service.settings import read_settings
 
+DOC = Path(__file__).parents[3] / "docs" / "settings.md"
 ONE = RedisUrl("one", False, (("localhost", 6379),))
 
 
@@ -88,6 +92,12 @@ SECRET = "hunter2"
         ("redis://[hunter2", "HOST:PORT"),
         ("redis://[::1]hunter2:5", "HOST:PORT"),
         ("redis://a[hunter2]:5", "HOST:PORT"),
+        ("redis://:hunter2\n@h", "got a control character (U+000A)"),
+        ("redis://:hun\tter2@h", "got a control character (U+0009)"),
+        ("redis://:hunter2\x7f@h", "%7F"),
+        ("redis://h\n", "got a control character"),
+        ("unix:///s?password=hunter2&", "%26"),
+        ("unix:///s?password=hunter2&&db=1", "%26"),
         ("redis://:6379", "HOST:PORT"),
         ("redis://h/hunter2", "the database is no number"),
         ("redis://h?db=hunter2", "db is no number"),
@@ -149,3 +159,59 @@ def test_a_file_that_is_not_there_is_named() -> None:
         missing_file(read_url("rediss://h?ssl_keyfile=/nowhere")) == "ssl_keyfile: no file /nowhere"
     )
     assert missing_file(read_url(f"rediss://h?ssl_ca_certs={__file__}")) is None
+
+
+def encoded_by_the_docs() -> dict[str, str]:
+    """Return the characters that the docs say must be written percent-encoded, and how."""
+    line = next(one for one in DOC.read_text().splitlines() if one.startswith("`/`, `?`"))
+    assert "a `:` in a name too, `%3A`" in line
+    raw, _, told = line.partition("percent-encoded:")
+    codes = re.findall(r"`(%[0-9A-F]{2})`", told.partition(";")[0])
+    return dict(zip(re.findall(r"`(.)`", raw), codes, strict=True))
+
+
+PLACES: dict[str, Callable[[RedisUrl], object]] = {
+    "redis://{}:p@h": lambda url: url.options.get("username"),
+    "redis://me:{}@h": lambda url: url.options["password"],
+    "redis+cluster://me:{}@h,i": lambda url: url.options["password"],
+    "redis+sentinel://me:{}@h/ours": lambda url: url.options["password"],
+    "redis+sentinel://h/ours?sentinel_password={}": lambda url: url.asking["password"],
+    "unix:///s?username={}": lambda url: url.options.get("username"),
+    "unix:///s?password={}": lambda url: url.options["password"],
+    "unix:///{}": lambda url: url.path and url.path[1:],
+}
+CHARACTERS = [chr(n) for n in range(0x20, 0x100) if n != 0x7F]
+
+
+def readings(place: str, one: str, written: str) -> list[bool]:
+    """Say of a character in front, between and at the end whether it is read as it is."""
+    outcomes = []
+    for before, behind in (("", "41"), ("41", "41"), ("41", "")):
+        try:
+            url = read_url(place.format(before + written + behind))
+        except ValueError:
+            outcomes.append(False)
+        else:
+            outcomes.append(PLACES[place](url) == before + one + behind)
+    return outcomes
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_the_docs_do_not_name_is_read_as_it_is_and_what_they_name_if_encoded(
+    place: str,
+) -> None:
+    told = encoded_by_the_docs()
+    assert {one: unquote(code) for one, code in told.items()} == {one: one for one in told}
+    name_ends_at = {":"} if place == "redis://{}:p@h" else set()
+    for one in CHARACTERS:
+        if one not in told.keys() | name_ends_at:
+            assert all(readings(place, one, one)), one
+        assert all(readings(place, one, quote(one, safe=""))), one
+    for code in range(0x20):
+        assert all(readings(place, chr(code), f"%{code:02X}"))
+        assert not any(readings(place, chr(code), chr(code)))
+
+
+def test_each_of_those_that_the_docs_name_must_be_encoded_somewhere() -> None:
+    for one in [*encoded_by_the_docs(), ":"]:
+        assert any(not all(readings(place, one, one)) for place in PLACES), one

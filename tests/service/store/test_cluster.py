@@ -4,19 +4,22 @@ The claims of other modules are made again here, of a cluster.
 """
 
 import asyncio
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
-from service.records import ItemRecord, UserRecord
+from service.records import Groups, ItemRecord, UserRecord
 from service.rollout.pointer import PointerRefused, first_pointer
 from service.rollout.pointer_store import change_pointer, read_pointer
 from service.settings import Settings
 from service.store import Kept, Link, Store, StoreUnavailable, Written
 from service.store.durability import Durability
+from service.store.guide import ClusterGuide
 from tests.service.duties.test_reconcile import (
     test_what_a_replica_lacks_is_read,
     test_what_redis_lost_is_announced_again_as_it_was,
@@ -30,7 +33,7 @@ from tests.service.snapshot.test_duty import (
     test_a_start_reads_the_snapshot_and_only_what_came_after_it,
     world,
 )
-from tests.service.store.servers import Cluster
+from tests.service.store.servers import Cluster, eventually
 from tests.service.store.test_redis import (
     SCHEMA,
     VECTORS,
@@ -286,26 +289,113 @@ def test_a_catalogue_that_is_moved_loses_nothing_and_is_written_again(
             cluster.end_move("{fs}:items", to, home)
 
 
-def test_a_key_that_is_being_moved_is_unavailable_and_never_absent(
+def test_a_user_whose_slot_is_being_moved_is_read_and_written_on_either_side(
     redis_url: str, cluster: Cluster
 ) -> None:
     key = "fs:user:u7"
+    source = cluster.holder(key)
+    to = next(node for node in cluster.nodes if node is not source)
 
     async def use(store: Store) -> None:
         await put_users(store)
-        source = cluster.holder(key)
-        to = next(node for node in cluster.nodes if node is not source)
         cluster.begin_move(key, to)
+        assert await ages(store) == [float(n) for n in range(len(USERS))]  # not gone yet
         source.do("MIGRATE", "127.0.0.1", to.port, key, 0, 5000)
-        found = await store.get_users(USERS)
-        assert isinstance(found[7], StoreUnavailable)
-        assert sum(isinstance(one, UserRecord) for one in found) == len(USERS) - 1
-        with pytest.raises(StoreUnavailable):
-            await store.put_user(UserRecord("u7", {"age": 0.0}))
+        assert await ages(store) == [float(n) for n in range(len(USERS))]
+        to.do("SCRIPT", "FLUSH")
+        assert not await store.put_user(UserRecord("u7", {"age": 70.0}))
+        assert not await store.put_user(UserRecord("u7", {"age": 71.0}), unmodified_since_s=4e9)
+        user, is_new = await store.patch_user("u7", Groups({"age": 72.0}, {}), forgets=False)
+        assert (user.record["age"], is_new) == (72.0, False)
+        assert (await ages(store))[7] == 72.0
+        with pytest.raises(redis.exceptions.AskError):
+            source.do("GET", key)  # it has none
+        assert await store.delete_user("u7")
+        assert await store.get_users(["u7"]) == [None]
+        assert await store.put_user(UserRecord("u7", {"age": 7.0}))  # new: it is where it goes to
         cluster.end_move(key, source, to)
         assert await ages(store) == [float(n) for n in range(len(USERS))]
 
     with_store(redis_url, use)
+    cluster.begin_move(key, source)
+    cluster.end_move(key, to, source)
+
+
+def test_while_slots_are_moved_no_user_is_unavailable(redis_url: str, cluster: Cluster) -> None:
+    is_over = threading.Event()
+
+    def move() -> None:
+        try:
+            for one in USERS[:10]:
+                key = f"fs:user:{one}"
+                source = cluster.holder(key)
+                to = next(node for node in cluster.nodes if node is not source)
+                for give, take in ((source, to), (to, source)):
+                    cluster.begin_move(key, take)
+                    cluster.end_move(key, give, take)
+        finally:
+            is_over.set()
+
+    async def use(store: Store) -> None:
+        await put_users(store)
+        mover = threading.Thread(target=move)
+        mover.start()
+        laps = 0
+        while not is_over.is_set():
+            assert await ages(store) == [float(n) for n in range(len(USERS))]
+            for n, one in enumerate(USERS[:10]):
+                assert not await store.put_user(UserRecord(one, {"age": float(n)}))
+            laps += 1
+        mover.join()
+        assert laps > 3
+
+    with_store(redis_url, use)
+
+
+def test_a_call_has_one_timeout_that_holds_the_question_for_the_map_too(
+    redis_url: str, cluster: Cluster
+) -> None:
+    timeout_s, map_s = 0.5, 0.4
+    *telling, hung = cluster.nodes
+    key = next(f"fs:user:{one}" for one in USERS if cluster.holder(f"fs:user:{one}") is hung)
+
+    def slow() -> list[threading.Thread]:
+        words = ("DEBUG", "SLEEP", map_s)
+        threads = [threading.Thread(target=node.do, args=words) for node in telling]
+        for one in threads:
+            one.start()
+        time.sleep(0.05)
+        return threads
+
+    async def use(store: Store) -> None:
+        await put_users(store)
+        await store.get_users(USERS)
+        guide = store.link._guide
+        assert isinstance(guide, ClusterGuide)
+        assert hung.process is not None
+        hung.process.send_signal(signal.SIGSTOP)
+        nodes = store.link.user_reads
+        for call in (
+            lambda: store.get_users([key.removeprefix("fs:user:")]),
+            lambda: nodes.ask(key.encode(), lambda line: line.do("GET", key)),
+        ):
+            guide.slots = None
+            threads = slow()
+            begun_s = time.monotonic()
+            with pytest.raises(StoreUnavailable):
+                await call()
+            took_s = time.monotonic() - begun_s
+            for one in threads:
+                one.join()
+            assert guide.slots is not None
+            assert map_s - 0.1 < took_s < timeout_s + 0.1
+
+    try:
+        with_store(redis_url, use, timeout_s=timeout_s)
+    finally:
+        assert hung.process is not None
+        hung.process.send_signal(signal.SIGCONT)
+        eventually(cluster.is_well)
 
 
 def test_a_cluster_without_nodes_is_unavailable(tmp_path: Path) -> None:

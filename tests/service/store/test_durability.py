@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from shutil import which
 
@@ -13,7 +14,7 @@ import redis
 
 from service.redis.embedded import EmbeddedRedis, server_version
 from service.store import Store, StoreUnavailable, WriteAck, Written
-from service.store.durability import WAIT_MS, Durability, Keeping
+from service.store.durability import WAIT_MS, AckKind, Durability, Keeping
 from tests.end_to_end.processes import free_port
 from tests.service.conftest import start_redis
 from tests.service.store.test_redis import VECTORS, put, with_store
@@ -212,3 +213,15 @@ def test_waitaof_is_asked_only_where_it_makes_a_difference() -> None:
     for reply in ([0, 0], None):
         assert "not on disk" in str(WriteAck("fsync").fault(GOOD, reply))
     assert WriteAck("fsync").fault(GOOD, redis.ResponseError("no")) == "no"
+
+
+@pytest.mark.parametrize(("kind", "right"), [("fsync", "+waitaof"), ("replica", "+wait")])
+def test_who_may_not_wait_has_what_redis_does_by_itself(kind: AckKind, right: str) -> None:
+    ack = WriteAck(kind)
+    refused = replace(GOOD, replicas=1, may_wait=False)
+    told = Durability("everysec", f"redis does not let us wait: allow `{right}`")
+    assert ack.durability(refused) == told
+    assert ack.fault(refused, redis.exceptions.NoPermissionError("no")) == told.remedy
+    always = replace(refused, fsyncs="always")
+    assert ack.durability(always).level == "fsync"
+    assert (ack.durability(always).remedy is None) == (kind == "fsync")

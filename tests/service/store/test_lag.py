@@ -54,6 +54,45 @@ def test_entries_behind_a_place_are_counted_exactly_in_pieces(
     run(test)
 
 
+def test_who_is_far_behind_is_told_at_least_how_far_and_counting_ends(
+    make: Make, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_module, "COUNTED", 4)
+    monkeypatch.setattr(log_module, "COUNTED_MOST", 12)
+    with redis_client.pipeline() as pipeline:
+        for n in range(5000):
+            pipeline.xadd("{fs}:log", {"n": str(n)}, id=f"{n + 1}-0")
+        pipeline.execute()
+
+    async def test() -> None:
+        store = make().store
+        await store.log.behind(LogId(5000, 0))  # after which the script is known
+        redis_client.config_resetstat()
+        behind = await store.log.behind(LogId(0, 0))
+        calls = redis_client.info("commandstats")["cmdstat_evalsha"]["calls"]
+        assert calls == 3
+        assert (behind.entries, behind.oldest, behind.is_least) == (12, LogId(1, 0), True)
+        for left in (11, 4, 3, 0):
+            behind = await store.log.behind(LogId(5000 - left, 0))
+            assert (behind.entries, behind.is_least) == (left, False)
+        await store.link.close()
+
+    run(test)
+
+
+def test_of_who_is_far_behind_it_is_never_said_that_nothing_is_left() -> None:
+    lag = Lag()
+    lag.measured(Behind(12, LogId(40_000, 0), 50_000, is_least=True))
+    lag.applied(10, LogId(41_000, 0))
+    assert lag.entries == 2
+    lag.applied(10, LogId(42_000, 0))
+    assert lag.entries == 1
+    assert lag.seconds == pytest.approx(8.0, abs=0.5)
+    lag.measured(Behind(3, LogId(42_001, 0), 50_000))
+    lag.applied(3, LogId(43_000, 0))
+    assert (lag.entries, lag.seconds) == (0, 0.0)
+
+
 def test_a_replica_that_is_held_up_says_by_how_many_entries_and_seconds(
     make: Make,
     bundle_folder: Path,
