@@ -20,6 +20,6 @@ def test_the_service_keeps_its_word(kind: type[Scenario], tmp_path: Path) -> Non
         assert figures["removed"] > 0
     elif kind is Rollouts:
         assert figures["rollouts"] == 2
-        assert figures["recalls"] > 100
+        assert figures["scores made again"] > 100
     else:
         assert figures["answered, of the capacity"] > 0

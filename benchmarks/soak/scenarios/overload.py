@@ -81,13 +81,13 @@ class Overload(Scenario):
                 say(f"{rounds[-1].goodput:.2f} of the capacity was answered")
             probes.stop()
             refusal_s = self._refusal_s(served)
-        told = _figures(rounds, refusal_s, self.seconds, self.times)
+        told = figures_of(rounds, refusal_s, self.seconds, self.times)
         told |= {
             "probes": len(probes.seconds),
             "longest probe (ms)": round(1000 * max(probes.seconds), 1),
             "nobody refused after (s)": round(max(recovered_s), 2),
         }
-        self._judge(ledger, rounds, probes, told)
+        self.judge(ledger, rounds, probes, told)
         return told
 
     def _round(self, served: Served) -> Round:
@@ -124,9 +124,10 @@ class Overload(Scenario):
                     raise AssertionError("a request was taken although others wait in work")
             return (cpu_s(worker.pid) - begun_s) / REFUSALS
 
-    def _judge(
+    def judge(
         self, ledger: Ledger, rounds: Sequence[Round], probes: "Probes", told: Figures
     ) -> None:
+        """Note what is not as promised."""
         for expected, name in (({200}, "alone"), ({200, REFUSED}, "crowd")):
             statuses = sum((Counter(getattr(one, name).statuses) for one in rounds), Counter[int]())
             if statuses.keys() != expected:
@@ -141,7 +142,7 @@ class Overload(Scenario):
             ledger.fault(f"somebody was refused {recovered_s:.1f} s after the end")
 
 
-def _figures(rounds: Sequence[Round], refusal_s: float, seconds: float, times: float) -> Figures:
+def figures_of(rounds: Sequence[Round], refusal_s: float, seconds: float, times: float) -> Figures:
     """Return the medians of the rounds.
 
     A worker that answers a share g of its capacity, and refuses the rest of `times` of it, has

@@ -71,16 +71,17 @@ class Rollouts(Scenario):
 def _figures(result: Result) -> Figures:
     told: dict[str, Any] = result.figures
     swaps: dict[str, Any] = told["recalls"]["by_swap"]
+    verdict, final = result.verdict, result.final
     return {
         "rollouts": told["rollouts"],
         "of each kind": told["kinds"],
         "publishers refused": told["publishers_refused"],
         "until it is served (s)": told["until_served_s"],
+        "capacity, asked (recalls/s)": [told["capacity_rps"], told["rate_rps"]],
         "recalls": sum(told["recalls"][when]["requests"] for when in ("outside", "during")),
-        "asked (recalls/s), of a capacity of": [told["rate_rps"], told["capacity_rps"]],
-        "answers": told["statuses"],
-        "verdict": told["verdict"],
-        "in the end": told["final"],
+        "versions that answered": len(verdict.versions),
+        "scores made again": verdict.scores,
+        "items put, removed, unsure": [final.put, final.removed, final.unsure],
         "longer in a swap than before (ms)": swaps.get("bump_ms"),
         "memory, after of before": told["memory_ratio"],
     }
