@@ -15,7 +15,7 @@ from service.duties.recall_monitor import RecallMonitor
 from service.duties.reconcile import Reconciler
 from service.duties.watch import look, show, watch
 from service.errors import Problem, answer_error
-from service.http.layers import EncodedPath, Limited, Observed
+from service.http.layers import Admitted, EncodedPath, Limited, Observed
 from service.http.openapi import API_VERSION, TITLE, document
 from service.parts import Parts
 from service.processes.control import WorkerControl
@@ -76,7 +76,8 @@ def create_app(
     app.openapi = document  # type: ignore[method-assign]  # FastAPI's way to extend it
     add_routes(app)
     app.state.parts = parts
-    return Observed(Limited(EncodedPath(app), settings.limits))
+    limits = settings.limits
+    return Admitted(Observed(Limited(EncodedPath(app), limits)), limits)
 
 
 @contextlib.asynccontextmanager

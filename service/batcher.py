@@ -69,10 +69,10 @@ class Batcher(Generic[Asked, Answered]):
 
     async def _run(self) -> None:
         while self._waiting:
+            await _let_others()
             batch, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
             batch = [pair for pair in batch if not pair[1].done()]  # who left is not answered
             await self._answer(batch)
-            await asyncio.sleep(0)  # a batch that reads no store would not let go of the event loop
         self._runs = False
 
     async def _answer(self, batch: list[tuple[Asked, asyncio.Future[Answered]]]) -> None:
@@ -98,3 +98,13 @@ class Batcher(Generic[Asked, Answered]):
         logger.warning("batch failed, run one by one", extra={"size": len(batch)})
         for pair in batch:
             await self._answer([pair])
+
+
+async def _let_others() -> None:
+    """Let go of the event loop until what came from the network meanwhile had its first turn.
+
+    One turn would not do: it reads what has come, and the tasks made of that stand behind us. With
+    one a probe or a refusal waits for what is left of a batch and for the whole next one.
+    """
+    for _ in range(2):
+        await asyncio.sleep(0)

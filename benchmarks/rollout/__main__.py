@@ -31,7 +31,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     default = Options()
-    for name in ("items", "dim", "rollouts", "workers"):
+    for name in ("items", "dim", "rollouts", "workers", "bases"):
         parser.add_argument(f"--{name}", type=int, default=getattr(default, name))
     for name in ("share", "writes", "pause_s", "most_s"):
         option = f"--{name.replace('_', '-')}"

@@ -36,19 +36,29 @@ def item_id(number: int) -> str:
     return f"i{number}"
 
 
-def make_bundle(folder: Path, items: int, dim: int, seed: int) -> Path:
-    """Write a bundle, unless it is there; its towers are drawn from the seed."""
-    if folder.exists():
-        return folder
-    words = cluster_words(items)
-    schema = make_schema(words, dim)
+def make_bundles(folder: Path, items: int, dim: int, count: int) -> list[Path]:
+    """Write bundles of one catalogue, each with towers of its own; what is there is kept."""
+    paths = {seed: folder / f"base-{seed}" for seed in range(1, count + 1)}
+    if not all(path.exists() for path in paths.values()):
+        words = cluster_words(items)
+        schema = make_schema(words, dim)
+        catalogue = _catalogue(schema, items, len(words))
+        for seed, path in paths.items():
+            if not path.exists():
+                _write(path, schema, catalogue, seed)
+    return list(paths.values())
+
+
+def _write(folder: Path, schema: Schema, catalogue: RecordTable, seed: int) -> None:
+    """Write a bundle; its towers are drawn from the seed."""
+    clusters = len(schema.tables["cluster"])
     program = tower(schema, seed)
     sides: tuple[SideName, ...] = ("user", "item")
-    users = [schema.user.parse(record(user_id(n), 0, len(words))) for n in range(QUERIES)]
+    users = [schema.user.parse(record(user_id(n), 0, clusters)) for n in range(QUERIES)]
     parts = Parts(
         schema=schema,
         towers={s: TowerFile.join(schema, s, build_encoder(schema, s), program, {}) for s in sides},
-        items=_catalogue(schema, items, len(words)),
+        items=catalogue,
         users=users,
         lineage=Lineage(
             run="rollout",
@@ -61,7 +71,6 @@ def make_bundle(folder: Path, items: int, dim: int, seed: int) -> Path:
         metrics={},
     )
     write_bundle(folder, parts)
-    return folder
 
 
 def _catalogue(schema: Schema, items: int, clusters: int) -> RecordTable:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr
 
-from benchmarks.rollout.bundles import as_version, make_bundle, user_id
+from benchmarks.rollout.bundles import as_version, make_bundles, user_id
 from benchmarks.rollout.final import Final, look
 from benchmarks.rollout.judge import Judge, Verdict
 from benchmarks.rollout.latency import latencies, statuses
@@ -94,11 +94,8 @@ def run(folder: Path, options: Options) -> Result:
         options: What to do.
 
     """
-    size = f"{options.items}x{options.dim}"
-    bases = [
-        make_bundle(folder / f"bases-{size}" / f"base-{seed}", options.items, options.dim, seed)
-        for seed in range(1, options.bases + 1)
-    ]
+    made = folder / f"bases-{options.items}x{options.dim}"
+    bases = make_bundles(made, options.items, options.dim, options.bases)
     first = as_version(bases[0], folder / "bundles" / FIRST)
     workers = ("--workers", str(options.workers))
     served = Served(folder / "data", first, *workers, **options.settings)

@@ -20,7 +20,9 @@ def write_page(scenarios: Sequence[type[Scenario]], results: Sequence[Figures], 
     """
     kinds = {kind.name: kind for kind in scenarios}
     machine = results[0]["machine"]
-    lines = [f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['system']}.", ""]
+    minutes = sum(one["figures"]["seconds"] for one in results) / 60
+    on = f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}"
+    lines = [f"Machine: {on}. Together {minutes:.0f} minutes.", ""]
     lines += [
         "| scenario | what it does, with which parameters | what was found |",
         "|---|---|---|",

@@ -6,6 +6,8 @@ from pathlib import Path
 import orjson
 import typer
 
+from export.contract.errors import BundleError
+from export.contract.manifest import BundleLayout
 from service.generation import Generation
 from service.replay.debug import Debug
 from service.replay.replay import Recorded, difference, doubts
@@ -23,12 +25,12 @@ def replay(file: Path, bundle: Path, folder: Path | None, redis: Settings | None
 
     Raises:
         ConfigError: The file is no answer with `debug`.
-        NotReplayable: The items that it was made of are not there.
-        BundleError, SnapshotError: Bundle or snapshot cannot be used.
+        NotReplayable: The bundle, or the items, that it was made of are not there.
+        BundleError, SnapshotError: There is no bundle; the snapshot cannot be used.
 
     """
     recorded = Recorded.read(file)
-    generation = Generation.load(bundle)
+    generation = _opened(bundle)
     snapshot = None if folder is None else read_snapshot(folder, generation.bundle)
     stored = None
     if redis is not None:
@@ -41,6 +43,22 @@ def replay(file: Path, bundle: Path, folder: Path | None, redis: Settings | None
         typer.echo(orjson.dumps(made, option=orjson.OPT_INDENT_2).decode())
         return SAME
     return _told(recorded, made)
+
+
+def _opened(folder: Path) -> Generation:
+    """Open the bundle; one of which a file is gone or changed is not the one that answered.
+
+    Raises:
+        NotReplayable: Such a one; says which file.
+        BundleError: There is none.
+
+    """
+    try:
+        return Generation.load(folder)
+    except BundleError as error:
+        if not BundleLayout(folder).manifest.is_file():
+            raise
+        raise NotReplayable(f"the answer was not made by this bundle as it is: {error}") from error
 
 
 def _told(recorded: Recorded, made: dict[str, object]) -> int:

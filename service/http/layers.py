@@ -1,4 +1,4 @@
-"""Layers around the application, in plain ASGI: observation, limits and the encoded path."""
+"""Layers around the application, in plain ASGI: admission, observation, limits, encoded path."""
 
 import asyncio
 import logging
@@ -20,6 +20,9 @@ PROBES = frozenset({"/livez", "/readyz", "/metrics"})
 BATCHES = frozenset({"/embed", "/items", "/recall/batch"})
 """Paths whose bodies may be batches."""
 
+NO_ID = b'"}'
+"""How a problem ends outside of a request: with an empty `request_id`, the last member."""
+
 
 def header(scope: Scope, name: bytes) -> bytes | None:
     """Return a request header; `name` in lower case."""
@@ -29,8 +32,53 @@ def header(scope: Scope, name: bytes) -> bytes | None:
     return None
 
 
+class Admitted:
+    """Outermost: takes a request into work, or refuses it at once; probes are always taken.
+
+    A refusal must cost next to nothing, or refusing takes the time of answering: it is written
+    once, but for the request's id, and is counted, not timed. Its body is read by nobody: the
+    server drops it as it comes, and the connection stays.
+    """
+
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+        self._app = app
+        self._most = limits.in_flight
+        self._in_flight = 0
+        problem = Overloaded(f"over {self._most} requests are in work here")
+        refusal = answer_problem(problem)
+        self._head = [one for one in refusal.raw_headers if one[0] != b"content-length"]
+        self._body = bytes(refusal.body).removesuffix(NO_ID)
+        self._refused = REQUESTS.labels("none", problem.status)
+        self._status = problem.status
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have a request answered, or refuse it."""
+        if scope["type"] != "http" or scope["path"] in PROBES:
+            await self._app(scope, receive, send)
+        elif self._in_flight >= self._most:
+            await self._refuse(scope, send)
+        else:
+            self._in_flight += 1
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                self._in_flight -= 1
+
+    async def _refuse(self, scope: Scope, send: Send) -> None:
+        identity = set_request_id(header(scope, b"x-request-id")).encode()
+        body = self._body + identity + b'"}'
+        length = str(len(body)).encode()
+        headers = [*self._head, (b"content-length", length), (b"x-request-id", identity)]
+        if header(scope, b"expect") is not None:  # such a client does not send the body any more
+            headers.append((b"connection", b"close"))
+        start = {"type": "http.response.start", "status": self._status, "headers": headers}
+        await send(start)
+        await send({"type": "http.response.body", "body": body})
+        self._refused.inc()
+
+
 class Observed:
-    """Outermost: gives each request its id, counts and times it, and logs what escapes."""
+    """Gives each request its id, counts and times it, and logs what escapes."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -62,27 +110,21 @@ class Observed:
 
 
 class Limited:
-    """Refuses what is too much at once, too large or too late; probes are exempt."""
+    """Refuses what is too large or too late; probes are exempt."""
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self._app = app
         self._limits = limits
-        self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or refuse it."""
         if scope["type"] != "http" or scope["path"] in PROBES:
             await self._app(scope, receive, send)
             return
-        self._in_flight += 1
         try:
-            if self._in_flight > self._limits.in_flight:
-                raise Overloaded(f"over {self._limits.in_flight} requests are in work here")
             await self._within_deadline(scope, self._capped(scope, receive), send)
         except Problem as problem:
             await answer_problem(problem)(scope, receive, send)
-        finally:
-            self._in_flight -= 1
 
     async def _within_deadline(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = header(scope, b"x-request-timeout-ms")

@@ -86,6 +86,10 @@ class State:
 def _check_bundle(bundle: Bundle, debug: Debug) -> None:
     if digest_of(bundle) != debug.bundle:
         raise NotReplayable(f"the answer was made by another bundle than this {bundle.version}")
+    main, settings = debug.index.main, bundle.manifest.index.settings
+    if main.from_bundle and main.settings != settings:
+        was, now = main.settings, settings
+        raise NotReplayable(f"the answer was searched with index settings {was}, these are {now}")
 
 
 def _some(ids: Sequence[str]) -> str:

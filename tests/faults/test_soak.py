@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.soak.scenario import Scenario, result_of
 from benchmarks.soak.scenarios import SCENARIOS
+from benchmarks.soak.scenarios.rollouts import Rollouts
 
 
 @pytest.mark.parametrize("kind", SCENARIOS, ids=[kind.name for kind in SCENARIOS])
@@ -17,5 +18,8 @@ def test_the_service_keeps_its_word(kind: type[Scenario], tmp_path: Path) -> Non
         assert figures["writes"] > 100
         assert figures["live"] > 0
         assert figures["removed"] > 0
+    elif kind is Rollouts:
+        assert figures["rollouts"] == 2
+        assert figures["scores made again"] > 100
     else:
         assert figures["answered, of the capacity"] > 0

@@ -1,7 +1,9 @@
 import asyncio
+import socket
 from collections.abc import Sequence
 
 import pytest
+import uvloop
 
 from service.batcher import Batcher
 
@@ -96,7 +98,7 @@ def test_what_is_asked_alone_has_its_turn_between_the_batches_of_many() -> None:
         assert await alone == 198
         assert not many.done()
         assert await many == [2 * number for number in range(12)]
-        assert work.batches[:2] == [[0, 1, 2, 3], [99]]
+        assert work.batches[:2] == [[0, 1, 2, 3], [99, 4, 5, 6]]
 
     asyncio.run(scene())
 
@@ -151,3 +153,29 @@ def test_nobody_waits_for_ever_when_all_who_waited_have_left() -> None:
         assert await asyncio.wait_for(batcher.ask(5), 1) == 10
 
     asyncio.run(scene())
+
+
+def test_what_the_network_brings_during_a_batch_has_its_turn_before_the_next_batch() -> None:
+    async def scene() -> None:
+        loop, (ours, theirs) = asyncio.get_running_loop(), socket.socketpair()
+        happened: list[object] = []
+        tasks = []
+
+        async def answer() -> None:
+            happened.append(ours.recv(1))
+
+        async def work(batch: Sequence[int]) -> list[int]:
+            happened.append(list(batch))
+            if batch[0] == 0:
+                theirs.send(b"?")  # while the batch keeps the event loop
+            return list(batch)
+
+        loop.add_reader(ours, lambda: tasks.append(loop.create_task(answer())))
+        batcher = Batcher(work, limit=1)
+        await asyncio.gather(*(batcher.ask_all([number]) for number in range(3)))
+        assert happened == [[0], b"?", [1], [2]]
+        loop.remove_reader(ours)
+        ours.close()
+        theirs.close()
+
+    uvloop.run(scene())  # the loop that the service runs on

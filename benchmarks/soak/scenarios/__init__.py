@@ -7,6 +7,7 @@ from benchmarks.soak.scenarios.everysec import Everysec
 from benchmarks.soak.scenarios.overload import Overload
 from benchmarks.soak.scenarios.promoted import Lagging, Replica
 from benchmarks.soak.scenarios.redis import Redis
+from benchmarks.soak.scenarios.rollouts import Rollouts
 from benchmarks.soak.scenarios.workers import Workers
 
 SCENARIOS: tuple[type[Scenario], ...] = (
@@ -17,5 +18,6 @@ SCENARIOS: tuple[type[Scenario], ...] = (
     Replica,
     Lagging,
     Overload,
+    Rollouts,
     Churn,
 )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.rollout.bundles import as_version, item_id, make_bundle, tower, user_id
+from benchmarks.rollout.bundles import as_version, item_id, make_bundles, tower, user_id
 from benchmarks.rollout.judge import SLACK_S, Judge, Verdict
 from benchmarks.rollout.notes import Notes
 from benchmarks.rollout.records import cluster_words, has_preference, make_schema, record
@@ -24,8 +24,7 @@ WARM = next(user_id(n) for n in range(100) if has_preference(user_id(n)))
 @pytest.fixture(scope="session")
 def bases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def make(folder: Path) -> None:
-        for seed in (1, 2):
-            make_bundle(folder / f"base-{seed}", ITEMS, DIM, seed)
+        make_bundles(folder, ITEMS, DIM, 2)
 
     return once(tmp_path_factory, "rollout-bases", make)
 

@@ -80,8 +80,10 @@ def test_results_are_written_between_the_marks_of_a_page(tmp_path: Path) -> None
     found = run_kept(Made.scaled("full", fails=True), tmp_path, say)
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- soak: begin -->\nbygone\n<!-- soak: end -->\nafter\n")
-    write_page([Made], [found], page)
+    found["figures"]["seconds"] = 90.0
+    write_page([Made], [found, found], page)
     text = page.read_text()
+    assert "Together 3 minutes." in text
     assert "bygone" not in text
     assert text.startswith("before\n")
     assert "| made | Counts its runs and fails where it is told to. items 20000" in text

@@ -1,8 +1,9 @@
 """An answer with `debug` is made again in another process: all is the same, or it is said why."""
 
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 import orjson
 import pytest
 
+from export.contract.manifest import checksum
+from export.index.hnsw import HnswConfig
 from firstsight import run as command
 from service.generation import Generation
 from service.http.examples import RECALL_EXPLAINED
@@ -25,6 +28,7 @@ Body = dict[str, Any]
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
+INDEX = "index/main.bin"
 WARM: Body = {"recent": ["i1", "new7"], "taste": {"art": 1.0, "food": 0.3}}
 CASES: dict[str, Body] = {
     "warm": {"user_id": "u", "context": {"tab": "1"}},
@@ -195,6 +199,76 @@ def test_another_bundle_is_refused(
     file = written(answer_of(service), tmp_path / "answer.json")
     code, told = replayed(capsys, file, "--bundle", bundle_folder)
     assert (code, "by another bundle" in told) == (1, True)
+
+
+@pytest.fixture
+def graph_bundle(tmp_path: Path) -> Path:
+    """A bundle that is searched in a graph, of which it holds the file."""
+    bundle = tiny_bundle(tmp_path / "bundles")
+    manifest: Body = orjson.loads((bundle / "manifest.json").read_bytes())
+    graph = HnswConfig().build(np.load(bundle / "vectors.npy"))
+    (bundle / INDEX).parent.mkdir()
+    graph.save(bundle / INDEX)
+    manifest["index"]["settings"] = HnswConfig().model_dump()
+    manifest["checksums"][INDEX] = checksum(bundle / INDEX)
+    written(manifest, bundle / "manifest.json")
+    return bundle
+
+
+def without_index(bundle: Path, manifest: Body) -> None:
+    del manifest
+    (bundle / INDEX).unlink()
+
+
+def with_another_index(bundle: Path, manifest: Body) -> None:
+    del manifest
+    (bundle / INDEX).write_bytes(b"another graph")
+
+
+def with_the_index_forgotten(bundle: Path, manifest: Body) -> None:
+    (bundle / INDEX).unlink()
+    del manifest["checksums"][INDEX]
+
+
+def with_other_settings(bundle: Path, manifest: Body) -> None:
+    del bundle
+    manifest["index"]["settings"]["ef"] += 1
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (without_index, f"not made by this bundle as it is: .*{INDEX} is missing"),
+        (with_another_index, f"not made by this bundle as it is: .*{INDEX} has changed"),
+        (with_the_index_forgotten, "made by another bundle than this"),
+        (with_other_settings, "searched with index settings .*, these are "),
+    ],
+)
+def test_an_index_that_is_not_the_one_of_the_answer_is_not_built_in_its_place(
+    redis_url: str,
+    graph_bundle: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[Path, Body], None],
+    named: str,
+) -> None:
+    with Service(patient(redis_url), Generation.load(graph_bundle)) as service:
+        file = written(answer_of(service, user=WARM), tmp_path / "answer.json")
+    assert replayed(capsys, file, "--bundle", graph_bundle)[0] == 0
+    manifest = orjson.loads((graph_bundle / "manifest.json").read_bytes())
+    change(graph_bundle, manifest)
+    written(manifest, graph_bundle / "manifest.json")
+    code, told = replayed(capsys, file, "--bundle", graph_bundle)
+    assert (code, told.count("\n")) == (1, 1)
+    assert re.search(named, told), told
+
+
+def test_a_folder_without_a_bundle_is_the_users_mistake(
+    service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written(answer_of(service), tmp_path / "answer.json")
+    code, told = replayed(capsys, file, "--bundle", tmp_path)
+    assert (code, "no bundle here" in told, told.count("\n")) == (2, True, 1)
 
 
 def test_an_answer_that_was_not_given_is_found_out(
