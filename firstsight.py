@@ -17,12 +17,16 @@ ROOMS = frozenset({"service", "training", "export"})
 
 @dataclass(frozen=True)
 class Verb:
-    """A verb and where it lives: `module:attribute`, a function or a typer application."""
+    """A verb and where it lives: `module:attribute`, a function or a typer application.
+
+    yields: whether it gives way to a service beside it, before it imports what takes half a second.
+    """
 
     name: str
     target: str
     extra: str
     help: str
+    yields: bool = False
 
 
 VERBS = (
@@ -49,6 +53,7 @@ VERBS = (
         "service.commands.bundle:bundle",
         "service",
         "Check, publish, activate bundles.",
+        yields=True,
     ),
 )
 
@@ -123,6 +128,8 @@ def load(verb: Verb) -> Any:
 
     """
     module, _, attribute = verb.target.partition(":")
+    if verb.yields:
+        importlib.import_module("service.processes.yielding").yield_for_good()
     try:
         return getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:

@@ -36,6 +36,23 @@ def verb(monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
     return holder
 
 
+def test_a_verb_that_gives_way_does_so_before_it_is_imported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[str] = []
+    module = types.SimpleNamespace(yield_for_good=lambda: done.append("gives way"), verb=len)
+
+    def imported(name: str) -> types.SimpleNamespace:
+        done.append(name)
+        return module
+
+    monkeypatch.setattr("firstsight.importlib.import_module", imported)
+    for yields in (True, False):
+        assert firstsight.load(Verb("try", "rooms:verb", "dev", "Try.", yields)) is len
+    assert done == ["service.processes.yielding", "gives way", "rooms", "rooms"]
+    assert [one.name for one in VERBS if one.yields] == ["bundle"]
+
+
 @pytest.mark.parametrize("arguments", [[], ["--help"]])
 def test_help_lists_every_verb(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert firstsight.run(arguments) == 0

@@ -10,7 +10,6 @@ from pydantic import SecretStr
 
 from export.contract.errors import ConfigError
 from service.generation import Generation
-from service.processes.yielding import yield_for_good
 from service.redis.embedded import RedisFailed, running_url
 from service.rollout.bundles import Listed, list_bundles
 from service.rollout.bundles import publish as publish_bundle
@@ -40,7 +39,6 @@ SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
 @bundle.callback()
 def _bundle() -> None:
     """Check, publish and activate bundles; settings come from FIRSTSIGHT_* (docs/settings.md)."""
-    yield_for_good()
 
 
 @bundle.command("verify")

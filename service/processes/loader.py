@@ -99,9 +99,9 @@ class Loader:
 
     def _load(self) -> Any:
         try:
+            order = self._order
             with yielding():
-                order = self._order
-            generation = self._application.load(order.settings, served=order.served)
+                generation = self._application.load(order.settings, served=order.served)
         except (ContractError, OSError) as error:
             raise LoaderError(str(error)) from error
         except Exception as error:
@@ -232,5 +232,6 @@ def main() -> int:
     order: Order = pickle.load(sys.stdin.buffer)
     die_with_parent(signal.SIGKILL, order.supervisor)  # nobody sees the lifeline during a load
     fold_metrics(os.getpid())  # the application opens files of this process
-    application = cast(Application, importlib.import_module(order.application))
+    with yielding():
+        application = cast(Application, importlib.import_module(order.application))
     return Loader(order, application).run()

@@ -21,7 +21,6 @@ from export.contract.bundle import check_version
 from export.contract.errors import BundleError
 from service.processes.loader_process import ENVIRONMENT
 from service.processes.parent_death import die_with_parent
-from service.processes.yielding import yield_for_good
 from service.rollout.pointer import Pointer, PointerRefused
 from service.rollout.pointer_store import PointerUnknown, read_pointer
 from service.rollout.rollout import activate, published
@@ -30,6 +29,8 @@ from service.settings import Settings
 PROGRAM = """
 import pickle, sys
 sys.path[:] = pickle.load(sys.stdin.buffer)
+from service.processes.yielding import yield_for_good
+yield_for_good()  # before most is imported
 from service.rollout.activation import main
 main()
 """
@@ -138,7 +139,6 @@ def main() -> None:
     settings, version, share, expect, parent = pickle.load(sys.stdin.buffer)
     answer: dict[str, Any]
     die_with_parent(signal.SIGKILL, parent)
-    yield_for_good()
     try:
         before, after = activate(settings, version, share, expect)
     except tuple(REFUSALS.values()) as error:

@@ -29,6 +29,7 @@ Send = Callable[[Scope], Awaitable[None]]
 
 def load(settings: dict[str, str], *, served: Collection[str]) -> str:
     generation = Path(settings["folder"], "generation").read_text()
+    Path(settings["folder"], "priority").write_text(priority())
     if generation == "less" and served:
         raise BundleError("others serve more than this")
     if generation == "broken":
@@ -36,6 +37,12 @@ def load(settings: dict[str, str], *, served: Collection[str]) -> str:
     if generation == "slow":
         time.sleep(60)
     return generation
+
+
+def priority() -> str:
+    """Return the nice value of this session; nothing where sessions have none."""
+    path = Path("/proc/self/autogroup")
+    return path.read_text().split()[-1] if path.is_file() and path.read_text() else ""
 
 
 def versions(generation: str) -> list[str]:
@@ -73,6 +80,7 @@ def run_worker(
             case "/readyz":
                 status = 503 if control.is_leaving else 200
         facts = {"pid": os.getpid(), "loader": os.getppid(), "generation": generation}
+        facts["priority"] = priority()
         body = json.dumps(facts | {"redis": settings["redis"]}).encode()
         head = [(b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": head})

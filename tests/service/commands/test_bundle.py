@@ -24,7 +24,8 @@ Captured = pytest.CaptureFixture[str]
 def bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FIRSTSIGHT_BUNDLES", str(tmp_path / "bundles"))
     monkeypatch.setenv("FIRSTSIGHT_DATA_FOLDER", str(tmp_path / "data"))
-    monkeypatch.setattr("service.commands.bundle.yield_for_good", lambda: None)  # for the suite's
+    # Else it is the suite that gives way from then on.
+    monkeypatch.setattr("service.processes.yielding.yield_for_good", lambda: None)
     return tmp_path / "bundles"
 
 
