@@ -1,0 +1,1 @@
+"""What does one recall cost through the real server, beside its bare parts and its rivals?"""

@@ -1,0 +1,107 @@
+"""The services that are measured, each in processes of its own."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import urlopen
+
+import psutil
+
+from benchmarks.recall_http.given import K
+from tests.end_to_end.processes import Served, free_port
+
+READY_S, ENDS_S = 300.0, 20.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """Where a service listens, and its topmost process."""
+
+    port: int
+    top: int
+
+    @property
+    def processes(self) -> tuple[int, ...]:
+        """All its processes: supervisors, loaders, workers."""
+        top = psutil.Process(self.top)
+        return (top.pid, *(one.pid for one in top.children(recursive=True)))
+
+    def get(self, path: str) -> bytes:
+        """Return the body of an answer.
+
+        Raises:
+            OSError: There is none with status 200.
+
+        """
+        with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=READY_S) as answer:
+            body: bytes = answer.read()
+            return body
+
+    def recall(self, user: str) -> list[str]:
+        """Return the items recalled for a user, from whichever form of an answer."""
+        items = json.loads(self.get(f"/recall?user_id={user}&k={K}"))["items"]
+        return [one if isinstance(one, str) else one["id"] for one in items]
+
+
+@contextlib.contextmanager
+def serve_ours(
+    folder: Path, bundle: Path, redis: str, posted: list[dict[str, object]], workers: int
+) -> Iterator[Service]:
+    """Serve a bundle by the real command, with its defaults, and post items to it."""
+    served = Served(folder, bundle, "--workers", str(workers), redis=redis, linger_s=5)
+    try:
+        service = Service(served.port, served.process.pid)
+        for start in range(0, len(posted), 250):
+            body = {"items": posted[start : start + 250]}
+            status, told = served.ask("POST", "/items?vector=false", body)
+            if status != 200 or any(one["status"] > 201 for one in told["results"]):
+                raise OSError(f"items are not posted: {status}, {str(told)[:400]}")
+        yield service
+    finally:
+        served.kill()
+
+
+@contextlib.contextmanager
+def serve_rival(
+    name: str, workers: int, environment: Mapping[str, str], log: Path
+) -> Iterator[Service]:
+    """Serve an application of this room by uvicorn.
+
+    Raises:
+        TimeoutError: It does not answer, or ended; has its last words.
+
+    """
+    port = free_port()
+    words = ["-m", "uvicorn", f"benchmarks.recall_http.{name}:create_app", "--factory"]
+    words += ["--port", str(port), "--workers", str(workers), "--no-access-log"]
+    words += ["--loop", "uvloop", "--http", "httptools", "--log-level", "warning"]
+    environ = os.environ | environment
+    with log.open("wb") as file:
+        process = subprocess.Popen([sys.executable, *words], env=environ, stdout=file, stderr=file)
+    try:
+        service = Service(port, process.pid)
+        _wait_ready(service, process, log)
+        yield service
+    finally:
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
+        _, alive = psutil.wait_procs([psutil.Process(process.pid), *family], timeout=ENDS_S)
+        for one in alive:
+            one.kill()
+        process.wait()
+
+
+def _wait_ready(service: Service, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    until_s = time.monotonic() + READY_S
+    while time.monotonic() < until_s and process.poll() is None:
+        with contextlib.suppress(OSError):
+            service.get(f"/recall?user_id=u0&k={K}")
+            return
+        time.sleep(0.05)
+    raise TimeoutError(f"{log}: not ready: {log.read_text()[-2000:]}")
