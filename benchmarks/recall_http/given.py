@@ -16,8 +16,6 @@ from export.contract.strict import Strict
 PLAN = "RECALL_HTTP_GIVEN"
 """The variable of the environment that names the file."""
 
-K = 100
-
 
 class Given(Strict):
     """Files, the settings of the index, and where users are stored.

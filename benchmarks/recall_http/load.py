@@ -18,11 +18,11 @@ from itertools import cycle
 import numpy as np
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
-from benchmarks.recall_http.given import K
-from benchmarks.soak.askers import cpu_s
+from benchmarks.cpu import cpu_s
 from export.contract.strict import Strict
 
 GOOD, HEAD_ENDS, LENGTH = b"HTTP/1.1 200 ", b"\r\n\r\n", b"\r\ncontent-length: "
+K = 100  # items of every recall
 AT_MOST = 1 << 18
 SLACK_S = 30.0
 
@@ -127,6 +127,13 @@ class Load:
             Failed: Something else than a good answer came.
 
         """
+        try:
+            return self._run()
+        finally:
+            for line in [*self._idle, *self._busy]:
+                line.socket.close()
+
+    def _run(self) -> Seen:
         plan, begun_s = self._plan, time.perf_counter()
         starts_s = begun_s + plan.warm_s
         self._ask(begun_s, starts_s)

@@ -17,7 +17,8 @@ import uvloop
 from fastapi import FastAPI, Response
 from redis.asyncio import Redis
 
-from benchmarks.recall_http.given import Given, K
+from benchmarks.recall_http.given import Given
+from benchmarks.recall_http.load import K
 from export.contract.session import open_session
 
 AT_ONCE = (1, 8, 32)

@@ -1,5 +1,6 @@
 """The features of the benchmark's users and items, and records drawn of them."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ WORLD = 7  # seed of all that is drawn
 
 def clusters_of(items: int) -> int:
     """Return how many clusters a catalogue has: about the root of its items."""
-    return max(2, round(float(items) ** 0.5))
+    return max(2, math.isqrt(items))
 
 
 def make_schema(items: int) -> Schema:

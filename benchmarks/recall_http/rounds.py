@@ -6,14 +6,13 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
-from benchmarks.recall_http.given import Given, K
-from benchmarks.recall_http.load import Failed, Plan, Seen, ask
+from benchmarks.recall_http.given import Given
+from benchmarks.recall_http.load import Failed, K, Plan, Seen, ask
 from benchmarks.recall_http.services import Service, serve_ours, serve_rival
 from benchmarks.recall_http.world import World
 from export.contract.strict import Strict
@@ -150,7 +149,8 @@ def run(folder: Path, options: Options) -> tuple[dict[str, object], list[Round]]
         world.store(url)
         bench = Bench(options, world, redis)
         bench.start(data, url, stack)
-        time.sleep(min(1.0, options.seconds))  # the second service of ours reads what was posted
+        for workers in (1, 2):
+            bench.services[f"ours {workers}"].wait_for_delta(options.posted)
         bench.check()
         rounds = [bench.run(number) for number in range(options.rounds)]
     return {**world.facts(), "of the nearest items": bench.alike}, rounds

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,10 +14,11 @@ from urllib.request import urlopen
 
 import psutil
 
-from benchmarks.recall_http.given import K
+from benchmarks.recall_http.load import K
 from tests.end_to_end.processes import Served, free_port
 
-READY_S, ENDS_S = 300.0, 20.0
+READY_S, DELTA_S, ENDS_S = 300.0, 20.0, 20.0
+DELTA = re.compile(rb'^firstsight_index_items\{part="delta".*\} (\S+)$', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,19 @@ class Service:
         """Return the items recalled for a user, from whichever form of an answer."""
         items = json.loads(self.get(f"/recall?user_id={user}&k={K}"))["items"]
         return [one if isinstance(one, str) else one["id"] for one in items]
+
+    def wait_for_delta(self, rows: int) -> None:
+        """Wait until the metrics of ours tell of so many posted rows beside the index.
+
+        Raises:
+            TimeoutError: They tell of another number.
+
+        """
+        until_s = time.monotonic() + DELTA_S
+        while (found := DELTA.search(self.get("/metrics"))) is None or float(found[1]) != rows:
+            if time.monotonic() > until_s:
+                raise TimeoutError(f"the delta has {found and found[1]!r} rows, expected {rows}")
+            time.sleep(0.1)
 
 
 @contextlib.contextmanager

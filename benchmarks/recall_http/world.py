@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 from redis import Redis
 
-from benchmarks.recall_http.given import Given, K
+from benchmarks.recall_http.given import Given
+from benchmarks.recall_http.load import K
 from benchmarks.recall_http.records import draw_records, make_schema
 from benchmarks.recall_http.tower import tower
 from export.catalogue import Parts, write_bundle

@@ -17,6 +17,7 @@ import numpy as np
 import uvloop
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
+from benchmarks.cpu import cpu_s
 from benchmarks.soak.catalogue import DIM, FEATURE
 from benchmarks.steady_load import Client
 from export.contract.strict import Strict
@@ -126,11 +127,6 @@ async def ask(plan: Plan) -> Asked:
     for task in tasks:
         task.cancel()
     return told
-
-
-def cpu_s(process: int) -> float:
-    """Return the CPU seconds that a process has taken, to the nanosecond: Linux's clock of it."""
-    return time.clock_gettime(~process << 3 | 2)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from benchmarks.soak.askers import BATCH, REFUSED, Asked, Askers, Plan, batch_request, cpu_s
+from benchmarks.cpu import cpu_s
+from benchmarks.soak.askers import BATCH, REFUSED, Asked, Askers, Plan, batch_request
 from benchmarks.soak.ledger import Ledger
 from benchmarks.soak.replicas import workers
 from benchmarks.soak.scenario import Figures, Say, Scenario

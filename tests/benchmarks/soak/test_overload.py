@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from benchmarks.soak.askers import Asked, cpu_s
+from benchmarks.cpu import cpu_s
+from benchmarks.soak.askers import Asked
 from benchmarks.soak.ledger import Ledger
 from benchmarks.soak.scenarios.overload import Overload, Probes, Round, figures_of
 from tests.end_to_end.processes import Served
