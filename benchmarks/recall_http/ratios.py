@@ -16,6 +16,11 @@ class Target(NamedTuple):
     limit: float
     is_least: bool = False
 
+    @property
+    def told(self) -> str:
+        """The limit in words."""
+        return f"at {'least' if self.is_least else 'most'} {self.limit:g}"
+
     def is_met(self, value: float) -> bool:
         """Say whether a value meets it."""
         return value >= self.limit if self.is_least else value <= self.limit
@@ -88,7 +93,7 @@ def ratios(rounds: Sequence[Round]) -> list[dict[str, Any]]:
                 "median": round(middle, 3),
                 "least": round(min(found), 3),
                 "most": round(max(found), 3),
-                "target": f"{'at least' if target.is_least else 'at most'} {target.limit:g}",
+                "target": target.told,
                 "is": "met" if target.is_met(middle) else "missed",
             }
         )

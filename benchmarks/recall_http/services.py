@@ -104,12 +104,21 @@ def serve_rival(
         _wait_ready(service, process, log)
         yield service
     finally:
+        _end(process)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a process and what it has started, whatever state they are in."""
+    family: list[psutil.Process] = []
+    with contextlib.suppress(psutil.NoSuchProcess):
         family = psutil.Process(process.pid).children(recursive=True)
-        process.terminate()
-        _, alive = psutil.wait_procs([psutil.Process(process.pid), *family], timeout=ENDS_S)
-        for one in alive:
-            one.kill()
-        process.wait()
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(ENDS_S)
+    process.kill()
+    process.wait()
+    for one in psutil.wait_procs(family, timeout=1.0)[1]:
+        one.kill()
 
 
 def _wait_ready(service: Service, process: "subprocess.Popen[bytes]", log: Path) -> None:
