@@ -12,8 +12,8 @@ from pathlib import Path
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from benchmarks.recall_http.given import Given
-from benchmarks.recall_http.load import Failed, K, Plan, Seen, ask
-from benchmarks.recall_http.services import Service, serve_ours, serve_rival
+from benchmarks.recall_http.load import Failed, Plan, Seen, ask
+from benchmarks.recall_http.services import RECALL, Service, serve_ours, serve_rival
 from benchmarks.recall_http.world import World
 from export.contract.strict import Strict
 from service.redis.embedded import EmbeddedRedis
@@ -64,7 +64,7 @@ class Bench:
             here, more = folder / f"ours-{workers}", posted if workers == 1 else []
             service = serve_ours(here, world.bundle, url, more, workers)
             self.services[f"ours {workers}"] = stack.enter_context(service)
-        answer = self.services["ours 1"].get(f"/recall?user_id=u0&k={K}")
+        answer = self.services["ours 1"].get(RECALL)
         given: Given = world.given(url, len(answer))
         self.environment = given.write(folder / "given.json")
         for name, workers in [(name, n) for name in RIVALS for n in (1, 2)] + [("parts", 1)]:
@@ -96,7 +96,7 @@ class Bench:
         order = ["ours 1", "idiomatic 1", "tuned 1", "parts 1", "ours 2", "idiomatic 2", "tuned 2"]
         parts: dict[str, float] = {}
         for name in order:
-            for connections in CLOSED:
+            for connections in CLOSED if name.endswith(" 1") else CLOSED[-1:]:
                 seen[f"{name} c={connections}"] = self._ask(name, number, connections)
             capacity = seen[f"{name} c={CLOSED[-1]}"].per_s
             for share in SHARES if name == "ours 1" else ():

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import psutil
 
@@ -18,6 +18,9 @@ from benchmarks.recall_http.load import K
 from tests.end_to_end.processes import Served, free_port
 
 READY_S, DELTA_S, ENDS_S = 300.0, 20.0, 20.0
+AT_ONCE = 250  # items posted
+JSON = {"Content-Type": "application/json"}
+RECALL = f"/recall?user_id=u0&k={K}"
 DELTA = re.compile(rb'^firstsight_index_items\{part="delta".*\} (\S+)$', re.MULTILINE)
 
 
@@ -34,14 +37,15 @@ class Service:
         top = psutil.Process(self.top)
         return (top.pid, *(one.pid for one in top.children(recursive=True)))
 
-    def get(self, path: str) -> bytes:
-        """Return the body of an answer.
+    def get(self, path: str, posted: bytes | None = None) -> bytes:
+        """Return the body of an answer, to a GET or to what is posted as JSON.
 
         Raises:
             OSError: There is none with status 200.
 
         """
-        with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=READY_S) as answer:
+        asked = Request(f"http://127.0.0.1:{self.port}{path}", posted, JSON)
+        with urlopen(asked, timeout=READY_S) as answer:
             body: bytes = answer.read()
             return body
 
@@ -72,11 +76,7 @@ def serve_ours(
     served = Served(folder, bundle, "--workers", str(workers), redis=redis, linger_s=5)
     try:
         service = Service(served.port, served.process.pid)
-        for start in range(0, len(posted), 250):
-            body = {"items": posted[start : start + 250]}
-            status, told = served.ask("POST", "/items?vector=false", body)
-            if status != 200 or any(one["status"] > 201 for one in told["results"]):
-                raise OSError(f"items are not posted: {status}, {str(told)[:400]}")
+        post(service, posted)
         yield service
     finally:
         served.kill()
@@ -101,13 +101,27 @@ def serve_rival(
         process = subprocess.Popen([sys.executable, *words], env=environ, stdout=file, stderr=file)
     try:
         service = Service(port, process.pid)
-        _wait_ready(service, process, log)
+        wait_ready(service, process, log, RECALL)
         yield service
     finally:
-        _end(process)
+        end(process)
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def post(service: Service, items: list[dict[str, object]]) -> None:
+    """Post items to ours.
+
+    Raises:
+        OSError: One of them is not taken.
+
+    """
+    for start in range(0, len(items), AT_ONCE):
+        body = json.dumps({"items": items[start : start + AT_ONCE]}).encode()
+        told = json.loads(service.get("/items?vector=false", body))
+        if any(one["status"] > 201 for one in told["results"]):
+            raise OSError(f"items are not posted: {str(told)[:400]}")
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
     """End a process and what it has started, whatever state they are in."""
     family: list[psutil.Process] = []
     with contextlib.suppress(psutil.NoSuchProcess):
@@ -121,11 +135,17 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         one.kill()
 
 
-def _wait_ready(service: Service, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def wait_ready(service: Service, process: "subprocess.Popen[bytes]", log: Path, path: str) -> None:
+    """Wait until a path is answered with 200.
+
+    Raises:
+        TimeoutError: It is not, or the process ended; has its last words.
+
+    """
     until_s = time.monotonic() + READY_S
     while time.monotonic() < until_s and process.poll() is None:
         with contextlib.suppress(OSError):
-            service.get(f"/recall?user_id=u0&k={K}")
+            service.get(path)
             return
         time.sleep(0.05)
     raise TimeoutError(f"{log}: not ready: {log.read_text()[-2000:]}")
