@@ -164,8 +164,11 @@ def snapshot_items(bundle: Bundle = None, redis: RedisUrl = None) -> None:
 
     settings = read_settings(bundle=bundle, redis=redis)
     log_as_json("ERROR")
-    path = write_snapshot(settings)
-    typer.echo("nothing new since the last snapshot" if path is None else f"wrote {path}")
+    path, is_new = write_snapshot(settings)
+    if path is None:
+        typer.echo("nothing to write: no item was changed since the bundle")
+    else:
+        typer.echo(f"wrote {path}" if is_new else f"nothing new since {path}")
 
 
 @items.command("reconcile")
