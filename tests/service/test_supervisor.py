@@ -230,13 +230,13 @@ def test_killed_worker_is_forked_again_by_the_same_loader(service: Service) -> N
     eventually(lambda: len({child.pid for child in loader.children()} - old) == 2)
 
 
-@pytest.mark.parametrize("service", [{"workers": 1}, {"workers": 2}], indirect=True)
 @needs_autogroups
 def test_a_load_gives_way_and_what_serves_does_not(service: Service) -> None:
     assert service.up().get("/")["priority"] == "0"
     assert (service.folder / "priority").read_text() == "5"
 
 
+@pytest.mark.parametrize("service", [{"workers": 1}, {"workers": 2}], indirect=True)
 def test_handover_on_sighup_loses_no_request(service: Service) -> None:
     old = service.up().get("/")["loader"]
     with Clients(service) as clients:
