@@ -1,6 +1,7 @@
 """The process model keeps serving: workers, loaders, Redis and supervisor are really killed."""
 
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -205,6 +206,20 @@ def test_evicting_redis_of_the_user_is_one_line_and_exit_3(service: Service) -> 
         code, said = service.start(redis_url=url).ended()
     assert (code, len(said)) == (3, 1)
     assert "noeviction" in said[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_one_that_is_told_to_leave_while_redis_starts_leaves_nothing_and_exits_0(
+    service: Service, number: signal.Signals
+) -> None:
+    (service.folder / "redis").mkdir()
+    with (service.folder / "redis" / "server.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as an old server that has not ended yet holds it
+        service.start()
+        owner = service.folder / "redis" / "owner.lock"
+        eventually(lambda: owner.exists() and owner.read_text())
+        service.send(number)
+        assert service.ended() == (0, [])
 
 
 def test_redis_of_the_user_is_handed_to_the_workers(service: Service) -> None:
