@@ -2,8 +2,6 @@
 
 import logging
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,6 +13,7 @@ from pydantic import SecretStr
 
 from export.contract.errors import ConfigError
 from service.logs import log_as_json
+from service.metrics_home import metrics_home
 from service.processes.loader_process import ENVIRONMENT
 from service.settings import Settings, injected_names, read_settings
 from service.supervisor import Plan, StartFailed
@@ -100,11 +99,12 @@ def _metrics_folder() -> Iterator[None]:
             raise NotServing(f"{METRICS}: {error}") from error
         yield
         return
-    os.environ[METRICS] = tempfile.mkdtemp(prefix="firstsight-metrics-")
-    try:
-        yield
-    finally:
-        shutil.rmtree(os.environ.pop(METRICS), ignore_errors=True)
+    with metrics_home() as home:
+        os.environ[METRICS] = str(home)
+        try:
+            yield
+        finally:
+            del os.environ[METRICS]
 
 
 def _moment(text: str) -> datetime:
@@ -164,8 +164,11 @@ def snapshot_items(bundle: Bundle = None, redis: RedisUrl = None) -> None:
 
     settings = read_settings(bundle=bundle, redis=redis)
     log_as_json("ERROR")
-    path = write_snapshot(settings)
-    typer.echo("nothing new since the last snapshot" if path is None else f"wrote {path}")
+    path, is_new = write_snapshot(settings)
+    if path is None:
+        typer.echo("nothing to write: no item was changed since the bundle")
+    else:
+        typer.echo(f"wrote {path}" if is_new else f"nothing new since {path}")
 
 
 @items.command("reconcile")

@@ -52,9 +52,10 @@ class Parts:
         return (200 if state in ("ready", "degraded") else 503), body
 
     def _candidate(self) -> dict[str, Any] | None:
-        if self.serving is None or self.serving.candidate is None:
+        candidate = None if self.serving is None else self.serving.candidate
+        if self.serving is None or candidate is None:
             return None
-        return {"share": self.serving.pointer.share, **_facts(self.serving.candidate)}
+        return {"share": self.serving.share(candidate.version), **_facts(candidate)}
 
     @property
     def refused(self) -> str | None:

@@ -41,7 +41,8 @@ class Serving:
     @property
     def candidate(self) -> UseCases | None:
         """The version that is tried on a share of users."""
-        return None if self._pointer.candidate is None else self._cases[self._pointer.candidate]
+        candidate = self._pointer.candidate  # read once: `follow` is called in another thread
+        return None if candidate is None else self._cases[candidate]
 
     def share(self, version: str) -> float:
         """Return the share of users that a version serves here, 0..1."""

@@ -14,6 +14,9 @@ from service.redis.url import read_url
 
 PREFIX = "FIRSTSIGHT_"
 
+MEMBERS = "expected one of its members, as in {}__K"
+"""What is said of a group of settings that was given a value of its own."""
+
 TOKEN_CHARACTERS = 16
 TOKEN = re.compile(rf"[!-~]{{{TOKEN_CHARACTERS},}}")
 """What every client can send in a header, and a server reads as it was sent."""
@@ -144,6 +147,13 @@ class Settings(Strict):
         return self
 
     @model_validator(mode="after")
+    def _grace_outlasts_the_linger(self) -> "Settings":
+        if self.linger_s >= self.grace_s:  # a worker would be killed while it waits
+            linger = f"linger_s is {self.linger_s:g}"
+            raise ValueError(f"{linger}, expected less than grace_s, which is {self.grace_s:g}")
+        return self
+
+    @model_validator(mode="after")
     def _default_k_is_allowed(self) -> "Settings":
         if self.k > self.limits.k:
             raise ValueError(f"k is {self.k}, over limits.k, which is {self.limits.k}")
@@ -179,6 +189,8 @@ def _explain(fault: Mapping[str, Any]) -> str:
     name = PREFIX + "__".join(str(part) for part in fault["loc"]).upper()
     if fault["type"] == "extra_forbidden":
         return f"{name}: there is no such setting"
+    if fault["type"] == "model_type":
+        return f"{name}: {MEMBERS.format(name)}"
     return f"{name if fault['loc'] else 'settings'}: {fault['msg'].removeprefix('Value error, ')}"
 
 
@@ -196,5 +208,5 @@ def _place(values: dict[str, Any], name: str, text: str) -> None:
         if not isinstance(values, dict):
             raise ConfigError(f"{name}: {group} is a single value and has no members")
     if isinstance(values.get(leaf), dict):
-        raise ConfigError(f"{name}: expected one of its members, as in {name}__K")
+        raise ConfigError(f"{name}: {MEMBERS.format(name)}")
     values[leaf] = text

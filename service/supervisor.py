@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from service.processes.backoff import Backoff
 from service.processes.loader_process import LoaderFailed, LoaderProcess, Serving
@@ -21,6 +23,7 @@ from service.redis.embedded import EmbeddedRedis, RedisFailed
 
 logger = logging.getLogger(__name__)
 
+LEAVE = (signal.SIGTERM, signal.SIGINT)
 BACKLOG = 2048
 RELEASE_S = 1.0
 LOADER_WAITS_S = (0.5, 60.0)
@@ -98,10 +101,26 @@ def _listen(host: str, port: int) -> socket.socket:
 def serve(plan: Plan) -> None:
     """Serve until SIGTERM or SIGINT; SIGHUP hands over to a new loader on the same socket.
 
-    Raises StartFailed when serving cannot start. A second SIGTERM or SIGINT kills what drains.
+    Raises StartFailed when serving cannot start. A second SIGTERM or SIGINT kills what drains; one
+    that comes before anything serves ends it by SystemExit(0), so that Redis is stopped in order.
     """
-    with bind(plan.host, plan.port) as listener, _store(plan) as (url, embedded):
+    with _hearing(), bind(plan.host, plan.port) as listener, _store(plan) as (url, embedded):
         asyncio.run(Supervisor(plan, listener, url, embedded).run())
+
+
+@contextlib.contextmanager
+def _hearing() -> Iterator[None]:
+    """Leave in order on a signal that comes before there is a loop that hears it."""
+    before = {one: signal.signal(one, _leave_at_once) for one in LEAVE}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave_at_once(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(0)
 
 
 @contextlib.contextmanager
@@ -149,7 +168,7 @@ class Supervisor:
         """Start the first loader and keep things as they should be; StartFailed if it fails."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self._ask, "SIGHUP")
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in LEAVE:
             loop.add_signal_handler(number, self._stop_or_force)
         duties = [
             asyncio.create_task(duty)

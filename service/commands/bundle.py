@@ -80,6 +80,8 @@ def show(
         return
     for one in listed:
         typer.echo(_line(one, pointer))
+    if not listed:
+        typer.echo(f"no versions in {settings.bundles} (FIRSTSIGHT_BUNDLES)", err=True)
     if unknown is not None:
         typer.echo(f"which version is current is not known: {unknown}", err=True)
     elif pointer is None:

@@ -32,8 +32,10 @@ class NoReplica(Exception):
     exit_code = 1
 
 
-def write_snapshot(settings: Settings) -> Path | None:
-    """Write a snapshot; None if the newest one holds all there is.
+def write_snapshot(settings: Settings) -> tuple[Path | None, bool]:
+    """Write a snapshot; return the newest one, None while there is none, and if it is new.
+
+    Where the newest one holds all there is it stays that.
 
     Raises:
         NoReplica, ConfigError, BundleError: There is no Redis, no bundle, or no snapshot is kept.
@@ -43,8 +45,15 @@ def write_snapshot(settings: Settings) -> Path | None:
     if not settings.snapshots_kept:
         raise ConfigError("FIRSTSIGHT_SNAPSHOTS_KEPT: got 0, expected at least 1 to write one")
 
-    async def write(generation: Generation, follower: Follower, store: Store) -> Path | None:
-        return await SnapshotDuty(settings, generation, follower, store).write(waits=True)
+    async def write(
+        generation: Generation, follower: Follower, store: Store
+    ) -> tuple[Path | None, bool]:
+        path = await SnapshotDuty(settings, generation, follower, store).write(waits=True)
+        if path is not None:
+            return path, True
+        kept, version = kept_in(settings), generation.version
+        numbers = kept.numbers(version)
+        return (kept.path(version, numbers[-1]) if numbers else None), False
 
     return _run(settings, write)
 

@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 PAGE = 512
 LOOK_S = 1.0
+RETRY_S = 10.0
+"""How long what nobody foresaw is not tried again."""
 CATCH_UP_S = 5.0
 """How long the log is waited for; what it will tell by itself is no difference."""
 
@@ -70,6 +72,10 @@ class Reconciler:
                 await self.reconcile()
             except (StoreUnavailable, Behind) as error:
                 logger.info("not reconciled", extra={"reason": str(error)})
+                continue
+            except Exception:  # one that ends this loop would end all reconciliation, unnoticed
+                logger.exception("not reconciled")
+                await asyncio.sleep(RETRY_S)
                 continue
             loads = self._follower.counts.loads
             # Not all replicas at once.

@@ -57,7 +57,7 @@ class SnapshotDuty:
         """End the duty with a last snapshot, where there is something new."""
         await end(self._task)
         if self._writing is not None:
-            with contextlib.suppress(OSError, ContractError):  # told by whoever began it
+            with contextlib.suppress(Exception):  # told by whoever began it
                 await self._writing
         await self.attempt()
 
@@ -89,10 +89,15 @@ class SnapshotDuty:
         try:
             return await self.write()
         except (OSError, ContractError) as error:
-            self._next_s = time.monotonic() + RETRY_S
-            SNAPSHOTS.labels("failed").inc()
-            logger.error("snapshot not written", extra={"reason": str(error)})
-            return None
+            self._fail(str(error))
+        except Exception as error:  # one that nobody foresaw would end the duty, unnoticed
+            self._fail(f"{type(error).__name__}: {error}")
+        return None
+
+    def _fail(self, reason: str) -> None:
+        self._next_s = time.monotonic() + RETRY_S
+        SNAPSHOTS.labels("failed").inc()
+        logger.error("snapshot not written", extra={"reason": reason})
 
     async def write(self, *, waits: bool = False) -> Path | None:
         """Write a snapshot, and trim the log as far as nobody needs it; None: there was no need.

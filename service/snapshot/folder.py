@@ -117,6 +117,9 @@ class Snapshots:
     def prune(self, version: str, horizon: LogId) -> None:
         """Remove all but the newest snapshots of a version, and of others all before a place.
 
+        For who holds the lock. A version that has none left, and will never write again, leaves
+        neither a folder nor what a writer who was killed has left in it.
+
         Raises:
             OSError: The disk refuses.
 
@@ -126,12 +129,19 @@ class Snapshots:
         for other in sorted(self.folder.iterdir()):
             if not other.is_dir() or other.name == version:
                 continue
+            is_changed = False  # else it may be anybody's
             for number in self.numbers(other.name):
                 path = self.path(other.name, number)
                 with contextlib.suppress(SnapshotError):
                     if read_facts(path).position.cursor >= horizon:
                         continue
                 self._remove(path)
+                is_changed = True
+            for left in other.glob(f"*{UNFINISHED}"):
+                disk.remove(left)
+                is_changed = True
+            if is_changed and not any(other.iterdir()):
+                disk.remove(other)
 
     @staticmethod
     def _remove(path: Path) -> None:

@@ -170,15 +170,15 @@ class Life(RuleBasedStateMachine):
         asked = {"user_id": user, "user": {"taste": {topic: 1}}, "k": k, "after": self.last}
         told = self.ask(name, "POST", "/recall", asked).json()
         assert told["degraded"] == []
-        self.check_recall(name, user, told, {"taste": {topic: 1}})
+        self.check_recall(name, user, told, {"taste": {topic: 1}}, k)
 
-    def check_recall(self, name: str, user: str, told: Features, record: Features) -> None:
+    def check_recall(self, name: str, user: str, told: Features, record: Features, k: int) -> None:
         serving = self.services[name].parts.serving
         assert serving is not None
         assert told["version"] == version_for(serving.pointer, user)
         oracle = self.oracles[told["version"]]
         scores = oracle.scores(oracle.vector("user", record), ())
-        best = sorted(scores.values(), reverse=True)[: len(told["items"])]
+        best = sorted(scores.values(), reverse=True)[:k]
         np.testing.assert_allclose(told["scores"], best, atol=CLOSE)
         own = [scores[one] for one in told["items"]]  # and none that is not there
         np.testing.assert_allclose(own, told["scores"], atol=CLOSE)
@@ -313,7 +313,7 @@ class Life(RuleBasedStateMachine):
                 body = {"user_id": user, "user": {"age": 30}, "k": 1000, "after": self.last}
                 told = self.ask(name, "POST", "/recall", body).json()
                 assert set(told["items"]) == set(self.there)
-                self.check_recall(name, user, told, {"age": 30})
+                self.check_recall(name, user, told, {"age": 30}, 1000)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The process model keeps serving: workers, loaders, Redis and supervisor are really killed."""
 
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -207,6 +208,20 @@ def test_evicting_redis_of_the_user_is_one_line_and_exit_3(service: Service) -> 
     assert "noeviction" in said[0]
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_one_that_is_told_to_leave_while_redis_starts_leaves_nothing_and_exits_0(
+    service: Service, number: signal.Signals
+) -> None:
+    (service.folder / "redis").mkdir()
+    with (service.folder / "redis" / "server.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as an old server that has not ended yet holds it
+        service.start()
+        owner = service.folder / "redis" / "owner.lock"
+        eventually(lambda: owner.exists() and owner.read_text())
+        service.send(number)
+        assert service.ended() == (0, [])
+
+
 def test_redis_of_the_user_is_handed_to_the_workers(service: Service) -> None:
     with EmbeddedRedis(service.folder / "theirs") as url:
         service.start(redis_url=url)
@@ -230,13 +245,13 @@ def test_killed_worker_is_forked_again_by_the_same_loader(service: Service) -> N
     eventually(lambda: len({child.pid for child in loader.children()} - old) == 2)
 
 
-@pytest.mark.parametrize("service", [{"workers": 1}, {"workers": 2}], indirect=True)
 @needs_autogroups
 def test_a_load_gives_way_and_what_serves_does_not(service: Service) -> None:
     assert service.up().get("/")["priority"] == "0"
     assert (service.folder / "priority").read_text() == "5"
 
 
+@pytest.mark.parametrize("service", [{"workers": 1}, {"workers": 2}], indirect=True)
 def test_handover_on_sighup_loses_no_request(service: Service) -> None:
     old = service.up().get("/")["loader"]
     with Clients(service) as clients:

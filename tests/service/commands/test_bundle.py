@@ -126,6 +126,10 @@ def test_a_list_as_json_is_one_document(
 def test_without_a_redis_bundles_are_listed_and_none_is_activated(
     tmp_path: Path, bundle_folder: Path, capsys: Captured
 ) -> None:
+    assert firstsight.run(["bundle", "list"]) == 0
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"no versions in {tmp_path}/bundles (FIRSTSIGHT_BUNDLES)\n")
     assert firstsight.run(["bundle", "publish", str(bundle_folder)]) == 0
     assert firstsight.run(["bundle", "list"]) == 0
     said = capsys.readouterr()

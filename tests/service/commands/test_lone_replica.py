@@ -48,7 +48,21 @@ def test_a_snapshot_is_written_once_for_what_there_is(
     assert snapshot is not None
     assert snapshot.facts.checksum == filled.generation.checksum
     assert command(["items", "snapshot"]) == 0
-    assert capsys.readouterr().out == "nothing new since the last snapshot\n"
+    assert capsys.readouterr().out == f"nothing new since {folder}\n"
+
+
+def test_where_no_item_was_changed_no_snapshot_is_written_and_that_is_said(
+    redis_url: str,
+    bundle_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("FIRSTSIGHT_DATA_FOLDER", str(tmp_path))
+    words = ["--redis", redis_url, "--bundle", str(bundle_folder)]
+    assert command(["items", "snapshot", *words]) == 0
+    said = capsys.readouterr().out
+    assert said == "nothing to write: no item was changed since the bundle\n"
 
 
 def test_what_redis_lost_since_the_snapshot_is_announced(

@@ -201,3 +201,27 @@ def test_a_redis_that_was_emptied_has_everything_again_soon(
                 task.cancel()
 
     run(test)
+
+
+def test_what_cannot_be_read_in_redis_ends_no_reconciliation_for_good(
+    make: Make,
+    redis_client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(module, "LOOK_S", 0.02)
+    monkeypatch.setattr(module, "RETRY_S", 0.02)
+
+    async def test() -> None:
+        a = make()
+        async with running(a):
+            await a.post(id="x")
+            task = asyncio.ensure_future(reconciler(a).run(0.05))
+            redis_client.set("{fs}:rev", "no number")
+            await until(lambda: "not reconciled" in caplog.text)
+            redis_client.set("{fs}:rev", "1")
+            redis_client.zrem("{fs}:items", "x")
+            await until(lambda: redis_client.zscore("{fs}:items", "x") == 1)
+            task.cancel()
+
+    run(test)

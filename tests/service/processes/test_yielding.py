@@ -72,6 +72,11 @@ def test_the_session_of_another_process_is_left_alone() -> None:
     assert AUTOGROUP.read_text() == before
 
 
+@needs_autogroups
+def test_a_command_that_leads_a_session_gives_way_to_every_other() -> None:
+    assert said("yield_for_good()", "print(own())", own_session=True) == ["5"]
+
+
 def test_a_command_gives_way_to_the_others_of_its_session() -> None:
     lines = ("before = os.nice(0)", "yield_for_good()", "print(os.nice(0) - before)")
     assert said(*lines, own_session=False) == ["5"]

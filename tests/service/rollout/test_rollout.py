@@ -1,11 +1,14 @@
 """What is activated is checked before, and a running service follows the pointer there and back."""
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -304,6 +307,34 @@ def test_a_version_that_is_damaged_on_the_way_leaves_the_old_one_serving_and_say
     assert served_version(served) == "tiny-1"
     change_pointer(reached, after, after.rolled_back())
     until_ready_says(served, "refused", None)
+
+
+def test_where_the_current_version_is_damaged_at_a_start_it_is_taken_away_and_rolled_back(
+    served: Served, settings: Settings, firstsight: Command, tmp_path: Path
+) -> None:
+    firstsight("activate", "tiny-2")
+    follows(served, "tiny-2")
+    served.kill()
+    damaged(settings)
+    with pytest.raises(AssertionError, match=r"exit 3[^$]*user_tower.onnx has changed"):
+        Served(tmp_path / "data", settings.bundles / "tiny-1")
+    shutil.rmtree(settings.bundles / "tiny-2")
+
+    def roll_back() -> str:
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            with contextlib.suppress(subprocess.CalledProcessError):  # its Redis does not run yet
+                return firstsight("rollback")
+        raise AssertionError("there is no way back")
+
+    with ThreadPoolExecutor(1) as pool:
+        rolled = pool.submit(roll_back)
+        again = Served(tmp_path / "data", settings.bundles / "tiny-1")
+    try:
+        assert "version tiny-1 is current; before: version tiny-2" in rolled.result()
+        assert served_version(again) == "tiny-1"
+    finally:
+        again.kill()
 
 
 def test_a_version_that_nobody_is_served_any_more_is_unloaded(

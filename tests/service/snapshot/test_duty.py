@@ -214,3 +214,23 @@ def test_where_redis_is_down_at_the_start_the_snapshot_serves(world: World) -> N
     down = Replica(settings, world.bundle, world.embedder)
     assert_same(down.generation, known)
     assert down.generation.position == known.position
+
+
+def test_a_damaged_file_beside_the_snapshots_ends_no_duty_for_good(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "RETRY_S", 0.05)
+    replica = world.replica(snapshot_s=0.1)
+    folder = kept_in(replica.settings).folder
+    folder.mkdir(parents=True)
+    (folder / "replica").write_bytes(b"\xff")
+
+    async def main() -> None:
+        async with replica.running():
+            await replica.post(1)
+            await until(lambda: "snapshot not written" in caplog.text)
+            (folder / "replica").unlink()
+            await replica.post(1, "later")
+            await until(lambda: replica.numbers == [1, 2])
+
+    asyncio.run(main())

@@ -50,7 +50,13 @@ def test_only_the_newest_are_kept_and_of_other_versions_those_of_late(tmp_path: 
         generation.version = version
         generation.position = Position(EPOCH, LogId(ms, 0))
         write_snapshot(snapshots, generation)
+    (tmp_path / "old-1" / "00000002.unfinished").mkdir()  # whoever wrote it was killed
+    (tmp_path / "old-2" / "00000002.unfinished").mkdir()
+    (tmp_path / "strange").mkdir()
     snapshots.prune(VERSION, LogId(50, 0))
+    told = {path.name: sorted(one.name for one in path.iterdir()) for path in tmp_path.glob("*-*")}
+    assert told == {"old-2": ["00000001"], VERSION: ["00000003", "00000004"]}
+    assert (tmp_path / "strange").is_dir()
     assert snapshots.numbers(VERSION) == [3, 4]
     assert snapshots.numbers("old-1") == []
     assert snapshots.numbers("old-2") == [1]
