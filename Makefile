@@ -20,8 +20,9 @@ demo: $(VENV)/.demo ## Train on the shipped sample, serve it, print three recall
 test: $(VENV)/.dev ## Run the whole test suite (ARGS="...": arguments of pytest)
 	@$(BIN)/pytest $(ARGS)
 
-test-long: $(VENV)/.dev ## What a replica answers, over 10,000 random operations (minutes)
-	@OPERATIONS=10000 $(BIN)/pytest tests/service/test_replica.py $(ARGS)
+test-long: $(VENV)/.dev ## What is tried at random, at length: 2,000 operations, 1,000 mutations (minutes)
+	@OPERATIONS=2000 MUTATIONS=1000 $(BIN)/pytest tests/service/test_replica.py tests/faults/test_life.py \
+	    tests/faults/test_bundle_damage.py tests/faults/test_snapshot_damage.py $(ARGS)
 
 soak: $(VENV)/.dev ## Kill and churn a real service for over an hour; run again, it goes on (ARGS="--only churn")
 	@$(BIN)/python -m benchmarks.soak --out runs/soak $(ARGS)

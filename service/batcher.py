@@ -68,12 +68,14 @@ class Batcher(Generic[Asked, Answered]):
             self._runs = False
 
     async def _run(self) -> None:
-        while self._waiting:
-            await _let_others()
-            batch, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
-            batch = [pair for pair in batch if not pair[1].done()]  # who left is not answered
-            await self._answer(batch)
-        self._runs = False
+        try:
+            while self._waiting:
+                await _let_others()
+                batch, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
+                batch = [pair for pair in batch if not pair[1].done()]  # who left is not answered
+                await self._answer(batch)
+        finally:
+            self._runs = False
 
     async def _answer(self, batch: list[tuple[Asked, asyncio.Future[Answered]]]) -> None:
         if not batch:
@@ -83,6 +85,10 @@ class Batcher(Generic[Asked, Answered]):
         except Exception as error:
             await self._answer_apart(batch, error)
             return
+        except BaseException:  # the loop is ending, or this task: nobody waits for ever
+            for _, future in batch:
+                future.cancel()
+            raise
         for (_, future), answer in zip(batch, answers, strict=True):
             if not future.done():
                 future.set_result(answer)

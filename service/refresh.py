@@ -11,6 +11,7 @@ from typing import Literal
 
 from export.embedder import Embedder, Vectors
 from service.generation import Generation
+from service.processes.backoff import Backoff
 from service.records import ItemRecord, Unreadable, read_item, stored_item
 from service.store import (
     LOG_START,
@@ -137,12 +138,11 @@ class Follower:
                 self._waiters.remove(waiter)
 
     async def _run(self) -> None:
-        shortest_s, longest_s = RETRY_S
-        pause_s = shortest_s
+        pause = Backoff(*RETRY_S)
         while True:
+            begun_s = time.monotonic()
             try:
                 await self._connect()
-                pause_s = shortest_s
                 await self._follow()
             except StoreUnavailable as error:
                 if self.state != "connecting":
@@ -152,8 +152,8 @@ class Follower:
             else:
                 continue
             self.state = "connecting"
+            pause_s = pause.wait_s(time.monotonic() - begun_s)
             await asyncio.sleep(random.uniform(0.5, 1.0) * pause_s)
-            pause_s = min(2 * pause_s, longest_s)
 
     async def _connect(self) -> None:
         """Catch up with the log; only after that is what is served what is stored."""

@@ -50,7 +50,6 @@ class SnapshotDuty:
 
     def start(self) -> None:
         """Begin to write whenever a snapshot is due, in a task of its own."""
-        self._look_back()
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
@@ -62,11 +61,12 @@ class SnapshotDuty:
         await self.attempt()
 
     async def _run(self) -> NoReturn:
+        await self._look_back()
         while True:
             await asyncio.sleep(LOOK_S)
             if self._is_due():
                 before = self._last
-                self._look_back()
+                await self._look_back()
                 if self._last == before:  # and no other process has written meanwhile
                     await self.attempt()
 
@@ -77,9 +77,9 @@ class SnapshotDuty:
         read = self._follower.counts.entries - self._read_before
         return read >= self._settings.snapshot_entries or time.monotonic() >= self._next_s
 
-    def _look_back(self) -> None:
+    async def _look_back(self) -> None:
         """Count anew from the newest snapshot there is."""
-        facts = self._snapshots.newest_facts(self._generation.version)
+        facts = await asyncio.to_thread(self._snapshots.newest_facts, self._generation.version)
         self._last = None if facts is None else facts.position
         self._read_before = self._follower.counts.entries
         self._next_s = time.monotonic() + self._settings.snapshot_s
@@ -127,12 +127,12 @@ class SnapshotDuty:
             lock.__exit__(None, None, None)
 
     async def _write(self, position: Position) -> Path | None:
-        self._look_back()
+        await self._look_back()
         last = self._last
         if last and last.epoch == position.epoch and last.cursor >= position.cursor:
             return None
         path = await self._write_all(position)
-        self._look_back()
+        await self._look_back()
         horizon = LogId(max(0, position.cursor.ms - self._settings.log_kept_s * 1000), 0)
         await asyncio.to_thread(self._snapshots.prune, self._generation.version, horizon)
         await self._trim(position)
@@ -167,7 +167,7 @@ class SnapshotDuty:
         return item, self._generation.vector(one)
 
     async def _trim(self, position: Position) -> None:
-        cursor = self._snapshots.oldest_cursor(position.epoch)
+        cursor = await asyncio.to_thread(self._snapshots.oldest_cursor, position.epoch)
         if cursor is None:
             return
         try:

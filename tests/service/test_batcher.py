@@ -55,6 +55,28 @@ def test_what_comes_while_a_batch_runs_forms_the_next_ones() -> None:
     asyncio.run(scene())
 
 
+def test_a_batch_that_is_broken_off_leaves_nobody_waiting_and_the_next_is_run() -> None:
+    async def scene() -> None:
+        work = Doubler()
+        work.gate.clear()
+        batcher = Batcher(work, limit=4)
+        first, second = (asyncio.create_task(batcher.ask(number)) for number in (1, 2))
+        await ticks()
+        work.gate.set()
+        assert await first == 2
+        work.gate.clear()
+        await ticks(20)
+        assert work.batches == [[1], [2]]
+        assert batcher._task is not None
+        batcher._task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(second, 5)
+        work.gate.set()
+        assert await asyncio.wait_for(batcher.ask(3), 5) == 6
+
+    asyncio.run(scene())
+
+
 @pytest.mark.parametrize("position", range(5))
 def test_a_request_that_fails_takes_nobody_along(position: int) -> None:
     async def scene() -> None:

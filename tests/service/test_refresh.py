@@ -303,6 +303,27 @@ def test_after_a_restart_of_redis_the_log_is_followed_again(
     run(test)
 
 
+def test_what_fails_again_and_again_is_tried_less_and_less_often(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene() -> None:
+        replica = make()
+        tried: list[float] = []
+
+        async def fails(*_: object) -> None:
+            tried.append(time.monotonic())
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(replica.follower, "_take", fails)
+        async with running(replica):
+            await replica.follower.loaded(5)
+            await replica.post(id="new", topics=["art"])
+            await asyncio.sleep(2.0)
+        assert 2 <= len(tried) <= 12  # 40 and more with pauses that begin anew
+
+    asyncio.run(scene())
+
+
 def test_waiting_for_an_entry_that_never_comes_ends_in_time(make: Make) -> None:
     async def test() -> None:
         a = make()
