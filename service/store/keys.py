@@ -32,6 +32,11 @@ class Keys:
         """The vector that a version gives an item; a version holds no colon."""
         return self._catalogue + b"vec:" + version.encode() + b":" + one.encode()
 
+    def written(self, version: str, one: str) -> list[bytes]:
+        """All that a write of an item changes, in the order in which the scripts name it."""
+        own = [self.item(one), self.items, self.rev, self.log, self.epoch]
+        return [*own, self.vector(version, one), self.versions]
+
     def user(self, one: str) -> bytes:
         """The record of a user."""
         return self._users + one.encode()

@@ -151,15 +151,8 @@ class Store:
     def _write_call(
         self, item: ItemRecord, vector: Vectors | None, version: str, seen_rev: int, epoch: str
     ) -> Call:
-        keys = self._keys
         return [
-            keys.item(item.id),
-            keys.items,
-            keys.rev,
-            keys.log,
-            keys.epoch,
-            keys.vector(version, item.id),
-            keys.versions,
+            *self._keys.written(version, item.id),
             item.id,
             item.op,
             seen_rev,

@@ -77,15 +77,8 @@ class ItemRevs:
         return sum(answers)
 
     def _call(self, item: ItemRecord, vector: Vectors | None, version: str, epoch: str) -> Call:
-        keys = self._keys
         return [
-            keys.item(item.id),
-            keys.items,
-            keys.rev,
-            keys.log,
-            keys.epoch,
-            keys.vector(version, item.id),
-            keys.versions,
+            *self._keys.written(version, item.id),
             item.id,
             item.op,
             item.rev,
