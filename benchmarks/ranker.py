@@ -65,7 +65,7 @@ async def _ranked(
         )
         known = {**record, history: [bundle.ids[at] for at in met]}
         user = KnownUser(known, "warm", [], [])
-        found = Found([bundle.ids[at] for at in chosen], scores, False)
+        found = Found.of([bundle.ids[at] for at in chosen], scores, exhausted=False)
         begun_s, begun_cpu_s = time.perf_counter(), time.process_time()
         await ranking.rank([(user, found)])
         clock_s, cpu_s = time.perf_counter() - begun_s, time.process_time() - begun_cpu_s

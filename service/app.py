@@ -15,7 +15,8 @@ from service.duties.recall_monitor import RecallMonitor
 from service.duties.reconcile import Reconciler
 from service.duties.watch import look, show, watch
 from service.errors import Problem, answer_error
-from service.http.layers import Admitted, EncodedPath, Limited, Observed
+from service.http.direct import Direct
+from service.http.layers import Admitted, Limited, Observed
 from service.http.openapi import API_VERSION, TITLE, document
 from service.parts import Parts
 from service.processes.control import WorkerControl
@@ -77,7 +78,7 @@ def create_app(
     add_routes(app)
     app.state.parts = parts
     limits = settings.limits
-    return Admitted(Observed(Limited(EncodedPath(app), limits)), limits)
+    return Admitted(Observed(Limited(Direct(app), limits)), limits)
 
 
 @contextlib.asynccontextmanager

@@ -16,7 +16,7 @@ from service.catalogue.overlay import Overlay
 from service.catalogue.popular import interleave
 from service.catalogue.table import Catalogue
 from service.index.delta import Delta
-from service.index.found import Found, merge
+from service.index.found import Found
 from service.index.growth import Growing, Growth
 from service.index.main_index import MainIndex
 from service.index.view import View
@@ -209,26 +209,7 @@ class Generation:
         check_vectors(vectors, self.schema.dim, "query")
         if not len(vectors):
             return []
-        view = self._view
-        main, arrivals, delta = view.main, view.recent.arrivals, view.delta
-        sets = [_as_set(ids) for ids in excluded]
-        known = [main.ids.rows(ids) for ids in sets]
-        asked = [min(k, len(main) + len(view.recent) + view.rows) for k in ks]
-        in_main = main.search(vectors, asked, known, view.tick)
-        in_recent = view.recent.search(vectors, arrivals.widened(asked, sets), view.tick)
-        in_delta = delta.search(vectors, delta.widened(asked, sets), view.rows, view.tick)
-        parts = zip(
-            [(main.ids.take(rows), scores) for rows, scores in in_main],
-            arrivals.named(in_recent, sets),
-            delta.named(in_delta, sets),
-            ks,
-            strict=True,
-        )
-        found = []
-        for *hits, k in parts:
-            items = [one for ids, _ in hits for one in ids]
-            found.append(merge(items, np.concatenate([scores for _, scores in hits]), k))
-        return found
+        return self._view.search(vectors, ks, [_as_set(ids) for ids in excluded])
 
     def popular(self, k: int, excluded: Collection[str]) -> Found:
         """Return the most popular items, and in every tenth place a fresh one.
@@ -241,7 +222,7 @@ class Generation:
         fresh = (pair for pair in self._overlay.fresh() if pair[0] not in gone)
         pairs = interleave(usual, fresh, k)
         shares = np.array([share for _, share in pairs], np.float32)
-        return Found([one for one, _ in pairs], shares, len(pairs) < k)
+        return Found.of([one for one, _ in pairs], shares, exhausted=len(pairs) < k)
 
     def apply(self, item: ItemRecord, vector: Vectors | None) -> bool:
         """Take over a change, if it is newer than what is known; say whether it was.

@@ -60,7 +60,7 @@ class Ranking:
         begun_s = time.perf_counter()
         histories = [self._history(user) for user, _ in asked]
         codes = [self.codes(found.items) for _, found in asked]
-        sizes = [len(found.items) for _, found in asked]
+        sizes = [len(own) for own in codes]
         spent_s = time.perf_counter() - begun_s
         user = np.repeat(np.arange(len(asked)), sizes)
         items = np.concatenate(codes) if codes else self._table[:0]
@@ -127,5 +127,7 @@ class Ranking:
 
 def _ordered(kind: str, found: Found, chances: Scores) -> Ranked:
     order = np.argsort(-chances, kind="stable")
-    items = [found.items[at] for at in order.tolist()]
-    return Ranked(kind, Found(items, found.scores[order], found.exhausted), chances[order])
+    items = found.items
+    ranked = [items[at] for at in order.tolist()]
+    again = Found.of(ranked, found.scores[order], exhausted=found.exhausted)
+    return Ranked(kind, again, chances[order])

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeVar
 
+import orjson
+
 from export.contract.errors import Fault, SchemaError
 from export.embedder import Embedder
 from service.batcher import Batcher
@@ -73,7 +75,7 @@ class Recalled:
                 "state": self.state,
                 "dropped": self.dropped,
                 "version": self.version,
-                "items": found.items,
+                "items": orjson.Fragment(found.text),
                 "scores": found.scores,
                 "score": self.score,
                 **rank,

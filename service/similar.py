@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import orjson
+
 from service.errors import InvalidRecord
 from service.generation import Generation
 from service.http.query import SimilarQuery
@@ -29,7 +31,7 @@ class SimilarItems:
                 "state": self.item.state,
                 "dropped": self.item.dropped,
                 "version": self.item.version,
-                "items": self.found.items,
+                "items": orjson.Fragment(self.found.text),
                 "scores": self.found.scores,
                 "score": "cosine",
                 "degraded": self.degraded,

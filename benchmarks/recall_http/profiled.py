@@ -15,7 +15,7 @@ from pathlib import Path
 import onnxruntime as ort
 from uvicorn.protocols.http import httptools_impl
 
-import service.generation
+import service.index.view
 import service.recall
 import service.recall_batch
 import service.routes
@@ -25,7 +25,9 @@ from export.contract.side import Side
 from export.embedder import Embedder
 from export.index.hnsw import HnswIndex
 from service.cli import plan_of
-from service.http.layers import EncodedPath, Observed
+from service.generation import Generation
+from service.http.direct import Direct
+from service.http.layers import Observed
 from service.index.delta import Delta
 from service.index.ids import Ids
 from service.index.main_index import MainIndex
@@ -47,7 +49,7 @@ def put_marks(marks: Marks) -> None:
     marks.put(httptools_impl.HttpToolsProtocol, "data_received", "parse of the request")
     marks.put(httptools_impl.RequestResponseCycle, "run_asgi", "parse of the request")
     marks.put(Observed, "__call__", "layers: id, limits, metrics")
-    marks.put(EncodedPath, "__call__", "FastAPI and Starlette")
+    marks.put(Direct, "__call__", "routing")
     _mark_endpoint(marks)
     marks.put(service.routes, "read_recall_query", "query and its check")
     marks.put(service.recall_batch, "check_recall", "query and its check")
@@ -63,9 +65,9 @@ def put_marks(marks: Marks) -> None:
     marks.put(MainIndex, "search", "search: around the graph")
     marks.put(Delta, "search", "search: delta")
     marks.put(Delta, "named", "search: delta")
-    marks.put(Ids, "take", "search: ids of rows")
-    marks.put(service.generation, "merge", "search: merge")
-    marks.put(service.generation.Generation, "search", "search: the rest")
+    marks.put(Ids, "texts", "search: ids of rows")
+    marks.put(service.index.view, "merge_all", "search: merge")
+    marks.put(Generation, "search", "search: the rest")
     marks.put(Recalled, "encode", "encode")
     marks.put(httptools_impl.RequestResponseCycle, "send", "write of the answer")
 

@@ -45,11 +45,17 @@ class VectorIndex(ABC):
         check_vectors(queries, self.dim, "query")
         if k < 1:
             raise VectorError(f"k: got {k}, expected at least 1")
+        return self.nearest(queries, k)
+
+    def nearest(self, queries: Vectors, k: int) -> tuple[Labels, Scores]:
+        """Do as `search` does, for queries that were checked already and a k of at least 1."""
         k = min(k, len(self))
         if k == 0 or len(queries) == 0:
             shape = (len(queries), k)
             return np.empty(shape, np.int64), np.empty(shape, np.float32)
         labels, scores = self._nearest(queries, k)
+        if (scores[:, 1:] < scores[:, :-1]).all():  # in order already, as graphs tell them
+            return labels, scores
         order = np.lexsort((labels, -scores))
         return np.take_along_axis(labels, order, 1), np.take_along_axis(scores, order, 1)
 

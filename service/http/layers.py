@@ -1,4 +1,4 @@
-"""Layers around the application, in plain ASGI: admission, observation, limits, encoded path."""
+"""Layers around the application, in plain ASGI: admission, observation, limits."""
 
 import asyncio
 import logging
@@ -169,16 +169,3 @@ class Limited:
             return message
 
         return receive_counted
-
-
-class EncodedPath:
-    """Has routes match the path as it was sent, so that `%2F` does not end an id."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request on with its encoded path in `path`."""
-        if raw := scope.get("raw_path"):
-            scope["path"] = raw.decode("latin-1")
-        await self._app(scope, receive, send)

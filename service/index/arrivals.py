@@ -1,6 +1,6 @@
 """Arrivals: ids and vectors in the order in which they came after the main index was built."""
 
-from collections.abc import Collection, Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 
 import numpy as np
 
@@ -77,18 +77,16 @@ class Arrivals:
     def widened(self, ks: Iterable[int], excluded: Iterable[Set[str]]) -> list[int]:
         """Return how many rows to find, so that `ks` are left when the excluded ids are dropped."""
         known = self._places.__contains__
-        return [k + sum(map(known, ids)) for k, ids in zip(ks, excluded, strict=True)]
+        pairs = zip(ks, excluded, strict=True)
+        return [k + sum(map(known, ids)) if ids else k for k, ids in pairs]
 
-    def named(
-        self, hits: Iterable[tuple[Rows, Scores]], excluded: Iterable[Collection[str]]
-    ) -> list[tuple[list[str], Scores]]:
+    def named(self, rows: Rows, scores: Scores, excluded: Set[str]) -> tuple[list[str], Scores]:
         """Return the ids and scores of rows that were found, less the excluded ids."""
-        named = []
-        for (rows, scores), gone in zip(hits, excluded, strict=True):
-            ids = [self.ids[row] for row in rows.tolist()]
-            kept = [at for at, one in enumerate(ids) if one not in gone]
-            named.append(([ids[at] for at in kept], scores[kept]))
-        return named
+        ids = [self.ids[row] for row in rows.tolist()]
+        if not excluded or excluded.isdisjoint(ids):
+            return ids, scores
+        kept = [at for at, one in enumerate(ids) if one not in excluded]
+        return [ids[at] for at in kept], scores[kept]
 
     def _grow(self) -> None:
         """Double the room, in new arrays: readers of the old ones are not disturbed.

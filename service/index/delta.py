@@ -4,7 +4,7 @@ import numpy as np
 
 from export.embedder import Vectors
 from service.index.arrivals import FIRST_ROOM, Arrivals
-from service.index.top import Rows, Scores, top
+from service.index.top import Hits, Scores, top
 
 SCORES_AT_ONCE = 1 << 22
 """Scores held at a time, 16 MiB, whatever the number of queries and rows."""
@@ -21,23 +21,28 @@ class Delta(Arrivals):
         return rest
 
     def search(
-        self, queries: Vectors, ks: list[int], rows: int, tick: int
-    ) -> list[tuple[Rows, Scores]]:
-        """Return rows and scores of each query [b, dim], best first, at most its k of them.
+        self, queries: Vectors, ks: list[int], floors: Scores, rows: int, tick: int
+    ) -> list[Hits]:
+        """Return rows and scores of each query [b, dim], at most its k best of them, in no order.
 
-        Only the first `rows` rows are looked at, less those retired by `tick`. Equal scores go by
-        row, at the cut too.
+        Only the first `rows` rows are looked at, less those retired by `tick`, and of these only
+        what reaches the floor of the query. Equal scores at the cut go by row.
         """
-        if not rows:
-            return [(np.empty(0, np.int64), np.empty(0, np.float32))] * len(queries)
         vectors, retired = self._vectors[:rows], self._retired[:rows]
         gone = np.flatnonzero((retired != 0) & (retired <= tick))
-        step = max(1, SCORES_AT_ONCE // rows)
+        live = rows - len(gone)
+        step = max(1, SCORES_AT_ONCE // max(rows, 1))
         found = []
         for start in range(0, len(queries), step):
-            scores = queries[start : start + step] @ vectors.T
+            part = slice(start, start + step)
+            scores = queries[part] @ vectors.T
             scores[:, gone] = -np.inf
-            wanted = ks[start : start + step]
-            live = rows - len(gone)
-            found += [top(of, min(k, live)) for of, k in zip(scores, wanted, strict=True)]
+            each = zip(scores, ks[part], floors[part], strict=True)
+            found += [_best(of, min(k, live), floor) for of, k, floor in each]
         return found
+
+
+def _best(scores: Scores, k: int, floor: np.float32) -> Hits:
+    """Return the rows of the k best of scores [n] that reach a floor."""
+    (rows,) = (scores >= floor).nonzero()
+    return (rows, scores[rows]) if len(rows) <= k else top(scores, k)

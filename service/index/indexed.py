@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from export.embedder import Vectors
 from export.index.base import VectorIndex
-from service.index.top import Rows, Scores, top
+from service.index.top import Hits, Rows, top
 
 GRAPH_MOST = 1024
 GRAPH_TIMES = 100
@@ -39,14 +39,17 @@ class Indexed:
 
     def search(
         self, queries: Vectors, ks: list[int], excluded: list[Rows], tick: int
-    ) -> list[tuple[Rows, Scores]]:
+    ) -> list[Hits]:
         """Return rows and scores of each query [b, dim], best first, at most its k of them.
 
         Fewer only where no more are live and not excluded. What is in the way is fetched on top;
         where that was not enough, four times as much, until comparing all is cheaper.
+
+        Queries are not checked, see `check_vectors`. Tombstones are counted before rows are looked
+        at: what is retired in between is of a later tick.
         """
         nothing = (np.empty(0, np.int64), np.empty(0, np.float32))
-        found: list[tuple[Rows, Scores]] = [nothing] * len(queries)
+        found: list[Hits] = [nothing] * len(queries)
         wants = [
             Want(query, k, rows, self._first_fetch(k + len(rows)))
             for query, (k, rows) in enumerate(zip(ks, excluded, strict=True))
@@ -77,14 +80,14 @@ class Indexed:
     def _is_cheaper_to_compare(self, fetch: int) -> bool:
         return fetch > GRAPH_MOST and fetch * GRAPH_TIMES > len(self.index)
 
-    def _fetch(
-        self, queries: Vectors, group: list[Want], fetch: int, tick: int
-    ) -> list[tuple[Rows, Scores]]:
+    def _fetch(self, queries: Vectors, group: list[Want], fetch: int, tick: int) -> list[Hits]:
         batch = queries[[want.query for want in group]]
         if self._is_cheaper_to_compare(fetch):
             pairs = zip(batch, group, strict=True)
             return [self._compare(query, want, tick) for query, want in pairs]
-        rows, scores = self.index.search(batch, fetch)
+        rows, scores = self.index.nearest(batch, fetch)
+        if not self.tombstones and not any(len(want.excluded) for want in group):
+            return [(rows[at, : want.k], scores[at, : want.k]) for at, want in enumerate(group)]
         usable = self._is_live_at(self.retired[rows], tick)
         hits = []
         for place, want in enumerate(group):
@@ -95,7 +98,7 @@ class Indexed:
             hits.append((rows[place][good][: want.k], scores[place][good][: want.k]))
         return hits
 
-    def _compare(self, query: Vectors, want: Want, tick: int) -> tuple[Rows, Scores]:
+    def _compare(self, query: Vectors, want: Want, tick: int) -> Hits:
         """Compare one query with every row."""
         usable = self._is_live_at(self.retired, tick)
         usable[want.excluded] = False

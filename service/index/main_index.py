@@ -13,7 +13,7 @@ from export.index.hnsw import HnswConfig, HnswIndex
 from export.index.tune import ef_for, tune
 from service.index.ids import Ids
 from service.index.indexed import Indexed
-from service.index.top import Rows, Scores
+from service.index.top import Hits, Rows
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class MainIndex:
 
     def search(
         self, queries: Vectors, ks: list[int], excluded: list[Rows], tick: int
-    ) -> list[tuple[Rows, Scores]]:
+    ) -> list[Hits]:
         """Return rows and scores of each query [b, dim], see `Indexed.search`."""
         return self.indexed.search(queries, ks, excluded, tick)
 

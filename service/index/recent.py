@@ -8,7 +8,7 @@ from export.embedder import Vectors
 from export.index.base import VectorIndex
 from service.index.arrivals import Arrivals
 from service.index.indexed import Indexed
-from service.index.top import Rows, Scores
+from service.index.top import Hits
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Recent:
         """Rows that can be found, the retired ones too."""
         return len(self.index)
 
-    def search(self, queries: Vectors, ks: list[int], tick: int) -> list[tuple[Rows, Scores]]:
+    def search(self, queries: Vectors, ks: list[int], tick: int) -> list[Hits]:
         """Return rows and scores of each query [b, dim], best first, at most its k of them."""
         known = slice(len(self))
         vectors, retired = self.arrivals.vectors(known), self.arrivals.retired(known)

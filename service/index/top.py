@@ -5,9 +5,11 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.int64]
 Scores = NDArray[np.float32]
+Hits = tuple[Rows, Scores]
+"""Rows that were found, and their scores."""
 
 
-def top(scores: Scores, k: int) -> tuple[Rows, Scores]:
+def top(scores: Scores, k: int) -> Hits:
     """Return the rows and values of the k highest of scores [n], best first; 0 <= k <= n.
 
     Equal scores go by row, at the cut too.

@@ -71,6 +71,7 @@ def run_worker(
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nobody here asks who the client is
         timeout_keep_alive=max(1, round(settings.linger_s)),
     )
     DrainingServer(config, control).run(sockets=[sock])

@@ -36,6 +36,7 @@ def test_an_excluded_id_is_dropped_and_made_up_for_even_when_it_is_gone() -> Non
     arrivals.retire(0, tick=1)
     excluded = [{"a", "c", "nobody"}, set[str]()]
     assert arrivals.widened([5, 5], excluded) == [7, 5]
-    hits = [(np.array([2, 1]), np.array([0.9, 0.4], np.float32))] * 2
-    (one, scores), (two, _) = arrivals.named(hits, excluded)
-    assert (one, scores.tolist(), two) == (["b"], [np.float32(0.4)], ["c", "b"])
+    rows, scores = np.array([2, 1]), np.array([0.9, 0.4], np.float32)
+    one, own = arrivals.named(rows, scores, excluded[0])
+    assert (one, own.tolist()) == (["b"], [np.float32(0.4)])
+    assert arrivals.named(rows, scores, excluded[1])[0] == ["c", "b"]

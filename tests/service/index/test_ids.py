@@ -29,6 +29,14 @@ def test_rows_are_taken_in_the_order_asked() -> None:
         ids[4]
 
 
+def test_ids_are_told_as_json_strings_with_where_each_ends() -> None:
+    ids = Ids(["a", 'q"', "ü"])
+    text, ends = ids.texts(np.array([2, 1, 0]))
+    assert text == '"ü","q\\"","a",'.encode()
+    assert ends.tolist() == [5, 11, 15]
+    assert ids.texts(np.array([], np.int64))[0] == b""
+
+
 def test_ids_of_one_hash_are_told_apart() -> None:
     ids = Ids(["a", "b", "c"])
     ids._hashes[:] = hash("b")  # as if all had collided
@@ -41,5 +49,5 @@ def test_ids_of_one_hash_are_told_apart() -> None:
 
 def test_an_id_takes_less_than_fifty_bytes() -> None:
     ids = Ids([f"video{n}" for n in range(100_000)])
-    held = len(ids._text) + ids._starts.nbytes + ids._hashes.nbytes + ids._order.nbytes
+    held = len(ids._text.tobytes()) + ids._starts.nbytes + ids._hashes.nbytes + ids._order.nbytes
     assert held < 50 * len(ids)

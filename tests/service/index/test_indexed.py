@@ -54,12 +54,12 @@ def test_one_greedy_query_does_not_widen_the_search_of_the_others(
 ) -> None:
     rows = indexed(ExactConfig())
     asked: list[tuple[int, int]] = []
-    search = rows.index.search
+    search = rows.index.nearest
 
     def noted(queries: Vectors, k: int) -> tuple[Labels, Scores]:
         asked.append((len(queries), k))
         return search(queries, k)
 
-    monkeypatch.setattr(rows.index, "search", noted)
+    monkeypatch.setattr(rows.index, "nearest", noted)
     rows.search(VECTORS[:4], [10, 300, 12, 9], [NONE] * 4, tick=0)
     assert sorted(asked) == [(1, 300), (3, 12)]
