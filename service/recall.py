@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeVar
@@ -117,7 +118,7 @@ class Recaller:
         the answer says `stale`.
         """
         is_stale = request.after is not None and not await self._applied(request.after)
-        return _counted(await self._batcher.ask(request), is_stale=is_stale)
+        return _told(await self._batcher.ask(request), is_stale=is_stale)
 
     async def recall_all(self, requests: Sequence[RecallRequest]) -> list[Recalled | BaseException]:
         """Answer several, in order, in as few batches as can be; each as if it were alone.
@@ -130,9 +131,7 @@ class Recaller:
         stale = {after for after, was in zip(awaited, applied, strict=True) if not was}
         answers = await self._batcher.ask_all(requests)
         return [
-            _counted(answer, is_stale=one.after in stale)
-            if isinstance(answer, Recalled)
-            else answer
+            _told(answer, is_stale=one.after in stale) if isinstance(answer, Recalled) else answer
             for one, answer in zip(requests, answers, strict=True)
         ]
 
@@ -156,7 +155,7 @@ class Recaller:
         ranking = None if self._ranking is None else self._ranking.anew()
         ranked = await _rank(ranking, [request], users, found)
         [answer] = self._answers([request], users, found, ranked)
-        return _counted(answer, is_stale=is_stale), looked
+        return _told(answer, is_stale=is_stale), looked
 
     async def _applied(self, after: str) -> bool:
         return await self._follower.wait_for(after, self._after_wait_s)
@@ -189,13 +188,14 @@ class Recaller:
         found: Sequence[Found],
         ranked: Mapping[int, Ranked],
     ) -> list[Recalled]:
-        similarity = self._generation.schema.similarity
+        similarity, version = self._generation.schema.similarity, self._generation.version
+        _count(users, version)
         return [
             Recalled(
                 user_id=one.user_id,
                 state=user.state,
                 dropped=user.dropped,
-                version=self._generation.version,
+                version=version,
                 found=items,
                 score="popularity" if user.state == "fallback" else similarity,
                 degraded=user.degraded,
@@ -260,13 +260,20 @@ async def _rank(
     return dict(zip(asking, ranked, strict=True))
 
 
-def _counted(answer: Recalled, *, is_stale: bool) -> Recalled:
-    if is_stale:
-        answer = replace(answer, degraded=[*answer.degraded, "stale"])
-    RECALLS.labels(answer.state, answer.version).inc()
-    for reason in answer.degraded:
-        DEGRADED.labels(reason).inc()
-    return answer
+def _told(answer: Recalled, *, is_stale: bool) -> Recalled:
+    """Return an answer that says so where it is stale."""
+    if not is_stale:
+        return answer
+    DEGRADED.labels("stale").inc()
+    return replace(answer, degraded=[*answer.degraded, "stale"])
+
+
+def _count(users: Sequence[KnownUser], version: str) -> None:
+    """Count the answers of a batch, each state and reason once: a count costs a microsecond."""
+    for state, answers in Counter(user.state for user in users).items():
+        RECALLS.labels(state, version).inc(answers)
+    for reason, answers in Counter(one for user in users for one in user.degraded).items():
+        DEGRADED.labels(reason).inc(answers)
 
 
 def _without_vector(request: RecallRequest, user: KnownUser) -> KnownUser:

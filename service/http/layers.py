@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from functools import cache
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -82,6 +83,7 @@ class Observed:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._count = cache(lambda route, status: REQUESTS.labels(route, status).inc)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -104,7 +106,7 @@ class Observed:
         except Exception:  # answered already, by the handler of unexpected errors
             logger.exception("unexpected error")
         route = getattr(scope.get("route"), "path", "none")
-        REQUESTS.labels(route, status).inc()
+        self._count(route, status)()
         REQUEST_SECONDS.observe(time.perf_counter() - begun_s)
         logger.debug("answered", extra={"route": route, "status": status})
 

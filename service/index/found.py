@@ -59,55 +59,62 @@ def merge_all(
 
     """
     texts, ends = ids.texts(np.concatenate([rows for rows, _ in hits]))
-    starts = [0, *ends.tolist()]
+    bounds = [0, *ends.tolist()]
     tied = _tied(hits)
     found, first = [], 0
     for at, ((rows, scores), (names, beside), k) in enumerate(zip(hits, others, ks, strict=True)):
-        mine = starts[first : first + len(rows) + 1]
+        mine = bounds[first : first + len(rows) + 1]
         first += len(rows)
-        if names or tied[at]:
+        if tied[at]:
             both = np.concatenate([scores, beside])
-            order = np.argsort(-both, kind="stable")
-            ranked = both[order]
-            if tied[at] or bool((ranked[1:] == ranked[:-1]).any()):
-                found.append(merge([*ids.take(rows), *names], both, k))
-                continue
-            text = _spliced(texts, mine, names, order[:k].tolist())
-            found.append(Found(text, ranked[:k], len(both) < k))
+            found.append(merge([*ids.take(rows), *names], both, k))
+        elif names:
+            found.append(_with_names(ids, texts, mine, (rows, scores), (names, beside), k))
         else:
-            text = b"[%b]" % texts[mine[0] : mine[-1] - 1]
-            found.append(Found(text if len(rows) else b"[]", scores, len(rows) < k))
+            found.append(Found(_array(texts[mine[0] : mine[-1]]), scores, len(rows) < k))
     return found
 
 
-def _tied(hits: Sequence[Hits]) -> list[bool]:
-    """Say for each query whether two of its hits have the same score."""
-    scores = np.concatenate([scores for _, scores in hits])
-    ends = np.cumsum([len(scores) for _, scores in hits])
-    same = np.flatnonzero(scores[1:] == scores[:-1]) + 1  # each the second of two
-    same = same[~np.isin(same, ends)]
-    tied = [False] * len(hits)
-    for at in np.searchsorted(ends, same, side="right").tolist():
-        tied[at] = True
-    return tied
-
-
-def _spliced(texts: bytes, starts: list[int], names: list[str], order: list[int]) -> bytes:
-    """Return ids as a JSON array: those of hits, cut from their texts, and names in between.
+def _with_names(
+    ids: Ids, texts: bytes, bounds: list[int], hits: Hits, others: Named, k: int
+) -> Found:
+    """Put what was found beside the hits of one query in its place among them.
 
     Args:
+        ids: Those of the rows of the index.
         texts: JSON strings, each with a comma after it.
-        starts: Where the text of each hit begins, and where the last one ends.
-        names: Of what was found beside the hits.
-        order: Places in hits and then names, best first. Hits stay in their order.
+        bounds: Where in `texts` each of the hits begins, and where the last one ends.
+        hits: Rows of the index, best first, no two alike.
+        others: What was found beside them, in any order.
+        k: How many are asked for.
 
     """
-    hits, pieces, begun, here = len(starts) - 1, [], 0, 0
-    for place in order:
-        if place < hits:
-            here = place + 1
-            continue
-        pieces += [texts[starts[begun] : starts[here]], orjson.dumps(names[place - hits]), b","]
+    (rows, scores), (names, beside) = hits, others
+    both = np.concatenate([scores, beside])
+    order = np.argsort(-both, kind="stable")
+    ranked = both[order]
+    if (ranked[1:] == ranked[:-1]).any():
+        return merge([*ids.take(rows), *names], both, k)
+    order, ranked = order[:k], ranked[:k]
+    late = np.flatnonzero(order >= len(rows))
+    pieces, begun = [], 0
+    for before, place in enumerate(late.tolist()):  # the hits in between stay as they are
+        here = place - before
+        name = names[order[place] - len(rows)]
+        pieces += [texts[bounds[begun] : bounds[here]], orjson.dumps(name), b","]
         begun = here
-    pieces.append(texts[starts[begun] : starts[here]])
-    return b"[%b]" % b"".join(pieces)[:-1]
+    pieces.append(texts[bounds[begun] : bounds[len(order) - len(late)]])
+    return Found(_array(b"".join(pieces)), ranked, len(order) < k)
+
+
+def _array(texts: bytes) -> bytes:
+    """Return a JSON array of what has a comma after each."""
+    return b"[%b]" % texts[:-1]
+
+
+def _tied(hits: Sequence[Hits]) -> list[bool]:
+    """Say for each query whether two of its hits, which are best first, have the same score."""
+    scores = np.concatenate([scores for _, scores in hits])
+    if not (scores[1:] == scores[:-1]).any():
+        return [False] * len(hits)
+    return [bool((scores[1:] == scores[:-1]).any()) for _, scores in hits]
