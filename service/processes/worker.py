@@ -10,6 +10,7 @@ from service.logs import log_as_json
 from service.processes.control import WorkerControl
 from service.processes.draining import DrainingServer
 from service.processes.loaded import Loaded, load_served
+from service.processes.one_write import OneWriteProtocol
 from service.processes.preparation import forget_vectors
 from service.rollout.pointer_store import PointerUnknown, activate_first, read_pointer
 from service.settings import Settings
@@ -63,7 +64,7 @@ def run_worker(
     app = create_app(settings, loaded, open_link(settings), control)
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=OneWriteProtocol,
         loop="uvloop",
         lifespan="on",
         ws="none",
