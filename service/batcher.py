@@ -19,11 +19,13 @@ class Batcher(Generic[Asked, Answered]):
 
     work: a batch -> its answers in order. A batch that fails is run again one by one, so that
     what fails by itself takes nobody along.
-    limit: the largest batch.
+    limit: tells the largest batch, each time one is formed.
     """
 
     def __init__(
-        self, work: Callable[[Sequence[Asked]], Awaitable[Sequence[Answered]]], limit: int
+        self,
+        work: Callable[[Sequence[Asked]], Awaitable[Sequence[Answered]]],
+        limit: Callable[[], int],
     ) -> None:
         self._work = work
         self._limit = limit
@@ -49,8 +51,8 @@ class Batcher(Generic[Asked, Answered]):
         As many as make a batch are asked at a time, so that others have their turn in between.
         """
         answers: list[Answered | BaseException] = []
-        for start in range(0, len(asked), self._limit):
-            part = asked[start : start + self._limit]
+        while len(answers) < len(asked):
+            part = asked[len(answers) : len(answers) + self._limit()]
             loop = asyncio.get_running_loop()
             futures: list[asyncio.Future[Answered]] = [loop.create_future() for _ in part]
             self._waiting += zip(part, futures, strict=True)
@@ -71,7 +73,8 @@ class Batcher(Generic[Asked, Answered]):
         try:
             while self._waiting:
                 await _let_others()
-                batch, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
+                limit = self._limit()
+                batch, self._waiting = self._waiting[:limit], self._waiting[limit:]
                 batch = [pair for pair in batch if not pair[1].done()]  # who left is not answered
                 await self._answer(batch)
         finally:

@@ -17,8 +17,10 @@ from service.duties.recall_monitor import RecallMonitor
 from service.errors import InvalidRecord
 from service.generation import Found, Generation
 from service.http.wire import json_bytes
+from service.index.view import Searches
 from service.known_user import KnownUser, Stored, UserReader
 from service.observe import DEGRADED, RECALLS, STAGE_SECONDS
+from service.pace import Pace
 from service.ranking import Ranked, Ranking
 from service.recall_request import RecallRequest
 from service.records import State, UserRecord
@@ -109,7 +111,8 @@ class Recaller:
         self._after_wait_s = settings.after_wait_ms / 1000
         self._users = UserReader(generation.schema.user, generation, generation.bundle.concepts)
         self._store_answers = True
-        self._batcher = Batcher(self._recall, settings.batch_recalls)
+        self._pace = Pace(settings.batch_recalls)
+        self._batcher = Batcher(self._recall, self._pace.batch)
 
     async def recall(self, request: RecallRequest) -> Recalled:
         """Answer one request.
@@ -150,7 +153,7 @@ class Recaller:
         """
         is_stale = request.after is not None and not await self._applied(request.after)
         stored = await self._read([] if request.user_id is None else [request.user_id])
-        users, found = self._find([request], stored)
+        users, found = await self._find([request], stored, here=True)
         looked = look(stored, users[0], found[0])
         ranking = None if self._ranking is None else self._ranking.anew()
         ranked = await _rank(ranking, [request], users, found)
@@ -164,22 +167,22 @@ class Recaller:
         begun_s = time.perf_counter()
         stored = await self._read([one.user_id for one in requests if one.user_id is not None])
         STORE_SECONDS.observe(time.perf_counter() - begun_s)
-        users, found = self._find(requests, stored)
+        users, found = await self._find(requests, stored)
         ranked = await _rank(self._ranking, requests, users, found)
         return self._answers(requests, users, found, ranked)
 
-    def _find(
-        self, requests: Sequence[RecallRequest], stored: Stored | None
+    async def _find(
+        self, requests: Sequence[RecallRequest], stored: Stored | None, *, here: bool = False
     ) -> tuple[list[KnownUser], list[Found]]:
-        """Return who asks, and what was found for each."""
+        """Return who asks, and what each finds; `here`: nobody else has a turn meanwhile."""
         users = [self._users.read(one, stored) for one in requests]
         try:
-            return users, self._search(requests, users)
+            return users, await self._search(requests, users, here=here)
         except SchemaError:
             if len(requests) > 1:
                 raise  # the batcher asks again, one by one
             users = [_without_vector(requests[0], users[0])]
-            return users, self._search(requests, users)
+            return users, await self._search(requests, users, here=here)
 
     def _answers(
         self,
@@ -221,7 +224,9 @@ class Recaller:
         self._store_answers = True
         return dict(zip(distinct, users, strict=True))
 
-    def _search(self, requests: Sequence[RecallRequest], users: Sequence[KnownUser]) -> list[Found]:
+    async def _search(
+        self, requests: Sequence[RecallRequest], users: Sequence[KnownUser], *, here: bool
+    ) -> list[Found]:
         """Return the nearest items of each user, or the popular ones where nothing is known."""
         begun_s = time.perf_counter()
         rows = [row for row, user in enumerate(users) if user.state != "fallback"]
@@ -232,18 +237,39 @@ class Recaller:
             [users[row].record for row in rows],
             [users[row].state == "warm" for row in rows],
         )
-        embedded_s = time.perf_counter()
-        EMBED_SECONDS.observe(embedded_s - begun_s)
-        ks, excluded = [requests[row].k for row in rows], [requests[row].exclude for row in rows]
-        near = self._generation.search(vectors, ks, excluded)
-        SEARCH_SECONDS.observe(time.perf_counter() - embedded_s)
-        if self._monitor is not None:
-            self._monitor.note(self._generation, vectors, ks, excluded, near)
+        EMBED_SECONDS.observe(time.perf_counter() - begun_s)
+        asked = Searches(
+            self._generation.view,
+            vectors,
+            [requests[row].k for row in rows],
+            [requests[row].exclude for row in rows],
+        )
+        near = await self._nearest(asked, here=here)
         found = dict(zip(rows, near, strict=True))
         return [
             found[row] if row in found else self._generation.popular(one.k, one.exclude)
             for row, one in enumerate(requests)
         ]
+
+    async def _nearest(self, asked: Searches, *, here: bool) -> list[Found]:
+        """Search, in a thread where one search alone would hold up the event loop."""
+        begun_s = time.perf_counter()
+        if here or not self._pace.is_slow:
+            found, took_s = _timed(asked)
+        else:
+            found, took_s = await asyncio.to_thread(_timed, asked)
+        SEARCH_SECONDS.observe(time.perf_counter() - begun_s)
+        self._pace.note(len(found), took_s)
+        if self._monitor is not None:
+            self._monitor.note(self._generation.version, asked, found)
+        return found
+
+
+def _timed(asked: Searches) -> tuple[list[Found], float]:
+    """Search; return also the seconds of CPU that it took."""
+    begun_s = time.thread_time()
+    found = asked.run()
+    return found, time.thread_time() - begun_s
 
 
 async def _rank(

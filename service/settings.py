@@ -79,7 +79,8 @@ class Settings(Strict):
     k: int = Field(100, ge=1)
     """How many items a recall gives that does not say."""
     batch_recalls: int = Field(16, ge=1)
-    """Recalls embedded and searched at once: the event loop waits that long."""
+    """Recalls embedded and searched at once, at most: fewer where searches are so long that the
+    event loop would wait more than 4 ms for them."""
     store_timeout_ms: int = Field(50, ge=1)
     """How long a request waits for Redis."""
     write_ack: Literal["local", "fsync", "replica"] = "local"

@@ -14,10 +14,9 @@ import numpy as np
 
 from export.embedder import Vectors
 from export.index.tune import SAME_SCORE
-from service.generation import Generation
 from service.index.found import Found
 from service.index.top import Scores
-from service.index.view import Part
+from service.index.view import Part, Searches
 from service.observe import MONITORED, ONLINE_RECALL
 from service.settings import Settings
 
@@ -85,23 +84,16 @@ class RecallMonitor:
             return 0
         return int(math.log(1 - self._random.random()) / math.log1p(-self._share))
 
-    def note(
-        self,
-        generation: Generation,
-        queries: Vectors,
-        ks: Sequence[int],
-        excluded: Sequence[Collection[str]],
-        found: Sequence[Found],
-    ) -> None:
-        """Look at a batch of searches that was made just now, in the state there is.
+    def note(self, version: str, asked: Searches, found: Sequence[Found]) -> None:
+        """Look at a batch of searches that were made.
 
         Costs a comparison and a subtraction, unless one of them is drawn.
         """
         at = self._skip
         while at < len(found):
-            view, asked = generation.view, (queries[at].copy(), ks[at], excluded[at])
-            seen = (generation.version, view.parts(), view.tick)
-            self._keep(Sample(*seen, *asked, found[at].scores))
+            view, query = asked.view, asked.queries[at].copy()
+            seen = (version, view.parts(), view.tick)
+            self._keep(Sample(*seen, query, asked.ks[at], asked.excluded[at], found[at].scores))
             at += 1 + self._gap()
         self._skip = at - len(found)
 

@@ -102,3 +102,17 @@ def _add(
             names, own = part.named(rows[reaches], scores[reaches], excluded[at])
             before, theirs = others[at]
             others[at] = [*before, *names], np.concatenate([theirs, own])
+
+
+@dataclass(frozen=True, slots=True)
+class Searches:
+    """Searches of one view: queries [b, dim], and for each its k and the ids that it excludes."""
+
+    view: View
+    queries: Vectors
+    ks: Sequence[int]
+    excluded: Sequence[Set[str]]
+
+    def run(self) -> list[Found]:
+        """Return what each finds, see `View.search`; in whatever thread."""
+        return self.view.search(self.queries, self.ks, self.excluded)

@@ -32,7 +32,7 @@ async def ticks(count: int = 5) -> None:
 def test_a_single_request_is_a_batch_of_one() -> None:
     async def scene() -> None:
         work = Doubler()
-        assert await Batcher(work, limit=4).ask(21) == 42
+        assert await Batcher(work, limit=lambda: 4).ask(21) == 42
         assert work.batches == [[21]]
 
     asyncio.run(scene())
@@ -42,7 +42,7 @@ def test_what_comes_while_a_batch_runs_forms_the_next_ones() -> None:
     async def scene() -> None:
         work = Doubler()
         work.gate.clear()
-        batcher = Batcher(work, limit=4)
+        batcher = Batcher(work, limit=lambda: 4)
         asked = [asyncio.create_task(batcher.ask(number)) for number in range(8)]
         await ticks()
         assert work.batches == [[0]]
@@ -59,7 +59,7 @@ def test_a_batch_that_is_broken_off_leaves_nobody_waiting_and_the_next_is_run() 
     async def scene() -> None:
         work = Doubler()
         work.gate.clear()
-        batcher = Batcher(work, limit=4)
+        batcher = Batcher(work, limit=lambda: 4)
         first, second = (asyncio.create_task(batcher.ask(number)) for number in (1, 2))
         await ticks()
         work.gate.set()
@@ -81,7 +81,7 @@ def test_a_batch_that_is_broken_off_leaves_nobody_waiting_and_the_next_is_run() 
 def test_a_request_that_fails_takes_nobody_along(position: int) -> None:
     async def scene() -> None:
         work = Doubler()
-        batcher = Batcher(work, limit=10)
+        batcher = Batcher(work, limit=lambda: 10)
         numbers = [1, 2, 3, 4]
         numbers.insert(position, 13)
         answers = await asyncio.gather(*map(batcher.ask, numbers), return_exceptions=True)
@@ -96,7 +96,7 @@ def test_a_request_that_fails_takes_nobody_along(position: int) -> None:
 def test_what_is_asked_together_runs_in_full_batches_and_each_has_its_own_answer() -> None:
     async def scene() -> None:
         work = Doubler()
-        batcher = Batcher(work, limit=4)
+        batcher = Batcher(work, limit=lambda: 4)
         answers = await batcher.ask_all([1, 2, 13, 3, 4, 5])
         assert isinstance(answers.pop(2), ValueError)
         assert answers == [2, 4, 6, 8, 10]
@@ -111,7 +111,7 @@ def test_what_is_asked_alone_has_its_turn_between_the_batches_of_many() -> None:
     async def scene() -> None:
         work = Doubler()
         work.gate.clear()
-        batcher = Batcher(work, limit=4)
+        batcher = Batcher(work, limit=lambda: 4)
         many = asyncio.create_task(batcher.ask_all(range(12)))
         await ticks()
         alone = asyncio.create_task(batcher.ask(99))
@@ -129,7 +129,7 @@ def test_many_who_leave_hold_nobody_up() -> None:
     async def scene() -> None:
         work = Doubler()
         work.gate.clear()
-        batcher = Batcher(work, limit=2)
+        batcher = Batcher(work, limit=lambda: 2)
         many = asyncio.create_task(batcher.ask_all(range(6)))
         await ticks()
         many.cancel()
@@ -146,7 +146,7 @@ def test_a_client_that_leaves_holds_nobody_up(leaver: int) -> None:
     async def scene() -> None:
         work = Doubler()
         work.gate.clear()
-        batcher = Batcher(work, limit=10)
+        batcher = Batcher(work, limit=lambda: 10)
         asked = [asyncio.create_task(batcher.ask(number)) for number in range(4)]
         await ticks()
         asked[leaver].cancel()
@@ -164,7 +164,7 @@ def test_nobody_waits_for_ever_when_all_who_waited_have_left() -> None:
     async def scene() -> None:
         work = Doubler()
         work.gate.clear()
-        batcher = Batcher(work, limit=10)
+        batcher = Batcher(work, limit=lambda: 10)
         asked = [asyncio.create_task(batcher.ask(number)) for number in range(3)]
         await ticks()
         for task in asked:
@@ -193,7 +193,7 @@ def test_what_the_network_brings_during_a_batch_has_its_turn_before_the_next_bat
             return list(batch)
 
         loop.add_reader(ours, lambda: tasks.append(loop.create_task(answer())))
-        batcher = Batcher(work, limit=1)
+        batcher = Batcher(work, limit=lambda: 1)
         await asyncio.gather(*(batcher.ask_all([number]) for number in range(3)))
         assert happened == [[0], b"?", [1], [2]]
         loop.remove_reader(ours)

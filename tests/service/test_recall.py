@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from prometheus_client import REGISTRY
 
 from export.embedder import Embedder
 from service.generation import Generation
+from service.index.view import View
 from service.payloads import RecallBatchAnswer
 from service.settings import Settings
 from tests.service.conftest import start_redis
@@ -369,3 +371,23 @@ def test_a_store_that_hangs_costs_its_timeout_and_no_answer(
     finally:
         process.kill()
         process.wait()
+
+
+def test_searches_that_would_hold_up_the_event_loop_are_made_beside_it(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places: list[bool] = []
+    search = View.search
+
+    def noted(view: View, *asked: Any) -> Any:
+        places.append(threading.current_thread() is threading.main_thread())
+        return search(view, *asked)
+
+    monkeypatch.setattr(View, "search", noted)
+    quick = recall(service, user={"country": "de"})
+    monkeypatch.setattr("service.pace.SLICE_S", 0.0)
+    slow = recall(service, user={"country": "de"})
+    explained = recall(service, user={"country": "de"}, debug=True)
+    assert found(slow) == found(quick) == found(explained)
+    assert places[:2] == [True, False]
+    assert all(places[2:])  # an answer that is explained is made in one go

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence, Set
 
 import numpy as np
 import pytest
@@ -12,6 +12,8 @@ from export.embedder import Vectors
 from export.index.hnsw import HnswConfig
 from service.duties.recall_monitor import ROWS_AT_ONCE, WAITING_MOST, RecallMonitor, exact_scores
 from service.generation import Generation
+from service.index.found import Found
+from service.index.view import Searches
 from service.records import ItemRecord, Op
 from service.settings import Settings
 from tests.service.made import grow, made_bundle, made_generation, put, unit_vectors
@@ -28,14 +30,26 @@ def gauge(version: str = "made-1") -> float | None:
     return REGISTRY.get_sample_value("firstsight_online_recall", {"version": version})
 
 
+def note(
+    monitor: RecallMonitor,
+    generation: Generation,
+    queries: Vectors,
+    ks: list[int],
+    excluded: Sequence[Set[str]],
+    found: list[Found],
+) -> None:
+    asked = Searches(generation.view, queries, ks, excluded)
+    monitor.note(generation.version, asked, found)
+
+
 def searched(
     monitor: RecallMonitor, generation: Generation, queries: Vectors, k: int = 10
 ) -> list[Vectors]:
     """Search one by one, as requests do, and have the monitor note each."""
     scores = []
     for query in queries:
-        found = generation.search(query[None], [k], [()])
-        monitor.note(generation, query[None], [k], [()], found)
+        found = generation.search(query[None], [k], [frozenset()])
+        note(monitor, generation, query[None], [k], [frozenset()], found)
         scores.append(found[0].scores)
     return scores
 
@@ -78,7 +92,7 @@ def test_an_index_that_misses_much_is_seen_to() -> None:
     generation = Generation(made_bundle(vectors), index)
     queries = unit_vectors(600, seed=2)
     truth = made_truth(generation, queries)
-    found = [generation.search(query[None], [10], [()])[0].scores for query in queries]
+    found = [generation.search(query[None], [10], [frozenset()])[0].scores for query in queries]
     pairs = zip(found, truth, strict=True)
     true_recall = float(np.mean([np.mean(one >= best[-1] - 1e-6) for one, best in pairs]))
     assert 0.2 < true_recall < 0.9
@@ -91,9 +105,9 @@ def test_an_index_that_misses_much_is_seen_to() -> None:
 def test_a_search_that_finds_fewer_than_there_are_has_missed_them() -> None:
     generation = made_generation(unit_vectors(30, seed=1))
     [query] = unit_vectors(1, seed=2)
-    [found] = generation.search(query[None], [10], [()])
+    [found] = generation.search(query[None], [10], [frozenset()])
     monitor = RecallMonitor(1, 1000)
-    monitor.note(generation, query[None], [20], [()], [found])
+    note(monitor, generation, query[None], [20], [frozenset()], [found])
     assert monitor._waiting.get_nowait().recall() == 0.5
 
 
@@ -101,7 +115,7 @@ def test_nothing_to_find_is_nothing_missed() -> None:
     generation = made_generation(unit_vectors(3, seed=1))
     monitor, everything = RecallMonitor(1, 1000), frozenset(("i0", "i1", "i2"))
     query = unit_vectors(1, seed=2)
-    monitor.note(generation, query, [5], [everything], generation.search(query, [5], [everything]))
+    note(monitor, generation, query, [5], [everything], generation.search(query, [5], [everything]))
     assert monitor._waiting.get_nowait().recall() == 1.0
 
 
@@ -127,7 +141,7 @@ def test_removed_replaced_and_excluded_items_are_not_missed(k: int) -> None:
     generation = made_generation(unit_vectors(ROWS_AT_ONCE + 3000, seed=1))
     churn(generation, 1)
     [query] = unit_vectors(1, seed=4)
-    [best] = generation.search(query[None], [30], [()])
+    [best] = generation.search(query[None], [30], [frozenset()])
     excluded = frozenset((*best.items[::2], "x7", f"i{ROWS_AT_ONCE + 5}", "nothing"))
     expected = brute(generation, query, k, excluded)
     told = exact_scores(generation.view.parts(), generation.view.tick, query, k, excluded)
@@ -158,10 +172,10 @@ def test_what_is_drawn_beyond_a_few_is_dropped_and_waits_for_nobody() -> None:
 def test_each_search_is_drawn_with_the_same_chance(batch: int) -> None:
     generation, monitor = made_generation(unit_vectors(50, seed=1)), RecallMonitor(0.1, 1000)
     queries = unit_vectors(batch, seed=2)
-    found = generation.search(queries, [5] * batch, [()] * batch)
+    found = generation.search(queries, [5] * batch, [frozenset()] * batch)
     before = sampled("dropped")
     for _ in range(9600 // batch):
-        monitor.note(generation, queries, [5] * batch, [()] * batch, found)
+        note(monitor, generation, queries, [5] * batch, [frozenset()] * batch, found)
     drawn = sampled("dropped") - before + monitor._waiting.qsize()
     assert 960 - 180 < drawn < 960 + 180  # six standard deviations
 
@@ -188,10 +202,12 @@ def test_a_search_that_cannot_be_repeated_ends_nothing() -> None:
     async def run() -> None:
         running = asyncio.create_task(monitor.run())
         [query] = unit_vectors(1, seed=2)
-        found = generation.search(query[None], [5], [()])
-        monitor.note(generation, np.zeros((1, 3), np.float32), [5], [()], found)  # of another dim
+        found = generation.search(query[None], [5], [frozenset()])
+        note(
+            monitor, generation, np.zeros((1, 3), np.float32), [5], [frozenset()], found
+        )  # of another dim
         before = sampled("measured")
-        monitor.note(generation, query[None], [5], [()], found)
+        note(monitor, generation, query[None], [5], [frozenset()], found)
         await until(lambda: sampled("measured") > before)
         running.cancel()
 
