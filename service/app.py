@@ -15,12 +15,12 @@ from service.duties.recall_monitor import RecallMonitor
 from service.duties.reconcile import Reconciler
 from service.duties.watch import look, show, watch
 from service.errors import Problem, answer_error
+from service.follower import Follower
 from service.http.layers import Admitted, EncodedPath, Limited, Observed
 from service.http.openapi import API_VERSION, TITLE, document
 from service.parts import Parts
 from service.processes.control import WorkerControl
 from service.processes.loaded import Loaded
-from service.refresh import Follower
 from service.routes import add_routes, answer_unrouted
 from service.serving import Serving
 from service.settings import Settings
@@ -114,7 +114,7 @@ def _begin_duties(
     """Begin what a replica does beside its requests: write snapshots, reconcile, and grow."""
     snapshots = SnapshotDuty(settings, cases.generation, cases.follower, cases.store)
     snapshots.start()
-    reconciler = Reconciler(cases.generation, cases.store, cases.follower)
+    reconciler = Reconciler(cases.generation, cases.store, cases.intake, cases.follower)
     growing = asyncio.create_task(GrowthDuty(cases.generation).run())
     return snapshots, asyncio.create_task(reconciler.run(settings.reconcile_s)), growing
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -11,10 +12,11 @@ from pydantic import SecretStr
 from export.contract.errors import ConfigError
 from export.embedder import Embedder
 from service.duties.reconcile import Reconciled, Reconciler
+from service.follower import Follower
 from service.generation import Generation
+from service.intake import Intake
 from service.processes.preparation import restore
 from service.redis.embedded import socket_path
-from service.refresh import Follower
 from service.rollout.bundles import bundle_to_serve
 from service.settings import Settings
 from service.snapshot import kept_in
@@ -23,7 +25,19 @@ from service.store import Store, StoreUnavailable
 from service.stores import open_store
 
 T = TypeVar("T")
-Work = Callable[[Generation, Follower, Store], Awaitable[T]]
+
+
+@dataclass(frozen=True)
+class Replica:
+    """What a worker has beside its use cases."""
+
+    generation: Generation
+    store: Store
+    intake: Intake
+    follower: Follower
+
+
+Work = Callable[[Replica], Awaitable[T]]
 
 
 class NoReplica(Exception):
@@ -45,13 +59,12 @@ def write_snapshot(settings: Settings) -> tuple[Path | None, bool]:
     if not settings.snapshots_kept:
         raise ConfigError("FIRSTSIGHT_SNAPSHOTS_KEPT: got 0, expected at least 1 to write one")
 
-    async def write(
-        generation: Generation, follower: Follower, store: Store
-    ) -> tuple[Path | None, bool]:
-        path = await SnapshotDuty(settings, generation, follower, store).write(waits=True)
+    async def write(one: Replica) -> tuple[Path | None, bool]:
+        duty = SnapshotDuty(settings, one.generation, one.follower, one.store)
+        path = await duty.write(waits=True)
         if path is not None:
             return path, True
-        kept, version = kept_in(settings), generation.version
+        kept, version = kept_in(settings), one.generation.version
         numbers = kept.numbers(version)
         return (kept.path(version, numbers[-1]) if numbers else None), False
 
@@ -67,8 +80,8 @@ def reconcile(settings: Settings) -> Reconciled:
 
     """
 
-    async def work(generation: Generation, follower: Follower, store: Store) -> Reconciled:
-        return await Reconciler(generation, store, follower).reconcile()
+    async def work(one: Replica) -> Reconciled:
+        return await Reconciler(one.generation, one.store, one.intake, one.follower).reconcile()
 
     return _run(settings, work)
 
@@ -97,13 +110,14 @@ def _with_redis(settings: Settings) -> Settings:
 async def _work(settings: Settings, generation: Generation, work: Work[T]) -> T:
     store = open_store(settings, generation)
     embedder = Embedder.open(generation.bundle.layout, generation.schema)
-    follower = Follower(store, generation, embedder)
+    intake = Intake(store, generation, embedder)
+    follower = Follower(store, generation, intake)
     try:
         restore(generation, kept_in(settings), (await store.log.state()).epoch)
         follower.start()
         if not await follower.loaded(settings.catch_up_s):
             raise NoReplica(f"not all items were read within {settings.catch_up_s:g} s")
-        return await work(generation, follower, store)
+        return await work(Replica(generation, store, intake, follower))
     except StoreUnavailable as error:
         raise NoReplica(f"Redis does not answer: {error}") from error
     finally:

@@ -44,7 +44,7 @@ async def _measure(serving: Serving, skipped: int) -> int:
     for cases in serving.all:
         with contextlib.suppress(StoreUnavailable):  # then it is told as far as it is known
             await cases.follower.measure()
-    poisoned = sum(cases.follower.counts.poisoned for cases in serving.all)
+    poisoned = sum(cases.intake.counts.poisoned for cases in serving.all)
     LOG_SKIPPED.inc(poisoned - skipped)
     return poisoned
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from export.contract.errors import ContractError
+from service.follower import Follower
 from service.generation import Generation
 from service.observe import SNAPSHOTS
-from service.refresh import Follower
 from service.settings import Settings
 from service.snapshot.folder import New, Snapshots, kept_in
 from service.snapshot.format import Row

@@ -186,7 +186,7 @@ def test_what_the_candidate_has_no_vector_for_is_said_of_that_item_alone(
     assert service.parts.serving is not None
     candidate = service.parts.serving.candidate
     assert candidate is not None
-    embedder = candidate.follower._embedder
+    embedder = candidate.intake._embedder
     real = embedder.embed
 
     def overflows(side: SideName, records: Sequence[Record]) -> Vectors:

@@ -10,7 +10,7 @@ from export.embedder import Embedder
 from firstsight import run as command
 from service.settings import Settings
 from service.snapshot import kept_in
-from tests.service.test_refresh import Replica, running
+from tests.service.test_follower import Replica, running
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
