@@ -93,7 +93,8 @@ async def _serve(parts: Parts, monitor: RecallMonitor | None) -> AsyncIterator[N
     show(parts)
     watching = asyncio.create_task(watch(parts))
     monitoring = None if monitor is None else asyncio.create_task(monitor.run())
-    duties = [_begin_duties(parts.settings, cases) for cases in versions]
+    loaded = [cases.version for cases in versions]
+    duties = [_begin_duties(parts.settings, cases, loaded) for cases in versions]
     try:
         yield
     finally:
@@ -109,10 +110,10 @@ async def _serve(parts: Parts, monitor: RecallMonitor | None) -> AsyncIterator[N
 
 
 def _begin_duties(
-    settings: Settings, cases: UseCases
+    settings: Settings, cases: UseCases, loaded: Sequence[str]
 ) -> "tuple[SnapshotDuty, asyncio.Task[NoReturn], asyncio.Task[NoReturn]]":
     """Begin what a replica does beside its requests: write snapshots, reconcile, and grow."""
-    snapshots = SnapshotDuty(settings, cases.generation, cases.follower, cases.store)
+    snapshots = SnapshotDuty(settings, cases.generation, cases.follower, cases.store, loaded)
     snapshots.start()
     reconciler = Reconciler(cases.generation, cases.store, cases.intake, cases.follower)
     growing = asyncio.create_task(GrowthDuty(cases.generation).run())

@@ -1,7 +1,7 @@
 """A replica that serves nobody: a command's own view of what is stored, from snapshot and log."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -35,6 +35,8 @@ class Replica:
     store: Store
     intake: Intake
     follower: Follower
+    served: Sequence[str]
+    """The versions that the pointer names for users."""
 
 
 Work = Callable[[Replica], Awaitable[T]]
@@ -60,7 +62,7 @@ def write_snapshot(settings: Settings) -> tuple[Path | None, bool]:
         raise ConfigError("FIRSTSIGHT_SNAPSHOTS_KEPT: got 0, expected at least 1 to write one")
 
     async def write(one: Replica) -> tuple[Path | None, bool]:
-        duty = SnapshotDuty(settings, one.generation, one.follower, one.store)
+        duty = SnapshotDuty(settings, one.generation, one.follower, one.store, one.served)
         path = await duty.write(waits=True)
         if path is not None:
             return path, True
@@ -88,11 +90,13 @@ def reconcile(settings: Settings) -> Reconciled:
 
 def _run(settings: Settings, work: Work[T]) -> T:
     settings = _with_redis(settings)
-    _, folder = bundle_to_serve(settings)
+    pointer, folder = bundle_to_serve(settings)
     if folder is None:
         raise NoReplica(f"no bundle: none is active, or it is not in {settings.bundles}")
     generation = Generation.load(folder)
-    return asyncio.run(_work(settings, generation, work))
+    named = [] if pointer is None else [pointer.current, pointer.candidate]
+    served = [one for one in named if one is not None]
+    return asyncio.run(_work(settings, generation, served, work))
 
 
 def _with_redis(settings: Settings) -> Settings:
@@ -107,7 +111,9 @@ def _with_redis(settings: Settings) -> Settings:
     return settings.model_copy(update={"redis": SecretStr(f"unix://{quote(str(path))}")})
 
 
-async def _work(settings: Settings, generation: Generation, work: Work[T]) -> T:
+async def _work(
+    settings: Settings, generation: Generation, served: Sequence[str], work: Work[T]
+) -> T:
     store = open_store(settings, generation)
     embedder = Embedder.open(generation.bundle.layout, generation.schema)
     intake = Intake(store, generation, embedder)
@@ -117,7 +123,7 @@ async def _work(settings: Settings, generation: Generation, work: Work[T]) -> T:
         follower.start()
         if not await follower.loaded(settings.catch_up_s):
             raise NoReplica(f"not all items were read within {settings.catch_up_s:g} s")
-        return await work(Replica(generation, store, intake, follower))
+        return await work(Replica(generation, store, intake, follower, served))
     except StoreUnavailable as error:
         raise NoReplica(f"Redis does not answer: {error}") from error
     finally:

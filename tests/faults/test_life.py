@@ -218,7 +218,7 @@ class Life(RuleBasedStateMachine):
             control = self.services[name].control
             assert isinstance(control, Listening)
             control.asked.clear()
-            follow_pointer(self.services[name].parts)
+            follow_pointer(self.services[name].parts, pointer)
             if control.asked:
                 self.stop(name)
                 self.start(name)
@@ -282,7 +282,7 @@ class Life(RuleBasedStateMachine):
         pointer = read_pointer(self.settings_of("a"))
         self.client.flushall()
         for name in ("a", "b"):
-            follow_pointer(self.services[name].parts)
+            follow_pointer(self.services[name].parts, read_pointer(self.settings_of(name)))
         self.until(lambda: self.client.zcard("{fs}:items") == changes, lambda: changes)
         self.until(lambda: self.checksums() == before, self.checksums)
         assert read_pointer(self.settings_of("a")) == pointer
