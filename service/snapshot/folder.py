@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from export.contract.bundle import Bundle
 from service.observe import SNAPSHOTS
@@ -44,6 +45,20 @@ class Snapshots:
     def __init__(self, folder: Path, kept: int) -> None:
         self.folder = folder
         self._kept = kept
+
+    def fault(self) -> str | None:
+        """Say why no snapshot can be written here; None: one can, or none is to be kept.
+
+        It is tried, for what rights say of a disk is not all that can be wrong with it.
+        """
+        if not self._kept:
+            return None
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with TemporaryFile(dir=self.folder):
+                return None
+        except OSError as error:
+            return str(error)
 
     def numbers(self, version: str) -> list[int]:
         """Return the numbers of a version's snapshots, oldest first."""
