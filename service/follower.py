@@ -144,7 +144,7 @@ class Follower:
 
     async def _connect(self) -> None:
         """Catch up with the log; only after that is what is served what is stored."""
-        state = await self._store.log.state()
+        state = await self._store.log.state(self._cursor)
         if not self.has_loaded or not self._continues(state):
             self.state = "loading"
         await self.catch_up(state)
@@ -157,14 +157,15 @@ class Follower:
             StoreUnavailable: The store does not answer; what was read until then is applied.
 
         """
-        state = state or await self._store.log.state()
+        state = state or await self._store.log.state(self._cursor)
         if not self._continues(state):
+            self._tell_break(state)
             await self.load()
             self._advance(state.end)  # noted before the load: what came meanwhile is read again
         await self.measure()
         while self._cursor < state.last:
             entries = await self._store.log.read(self._cursor, READ_MOST, 0)
-            if not entries or not self._continues(await self._store.log.state()):
+            if not entries or not self._continues(await self._store.log.state(self._cursor)):
                 return await self.catch_up()  # trimmed or emptied meanwhile
             await self._take(entries)
         self._has_loaded.set()
@@ -173,6 +174,12 @@ class Follower:
     def _continues(self, state: LogState) -> bool:
         position = self._generation.position
         return position is not None and state.continues(position)
+
+    def _tell_break(self, state: LogState) -> None:
+        position = self._generation.position
+        if position is not None and position.epoch is not None:  # else the log has just begun
+            facts = {"applied": self.applied, "begins": str(state.first), "ends": str(state.last)}
+            logger.warning("log has a gap or was reset: all items are read", extra=facts)
 
     async def _follow(self) -> None:
         """Take over entry after entry; returns when the log has a gap or was reset.
@@ -183,8 +190,7 @@ class Follower:
         check_s = time.monotonic()
         while True:
             entries = await self._store.log.read(self._cursor, READ_MOST, WAIT_S)
-            if not self._continues(await self._store.log.state()):
-                logger.warning("log has a gap or was reset", extra={"applied": self.applied})
+            if not self._continues(await self._store.log.state(self._cursor)):
                 return
             if not entries or time.monotonic() >= check_s:
                 check_s = time.monotonic() + CHECK_S
