@@ -40,7 +40,7 @@ class Rollouts(Scenario):
     measured_s: float = 5.0
     pause_s: float = 1.0
     store_timeout_ms: int = 50
-    degraded_most: float = 0.02
+    degraded_most: float = 0.1
     memory_most: float = 1.1
 
     def run(self, folder: Path, ledger: Ledger, say: Say) -> Figures:

@@ -8,7 +8,7 @@ from benchmarks.soak.scenarios.rollouts import Rollouts
 
 @pytest.mark.parametrize(
     ("degraded", "memory", "expected"),
-    [(0.02, 1.1, ""), (0.021, 1.1, "0.021 of the recalls"), (0.0, 1.101, "memory is 1.101")],
+    [(0.1, 1.1, ""), (0.101, 1.1, "0.101 of the recalls"), (0.0, 1.101, "memory is 1.101")],
 )
 def test_more_than_a_few_degraded_answers_or_more_memory_is_a_fault(
     degraded: float, memory: float, expected: str
