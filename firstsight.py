@@ -129,7 +129,7 @@ def load(verb: Verb) -> Any:
     """
     module, _, attribute = verb.target.partition(":")
     if verb.yields:
-        importlib.import_module("service.processes.yielding").yield_for_good()
+        importlib.import_module("service.child.yielding").yield_for_good()
     try:
         return getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:

@@ -15,13 +15,13 @@ from service.duties.recall_monitor import RecallMonitor
 from service.duties.reconcile import Reconciler
 from service.duties.watch import look, show, watch
 from service.errors import Problem, answer_error
+from service.follower import Follower
 from service.http.direct import Direct
 from service.http.layers import Admitted, Limited, Observed
 from service.http.openapi import API_VERSION, TITLE, document
 from service.parts import Parts
 from service.processes.control import WorkerControl
 from service.processes.loaded import Loaded
-from service.refresh import Follower
 from service.routes import add_routes, answer_unrouted
 from service.serving import Serving
 from service.settings import Settings
@@ -94,7 +94,8 @@ async def _serve(parts: Parts, monitor: RecallMonitor | None) -> AsyncIterator[N
     show(parts)
     watching = asyncio.create_task(watch(parts))
     monitoring = None if monitor is None else asyncio.create_task(monitor.run())
-    duties = [_begin_duties(parts.settings, cases) for cases in versions]
+    loaded = [cases.version for cases in versions]
+    duties = [_begin_duties(parts.settings, cases, loaded) for cases in versions]
     try:
         yield
     finally:
@@ -110,12 +111,12 @@ async def _serve(parts: Parts, monitor: RecallMonitor | None) -> AsyncIterator[N
 
 
 def _begin_duties(
-    settings: Settings, cases: UseCases
+    settings: Settings, cases: UseCases, loaded: Sequence[str]
 ) -> "tuple[SnapshotDuty, asyncio.Task[NoReturn], asyncio.Task[NoReturn]]":
     """Begin what a replica does beside its requests: write snapshots, reconcile, and grow."""
-    snapshots = SnapshotDuty(settings, cases.generation, cases.follower, cases.store)
+    snapshots = SnapshotDuty(settings, cases.generation, cases.follower, cases.store, loaded)
     snapshots.start()
-    reconciler = Reconciler(cases.generation, cases.store, cases.follower)
+    reconciler = Reconciler(cases.generation, cases.store, cases.intake, cases.follower)
     growing = asyncio.create_task(GrowthDuty(cases.generation).run())
     return snapshots, asyncio.create_task(reconciler.run(settings.reconcile_s)), growing
 

@@ -12,9 +12,9 @@ import typer
 from pydantic import SecretStr
 
 from export.contract.errors import ConfigError
+from service.child.environment import ENVIRONMENT
 from service.logs import log_as_json
 from service.metrics_home import metrics_home
-from service.processes.loader_process import ENVIRONMENT
 from service.settings import Settings, injected_names, read_settings
 from service.supervisor import Plan, StartFailed
 from service.supervisor import serve as supervise
@@ -23,7 +23,12 @@ logger = logging.getLogger(__name__)
 
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
-Url = Annotated[str, typer.Option(help="The service.")]
+Url = Annotated[
+    str | None,
+    typer.Option(
+        help="The service.  [default: where FIRSTSIGHT_HOST and FIRSTSIGHT_PORT say `serve` is]"
+    ),
+]
 Table = Annotated[Path, typer.Argument(help="A .parquet or .csv file.")]
 
 Bundle = Annotated[
@@ -32,8 +37,6 @@ Bundle = Annotated[
 RedisUrl = Annotated[
     str | None, typer.Option(help="URL of your Redis.  [default: the embedded one of a service]")
 ]
-
-SERVICE = "http://127.0.0.1:8000"
 
 items = typer.Typer()
 users = typer.Typer()
@@ -138,22 +141,28 @@ def replay(
     raise typer.Exit(run(answer, bundle, snapshot, settings))
 
 
+def _service(url: str | None) -> str:
+    from service.commands.client import url_of
+
+    return url_of(read_settings()) if url is None else url
+
+
 @items.command("load")
-def load_items(file: Table, url: Url = SERVICE) -> None:
+def load_items(file: Table, url: Url = None) -> None:
     """Post every item of a table with a column `item_id`; its other columns are features."""
     from service.commands.load_table import load_items as load
 
-    raise typer.Exit(load(file, url))
+    raise typer.Exit(load(file, _service(url)))
 
 
 @items.command("delete")
 def delete_items(
-    ids: Annotated[list[str], typer.Argument(help="Ids of items.")], url: Url = SERVICE
+    ids: Annotated[list[str], typer.Argument(help="Ids of items.")], url: Url = None
 ) -> None:
     """Remove items."""
     from service.commands.load_table import delete_items as delete
 
-    delete(ids, url)
+    delete(ids, _service(url))
     typer.echo(f"removed {len(ids)}")
 
 
@@ -189,7 +198,7 @@ def reconcile_items(bundle: Bundle = None, redis: RedisUrl = None) -> None:
 @users.command("load")
 def load_users(
     file: Table,
-    url: Url = SERVICE,
+    url: Url = None,
     as_of: Annotated[
         datetime | None,
         typer.Option(
@@ -207,7 +216,7 @@ def load_users(
     """
     from service.commands.load_table import load_users as load
 
-    raise typer.Exit(load(file, url, as_of))
+    raise typer.Exit(load(file, _service(url), as_of))
 
 
 @users.callback()

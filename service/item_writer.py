@@ -1,6 +1,6 @@
 """Writes changes of items so that none of another replica, or of another request, is lost."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from export.contract.errors import RecordError
@@ -11,6 +11,7 @@ from service.catalogue.change import Change
 from service.embed import embed_each
 from service.errors import Overloaded, UnknownItem
 from service.generation import Generation
+from service.intake import Intake
 from service.item import Outcome, Posted
 from service.observe import ITEMS_CLIPPED
 from service.records import ItemRecord, state_of
@@ -19,7 +20,6 @@ from service.store import Newer, Store, StoreUnavailable, Written
 ATTEMPTS = 10
 """How often a change is tried while others write the item too; one of them gets on each time."""
 
-Refresh = Callable[[Iterable[tuple[str, int]]], Awaitable[None]]
 Spread = Callable[[Sequence[ItemRecord]], set[str]]
 
 
@@ -35,7 +35,7 @@ class _Made:
 class ItemWriter:
     """Writes into the store, and into the generation what the store has taken.
 
-    refresh: takes over items that are said to be of these revs, see `Follower.look_up`.
+    intake: takes over what others wrote meanwhile.
     spread: has the other versions of the process take over what was written; returns the ids of
         what one of them cannot serve.
     """
@@ -45,13 +45,13 @@ class ItemWriter:
         generation: Generation,
         embedder: Embedder,
         store: Store,
-        refresh: Refresh,
+        intake: Intake,
         spread: Spread,
     ) -> None:
         self._generation = generation
         self._embedder = embedder
         self._store = store
-        self._refresh = refresh
+        self._intake = intake
         self._spread = spread
         self._side = generation.schema.item
 
@@ -71,7 +71,7 @@ class ItemWriter:
             if not left:
                 break
             try:
-                await self._refresh(newer.items())
+                await self._intake.look_up(newer.items())
             except StoreUnavailable as error:
                 done |= dict.fromkeys(newer, error)
                 break

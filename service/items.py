@@ -8,8 +8,9 @@ from export.contract.errors import RecordError
 from export.embedder import Embedder
 from service.catalogue.change import Change, read_patch, read_post
 from service.generation import Generation
+from service.intake import Intake
 from service.item import DeltaFull, Item, Outcome, Posted
-from service.item_writer import ItemWriter, Refresh, Spread, numbered
+from service.item_writer import ItemWriter, Spread, numbered
 from service.records import HIGHEST_REV, ItemRecord, state_of
 from service.store import Store, StoreUnavailable, Written
 
@@ -27,7 +28,7 @@ def _alone(written: Sequence[ItemRecord]) -> set[str]:
 class Items:
     """Items of one generation, and of the store behind it.
 
-    refresh: takes over items that are said to be of these revs, see `Follower.look_up`.
+    intake: takes over what others wrote.
     spread: has the other versions of the process take over what was written; returns the ids of
         what one of them cannot serve.
     delta_most: how many rows of a delta may await growth.
@@ -38,16 +39,16 @@ class Items:
         generation: Generation,
         embedder: Embedder,
         store: Store,
-        refresh: Refresh,
+        intake: Intake,
         spread: Spread | None = None,
         *,
         delta_most: int = 20_000,
     ) -> None:
         self._generation = generation
         self._store = store
-        self._refresh = refresh
+        self._intake = intake
         self._spread = spread or _alone
-        self._writer = ItemWriter(generation, embedder, store, refresh, self._spread)
+        self._writer = ItemWriter(generation, embedder, store, intake, self._spread)
         self._side = generation.schema.item
         self._delta_most = delta_most
 
@@ -84,7 +85,7 @@ class Items:
             return change
         if one not in self._generation:
             try:
-                await self._refresh([(one, HIGHEST_REV)])
+                await self._intake.look_up([(one, HIGHEST_REV)])
             except StoreUnavailable as error:
                 return error
         [outcome] = await self._writer.write([change])

@@ -34,7 +34,7 @@ PUBLISH_TO_SEARCHABLE = Histogram(
     "From an item's log entry to its being found here, by the clocks of two machines.",
     buckets=SECONDS,
 )
-LOG_SKIPPED = Counter("firstsight_log_skipped", "Log entries and items that cannot be read.")
+LOG_SKIPPED = Counter("firstsight_log_skipped", "Log entries and items that were set aside.")
 SNAPSHOTS = Counter(
     "firstsight_snapshots", "Snapshots, by what became of them: written, failed, refused.", ["was"]
 )

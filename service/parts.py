@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from service.errors import NotReady
+from service.payloads import ReadyState
 from service.processes.control import WorkerControl
 from service.serving import Serving
 from service.settings import Settings
@@ -64,7 +65,7 @@ class Parts:
             return self.control.refusal
         return self.serving.refusal()
 
-    def _state(self) -> tuple[str, WaitingFor | None]:
+    def _state(self) -> tuple[ReadyState, WaitingFor | None]:
         if self.control.is_leaving:
             return "draining", None
         if self.serving is None or self.link is None:
@@ -85,7 +86,7 @@ def _facts(cases: UseCases | None) -> dict[str, Any]:
     }
 
 
-def _state_of(cases: UseCases) -> tuple[str, WaitingFor | None]:
+def _state_of(cases: UseCases) -> tuple[ReadyState, WaitingFor | None]:
     follower = cases.follower
     if follower.state == "connecting":
         return "degraded", "store"

@@ -259,10 +259,13 @@ class LiveAnswer(Strict):
     state: Literal["alive"]
 
 
+ReadyState = Literal["loading", "replaying", "ready", "degraded", "draining"]
+
+
 class ReadyAnswer(Strict):
     """How far this replica is."""
 
-    state: Literal["starting", "loading", "replaying", "ready", "degraded", "draining"]
+    state: ReadyState
     version: str | None
     log_id: str | None
     lag: Annotated[int | None, Field(description="Entries of the item log not yet applied.")]

@@ -40,7 +40,7 @@ from service.observe import CONTENT_TYPE_LATEST, exposition
 from service.parts import Parts
 from service.recall_batch import recall_batch as answer_batch
 from service.recall_batch import recall_one
-from service.rollout.steering import activate_bundle, list_bundles, roll_back
+from service.rollout_routes import activate_bundle, list_bundles, roll_back
 from service.store import Kept
 
 

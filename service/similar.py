@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import orjson
 
 from service.errors import InvalidRecord
+from service.follower import Follower
 from service.generation import Generation
 from service.http.query import SimilarQuery
 from service.http.wire import json_bytes
 from service.index.found import Found
 from service.items import Item, Items
 from service.recall_request import over_limits
-from service.refresh import Follower
 from service.settings import Settings
 
 

@@ -1,4 +1,4 @@
-"""What a process can do with one version: its use cases, and the follower that keeps it current."""
+"""What a process can do with one version: its use cases, and what keeps it current."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,14 +7,15 @@ from export.embedder import Embedder
 from export.ranker import open_ranker
 from service.duties.recall_monitor import RecallMonitor
 from service.embed import Embed
+from service.follower import Follower
 from service.generation import Generation
+from service.intake import Intake
 from service.items import Items
 from service.observe import PUBLISH_TO_SEARCHABLE
 from service.processes.loaded import Loaded
 from service.ranking import Ranking
 from service.recall import Recaller
 from service.records import ItemRecord
-from service.refresh import Follower
 from service.replay.explainer import Explainer
 from service.settings import Settings
 from service.similar import Similar
@@ -33,6 +34,7 @@ class UseCases:
     users: Users
     similar: Similar
     embed: Embed
+    intake: Intake
     follower: Follower
     store: Store
 
@@ -45,12 +47,12 @@ class UseCases:
 class Others:
     """The other versions of a process, which take over what one of them has written."""
 
-    def __init__(self, followers: Iterable[Follower]) -> None:
-        self._followers = list(followers)
+    def __init__(self, intakes: Iterable[Intake]) -> None:
+        self._intakes = list(intakes)
 
     def take_over(self, written: Sequence[ItemRecord]) -> set[str]:
         """Take over what was written; return the ids of what not all of them can serve."""
-        return set[str]().union(*(one.take_over(written) for one in self._followers))
+        return set[str]().union(*(one.take_over(written) for one in self._intakes))
 
 
 def wire(
@@ -64,19 +66,12 @@ def wire(
         version: Embedder.open(generation.bundle.layout, generation.schema)
         for version, generation in loaded.generations.items()
     }
-    followers = {
-        version: Follower(
-            stores[version],
-            generation,
-            embedders[version],
-            on_searchable=PUBLISH_TO_SEARCHABLE.observe,
-        )
+    intakes = {
+        version: Intake(stores[version], generation, embedders[version])
         for version, generation in loaded.generations.items()
     }
     return {
-        version: _wired(
-            settings, generation, stores[version], embedders[version], followers, monitor
-        )
+        version: _wired(settings, generation, stores[version], embedders[version], intakes, monitor)
         for version, generation in loaded.generations.items()
     }
 
@@ -86,12 +81,14 @@ def _wired(
     generation: Generation,
     store: Store,
     embedder: Embedder,
-    followers: dict[str, Follower],
+    intakes: dict[str, Intake],
     monitor: RecallMonitor | None,
 ) -> UseCases:
-    follower = followers[generation.version]
-    others = Others(one for one in followers.values() if one is not follower)
-    items = Items(generation, embedder, store, follower.look_up, others.take_over)
+    intake = intakes[generation.version]
+    others = Others(one for one in intakes.values() if one is not intake)
+    items = Items(generation, embedder, store, intake, others.take_over)
+    searchable = PUBLISH_TO_SEARCHABLE.observe
+    follower = Follower(store, generation, intake, on_searchable=searchable)
     ranking = _ranking(generation)
     recaller = Recaller(generation, embedder, store, follower, settings, ranking, monitor)
     return UseCases(
@@ -102,6 +99,7 @@ def _wired(
         users=Users(generation.schema, store),
         similar=Similar(generation, items, follower, settings),
         embed=Embed(generation, embedder, settings.limits.history),
+        intake=intake,
         follower=follower,
         store=store,
     )

@@ -49,7 +49,7 @@ def test_a_verb_that_gives_way_does_so_before_it_is_imported(
     monkeypatch.setattr("firstsight.importlib.import_module", imported)
     for yields in (True, False):
         assert firstsight.load(Verb("try", "rooms:verb", "dev", "Try.", yields)) is len
-    assert done == ["service.processes.yielding", "gives way", "rooms", "rooms"]
+    assert done == ["service.child.yielding", "gives way", "rooms", "rooms"]
     assert [one.name for one in VERBS if one.yields] == ["bundle"]
 
 

@@ -4,13 +4,31 @@ import json
 import threading
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Any, Self
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from export.contract.errors import ConfigError
 from service.http.wire import json_bytes
+from service.settings import Settings
 
 TIMEOUT_S = 60.0
+
+
+ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Where a service that listens on every address is asked on its own machine."""
+
+
+def url_of(settings: Settings) -> str:
+    """Return where the service of these settings is, for who is on the same machine.
+
+    Raises:
+        ConfigError: The port is any free one.
+
+    """
+    if settings.port == 0:
+        raise ConfigError("FIRSTSIGHT_PORT: 0 is any free one; say which it is by --url")
+    host = ANY.get(settings.host, settings.host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
 class ServiceFailed(Exception):

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from service.catalogue.checksum import Checksum
+from service.follower import Follower
 from service.generation import Generation
+from service.intake import Intake
 from service.observe import RECONCILED
-from service.refresh import Follower
 from service.store import Store, StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -55,9 +56,12 @@ class Reconciler:
     here, once the log is applied up to that moment.
     """
 
-    def __init__(self, generation: Generation, store: Store, follower: Follower) -> None:
+    def __init__(
+        self, generation: Generation, store: Store, intake: Intake, follower: Follower
+    ) -> None:
         self._generation = generation
         self._store = store
+        self._intake = intake
         self._follower = follower
 
     async def run(self, every_s: float) -> NoReturn:
@@ -110,7 +114,7 @@ class Reconciler:
         async for page in self._store.revs.pages(PAGE):
             named = [(one.decode(errors="replace"), rev) for one, rev in page]
             newer = [(one, rev) for one, rev in named if rev > known_rev(one)]
-            await self._follower.refresh(newer)
+            await self._intake.refresh(newer)
             for one, rev in newer:
                 if rev > known_rev(one):
                     done.unreadable += 1

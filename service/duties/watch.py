@@ -15,7 +15,8 @@ from service.observe import (
 )
 from service.parts import Parts
 from service.rollout.bundles import find_bundle
-from service.rollout.pointer_store import PointerUnknown, read_pointer, restore_pointer
+from service.rollout.pointer import Pointer
+from service.rollout.pointer_store import PointerUnknown, ask_pointer, restore_pointer
 from service.serving import Serving
 from service.store import Link, StoreUnavailable
 
@@ -33,7 +34,8 @@ async def watch(parts: Parts) -> NoReturn:
             if parts.serving is not None and parts.link is not None:
                 skipped = await _measure(parts.serving, skipped)
                 await look(parts.link)
-            await asyncio.to_thread(follow_pointer, parts)
+            if parts.link is not None:
+                await _follow(parts, parts.link)
             show(parts)
         except Exception:  # a file system that is away for a while, say
             logger.exception("watch failed")
@@ -44,7 +46,7 @@ async def _measure(serving: Serving, skipped: int) -> int:
     for cases in serving.all:
         with contextlib.suppress(StoreUnavailable):  # then it is told as far as it is known
             await cases.follower.measure()
-    poisoned = sum(cases.follower.counts.poisoned for cases in serving.all)
+    poisoned = sum(cases.intake.counts.poisoned for cases in serving.all)
     LOG_SKIPPED.inc(poisoned - skipped)
     return poisoned
 
@@ -73,16 +75,20 @@ async def look(link: Link) -> None:
         await link.look()
 
 
-def follow_pointer(parts: Parts) -> None:
-    """Serve as the pointer says; ask for a handover where that needs another load.
-
-    Called in a thread, for it waits for Redis.
-    """
+async def _follow(parts: Parts, link: Link) -> None:
     try:
-        pointer = read_pointer(parts.settings)
+        pointer = await ask_pointer(link, parts.settings)
     except PointerUnknown as error:
         logger.debug("pointer not read", extra={"reason": str(error)})
         return
+    await asyncio.to_thread(follow_pointer, parts, pointer)
+
+
+def follow_pointer(parts: Parts, pointer: Pointer | None) -> None:
+    """Serve as the pointer says; ask for a handover where that needs another load.
+
+    Called in a thread, for it waits for the disk, and for Redis where that has no pointer.
+    """
     serving = parts.serving
     if pointer is None:
         if serving is not None:  # Redis has lost it, and with it who is served what

@@ -56,10 +56,36 @@ def load_served(settings: Settings, *, served: Collection[str] = ()) -> Loaded |
     pointer, folder = bundle_to_serve(settings, takes_over=bool(served))
     if folder is None:
         return None
+    if pointer is not None and _are_both(pointer, served):
+        _check_both(settings, folder, str(pointer.candidate))
     current = _load(settings, folder, None if pointer is None else pointer.current, served)
     if pointer is None or pointer.candidate is None:
         return Loaded(pointer or first_pointer(current.version), {current.version: current})
     return _with_candidate(settings, pointer, pointer.candidate, current, served)
+
+
+def _are_both(pointer: Pointer, served: Collection[str]) -> bool:
+    """Say whether others serve the current version and the candidate, as whoever follows must."""
+    return {pointer.current, pointer.candidate} <= set(served)
+
+
+def _check_both(settings: Settings, current: Path, candidate: str) -> None:
+    """Refuse a handover to less than is served, before anything is loaded for it."""
+    try:
+        check_room(current, _found(settings, candidate), most_bytes=settings.memory_bytes)
+    except BundleError as error:
+        raise _lost(candidate, str(error)) from error
+
+
+def _found(settings: Settings, version: str) -> Path:
+    folder = find_bundle(settings, version)
+    if folder is None:
+        raise BundleError(f"version {version!r} is not in {settings.bundles}")
+    return folder
+
+
+def _lost(candidate: str, why: str) -> BundleError:
+    return BundleError(f"candidate {candidate!r} is being tried and could not be any more: {why}")
 
 
 def _with_candidate(
@@ -71,17 +97,13 @@ def _with_candidate(
 ) -> Loaded:
     loaded = {current.version: current}
     try:
-        folder = find_bundle(settings, candidate)
-        if folder is None:
-            raise BundleError(f"version {candidate!r} is not in {settings.bundles}")
-        loaded[candidate] = _load(settings, folder, candidate, served)
+        loaded[candidate] = _load(settings, _found(settings, candidate), candidate, served)
     except ItemsUnread:
         raise
     except Exception as error:  # a disk, hnswlib, onnxruntime or memory may fail in any way
         why = str(error) if isinstance(error, BundleError) else f"{type(error).__name__}: {error}"
-        if {current.version, candidate} <= set(served):  # else others lack the current version
-            told = f"candidate {candidate!r} is being tried and could not be any more: {why}"
-            raise BundleError(told) from error
+        if _are_both(pointer, served):  # else others lack the current version
+            raise _lost(candidate, why) from error
         logger.error("candidate refused", extra={"version": candidate, "reason": why})
         alone = replace(pointer, candidate=None, share=0.0)
         return Loaded(alone, loaded, {candidate: why})
@@ -91,7 +113,7 @@ def _with_candidate(
 def _load(
     settings: Settings, folder: Path, version: str | None, served: Collection[str]
 ) -> Generation:
-    check_room(folder, settings.memory_bytes)
+    check_room(folder, most_bytes=settings.memory_bytes)
     generation = Generation.load(folder)
     if version not in (None, generation.version):
         raise BundleError(f"{folder}: holds version {generation.version!r}, not {version!r}")

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol, cast
 
 from export.contract.errors import ContractError
+from service.child.parent_death import die_with_parent
+from service.child.yielding import yielding
 from service.metrics_folder import MetricsFolder
 from service.processes.backoff import Backoff
 from service.processes.control import Channel, Message, Order, WorkerControl
-from service.processes.parent_death import die_with_parent
-from service.processes.yielding import yielding
 
 logger = logging.getLogger(__name__)
 

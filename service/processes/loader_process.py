@@ -11,8 +11,8 @@ import sys
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from types import MappingProxyType
 
+from service.child.environment import ENVIRONMENT
 from service.processes.control import Channel, Message, Order
 
 # Not `-m`: that would put the user's folder first on the path, where a `service` of theirs may be.
@@ -22,15 +22,6 @@ sys.path[:] = pickle.load(sys.stdin.buffer)
 from service.processes.loader import main
 sys.exit(main())
 """
-ENVIRONMENT = MappingProxyType(  # unless the user says otherwise
-    {
-        # Big pages for the index: 12-30 % less CPU a query (glibc 2.35 and later).
-        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-        # A worker is one thread; pools of linear algebra would fight over the cores.
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-    }
-)
 
 
 class LoaderFailed(Exception):

@@ -6,8 +6,9 @@ import os
 
 from export.contract.errors import BundleError
 from export.embedder import Embedder
+from service.follower import Follower
 from service.generation import Generation
-from service.refresh import Follower
+from service.intake import Intake
 from service.rollout.pointer import Pointer
 from service.snapshot import Snapshots
 from service.store import Store, StoreUnavailable
@@ -47,7 +48,7 @@ async def _take_over(
         epoch = None
     restore(generation, snapshots, epoch)
     embedder = Embedder.open(generation.bundle.layout, generation.schema)
-    follower = Follower(store, generation, embedder)
+    follower = Follower(store, generation, Intake(store, generation, embedder))
     try:
         await follower.catch_up()
     except StoreUnavailable as error:

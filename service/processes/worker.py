@@ -1,5 +1,6 @@
 """What a loader serves: loads generations before the fork, runs the application after it."""
 
+import logging
 import socket
 from collections.abc import Collection
 
@@ -14,7 +15,10 @@ from service.processes.one_write import OneWriteProtocol
 from service.processes.preparation import forget_vectors
 from service.rollout.pointer_store import PointerUnknown, activate_first, read_pointer
 from service.settings import Settings
+from service.snapshot import kept_in
 from service.stores import open_link, open_store
+
+logger = logging.getLogger(__name__)
 
 
 def load(settings: Settings, *, served: Collection[str] = ()) -> Loaded | None:
@@ -30,6 +34,9 @@ def load(settings: Settings, *, served: Collection[str] = ()) -> Loaded | None:
 
     """
     log_as_json(settings.log_level)
+    if fault := kept_in(settings).fault():
+        facts = {"reason": fault, "remedy": "a FIRSTSIGHT_DATA_FOLDER that can be written to"}
+        logger.warning("snapshots cannot be written: a start will read all items", extra=facts)
     loaded = load_served(settings, served=served)
     if loaded is None:
         return None

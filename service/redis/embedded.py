@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
 
-from service.processes.parent_death import die_with_parent
+from service.child.parent_death import die_with_parent
 
 logger = logging.getLogger(__name__)
 

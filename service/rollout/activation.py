@@ -19,8 +19,8 @@ from typing import Any
 
 from export.contract.bundle import check_version
 from export.contract.errors import BundleError
-from service.processes.loader_process import ENVIRONMENT
-from service.processes.parent_death import die_with_parent
+from service.child.environment import ENVIRONMENT
+from service.child.parent_death import die_with_parent
 from service.rollout.pointer import Pointer, PointerRefused
 from service.rollout.pointer_store import PointerUnknown, read_pointer
 from service.rollout.rollout import activate, published
@@ -29,7 +29,7 @@ from service.settings import Settings
 PROGRAM = """
 import pickle, sys
 sys.path[:] = pickle.load(sys.stdin.buffer)
-from service.processes.yielding import yield_for_good
+from service.child.yielding import yield_for_good
 yield_for_good()  # before most is imported
 from service.rollout.activation import main
 main()

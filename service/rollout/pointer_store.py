@@ -11,6 +11,8 @@ from service.redis.client import talking
 from service.redis.url import read_url
 from service.rollout.pointer import Pointer, PointerRefused, first_pointer
 from service.settings import Settings
+from service.store import Link, StoreUnavailable
+from service.store.connection import answering
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,21 @@ def read_pointer(settings: Settings) -> Pointer | None:
     """
     with _client(settings) as client:
         found: Any = client.hgetall(pointer_key(settings))
+    return _parse(settings, found) if found else None
+
+
+async def ask_pointer(link: Link, settings: Settings) -> Pointer | None:
+    """Return the pointer as `read_pointer` does, over the connections that a process has anyway.
+
+    Raises:
+        PointerUnknown: Redis does not answer, or with something that is no pointer.
+
+    """
+    try:
+        with answering():
+            found: Any = await link.follows.hgetall(pointer_key(settings))
+    except StoreUnavailable as error:
+        raise PointerUnknown(f"redis: {error}") from error
     return _parse(settings, found) if found else None
 
 

@@ -33,7 +33,7 @@ def activate(
     refuse_moved(before, expect)
     named_manifest(folder)
     if before is None or version not in (before.current, before.candidate):
-        check_room(folder, settings.memory_bytes)
+        check_room(folder, most_bytes=settings.memory_bytes)
         Generation.load(folder)  # else it was verified when it came there, and never changes
     if before is not None:
         return before, change_pointer(settings, before, before.activated(version, share))

@@ -1,4 +1,4 @@
-"""Whether a bundle fits into the memory that is left, said before any of it is loaded."""
+"""Whether bundles fit into the memory that is left, said before any of them is loaded."""
 
 from pathlib import Path
 from typing import Final
@@ -18,26 +18,33 @@ CGROUP: Final = Path("/sys/fs/cgroup")
 MEMINFO: Final = Path("/proc/meminfo")
 
 
-def check_room(folder: Path, most_bytes: int = 0) -> None:
-    """Check that a bundle can be loaded beside all that is in memory now.
+def check_room(*folders: Path, most_bytes: int = 0) -> None:
+    """Check that bundles can be loaded beside all that is in memory now.
 
     During a handover the old workers are a part of that. Where the machine does not tell (no
     `/proc`), nothing is refused.
 
     Args:
-        folder: The bundle.
-        most_bytes: How much there is to be had; 0: what machine and container have left.
+        folders: The bundles.
+        most_bytes: How much each may take; 0: what machine and container have left, for all.
 
     Raises:
-        BundleError: It takes more than there is.
+        BundleError: They take more than there is.
 
     """
-    free = most_bytes or free_bytes()
-    needed = needed_bytes(folder)
-    if free is not None and needed > free:
-        raise BundleError(
-            f"{folder}: takes about {needed >> 20} MiB of memory, and {free >> 20} MiB are free"
-        )
+    needed = {folder: needed_bytes(folder) for folder in folders}
+    for folder, its_bytes in needed.items():
+        if most_bytes and its_bytes > most_bytes:
+            raise BundleError(f"{folder}: takes {_told(its_bytes, most_bytes)} are allowed")
+    free = free_bytes()
+    if not most_bytes and free is not None and (together := sum(needed.values())) > free:
+        named = " and ".join(map(str, folders))
+        verb = "takes" if len(folders) == 1 else "take"
+        raise BundleError(f"{named}: {verb} {_told(together, free)} are free")
+
+
+def _told(needed: int, most: int) -> str:
+    return f"about {needed >> 20} MiB of memory, and {most >> 20} MiB"
 
 
 def needed_bytes(folder: Path) -> int:

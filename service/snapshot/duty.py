@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import NoReturn
 
 from export.contract.errors import ContractError
+from service.follower import Follower
 from service.generation import Generation
 from service.observe import SNAPSHOTS
-from service.refresh import Follower
 from service.settings import Settings
 from service.snapshot.folder import New, Snapshots, kept_in
 from service.snapshot.format import Row
@@ -32,15 +33,23 @@ class SnapshotDuty:
 
     What is written need not be of one moment: it holds all up to the place, which is noted first,
     and perhaps some that came later. Whoever replays the log from the place on ends in the same.
+
+    loaded: the versions that are served from this data folder, each of which keeps a snapshot.
     """
 
     def __init__(
-        self, settings: Settings, generation: Generation, follower: Follower, store: Store
+        self,
+        settings: Settings,
+        generation: Generation,
+        follower: Follower,
+        store: Store,
+        loaded: Collection[str] = (),
     ) -> None:
         self._settings = settings
         self._generation = generation
         self._follower = follower
         self._store = store
+        self._loaded = loaded
         self._snapshots: Snapshots = kept_in(settings)
         self._last: Position | None = None
         self._read_before = 0
@@ -134,7 +143,8 @@ class SnapshotDuty:
         path = await self._write_all(position)
         await self._look_back()
         horizon = LogId(max(0, position.cursor.ms - self._settings.log_kept_s * 1000), 0)
-        await asyncio.to_thread(self._snapshots.prune, self._generation.version, horizon)
+        version = self._generation.version
+        await asyncio.to_thread(self._snapshots.prune, version, horizon, self._loaded)
         await self._trim(position)
         return path
 

@@ -6,9 +6,10 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from export.contract.bundle import Bundle
 from service.observe import SNAPSHOTS
@@ -45,6 +46,20 @@ class Snapshots:
         self.folder = folder
         self._kept = kept
 
+    def fault(self) -> str | None:
+        """Say why no snapshot can be written here; None: one can, or none is to be kept.
+
+        It is tried, for what rights say of a disk is not all that can be wrong with it.
+        """
+        if not self._kept:
+            return None
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with TemporaryFile(dir=self.folder):
+                return None
+        except OSError as error:
+            return str(error)
+
     def numbers(self, version: str) -> list[int]:
         """Return the numbers of a version's snapshots, oldest first."""
         with contextlib.suppress(OSError):  # what cannot be listed cannot be restored either
@@ -58,10 +73,13 @@ class Snapshots:
 
     def newest_facts(self, version: str) -> SnapshotFacts | None:
         """Return what the newest snapshot of a version says it is; its other files may be bad."""
+        return next((facts for _, facts in self._told(version)), None)
+
+    def _told(self, version: str) -> Iterator[tuple[int, SnapshotFacts]]:
+        """Give the snapshots of a version that say what they are, newest first."""
         for number in reversed(self.numbers(version)):
             with contextlib.suppress(SnapshotError):
-                return read_facts(self.path(version, number))
-        return None
+                yield number, read_facts(self.path(version, number))
 
     def newest(self, bundle: Bundle, epoch: bytes | None) -> Snapshot | None:
         """Read the newest snapshot that is whole and of this bundle; each other is told of.
@@ -114,11 +132,17 @@ class Snapshots:
         number = max(self.numbers(version), default=0) + 1
         return New(self.path(version, number), dim)
 
-    def prune(self, version: str, horizon: LogId) -> None:
+    def prune(self, version: str, horizon: LogId, loaded: Collection[str] = ()) -> None:
         """Remove all but the newest snapshots of a version, and of others all before a place.
 
         For who holds the lock. A version that has none left, and will never write again, leaves
         neither a folder nor what a writer who was killed has left in it.
+
+        Args:
+            version: That of the snapshot that was just written.
+            horizon: The place in the log.
+            loaded: Versions that are served. The newest of each stays, wherever it is: after a
+                quiet time the first to write would else take from the others all they have.
 
         Raises:
             OSError: The disk refuses.
@@ -130,12 +154,12 @@ class Snapshots:
             if not other.is_dir() or other.name == version:
                 continue
             is_changed = False  # else it may be anybody's
-            for number in self.numbers(other.name):
-                path = self.path(other.name, number)
-                with contextlib.suppress(SnapshotError):
-                    if read_facts(path).position.cursor >= horizon:
-                        continue
-                self._remove(path)
+            told = list(self._told(other.name))
+            kept = {number for number, facts in told if facts.position.cursor >= horizon}
+            if other.name in loaded:
+                kept.update(number for number, _ in told[:1])
+            for number in sorted(set(self.numbers(other.name)) - kept):
+                self._remove(self.path(other.name, number))
                 is_changed = True
             for left in other.glob(f"*{UNFINISHED}"):
                 disk.remove(left)

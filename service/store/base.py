@@ -61,11 +61,15 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class LogState:
-    """The log as it is: its epoch (None: never written), first entry and last id given."""
+    """The log as it is: its epoch (None: never written), first entry and last id given.
+
+    lacks: a place before the end that was asked about, and at which there is no entry.
+    """
 
     epoch: bytes | None
     first: LogId | None
     last: LogId
+    lacks: LogId | None = None
 
     @property
     def end(self) -> Position:
@@ -73,9 +77,13 @@ class LogState:
         return Position(self.epoch, self.last)
 
     def continues(self, position: Position) -> bool:
-        """Say whether all that came after a place is still in the log it was read from."""
+        """Say whether all that came after a place is still in the log it was read from.
+
+        A log that lost its end and was written to again goes on after the place without the entry
+        there; that is known of a place that was asked about.
+        """
         cursor = position.cursor
-        if position.epoch != self.epoch or cursor > self.last:
+        if position.epoch != self.epoch or cursor > self.last or cursor == self.lacks:
             return False
         return cursor == self.last or (self.first is not None and self.first <= cursor)
 

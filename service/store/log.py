@@ -32,8 +32,11 @@ class ItemLog:
         self._client = client
         self._keys = keys
 
-    async def state(self) -> LogState:
-        """Return where the log begins and ends."""
+    async def state(self, at: LogId | None = None) -> LogState:
+        """Return where the log begins and ends.
+
+        at: a place; if it is before the end, whether there is an entry is told too.
+        """
         with answering():
             epoch: Any = await self._client.get(self._keys.epoch)
             try:
@@ -42,11 +45,15 @@ class ItemLog:
                 if "no such key" not in str(error):
                     raise
                 return LogState(epoch, None, LOG_START)
+            last = LogId.parse(info["last-generated-id"].decode())
+            asks = at is not None and at < last
+            lacks = asks and not await self._client.xrange(self._keys.log, str(at), str(at))
         first = info["first-entry"]
         return LogState(
             epoch,
             LogId.parse(first[0].decode()) if first else None,
-            LogId.parse(info["last-generated-id"].decode()),
+            last,
+            at if lacks else None,
         )
 
     async def behind(self, cursor: LogId) -> Behind:

@@ -193,6 +193,8 @@ class Store:
             record = read_item(self._schema.item, one, value)
         except Unreadable as error:
             return StoredItem(error, None)
+        except Exception as error:  # one that nobody foresaw must not take the others along
+            return StoredItem(Unreadable(f"{type(error).__name__}: {error}"), None)
         return StoredItem(record, unpack_vector(vector, one, record.rev, self._schema.dim))
 
     async def keep_vectors(self, version: str, vectors: Sequence[tuple[str, int, Vectors]]) -> None:

@@ -12,7 +12,7 @@ from service.duties.reconcile import Reconciler
 from service.items import Posted
 from service.store import LogId
 from tests.service.snapshot.world import Replica, World
-from tests.service.test_refresh import until
+from tests.service.test_follower import until
 
 DAY_S = 86_400
 STEPS = 12
@@ -87,7 +87,7 @@ def test_a_redis_whose_clock_was_a_day_ahead_goes_on_in_order(
             assert "before1" not in early.generation
             for replica in (early, late):
                 found = await Reconciler(
-                    replica.generation, replica.store, replica.follower
+                    replica.generation, replica.store, replica.intake, replica.follower
                 ).reconcile()
                 assert (found.read, found.announced) == (0, 0)
 

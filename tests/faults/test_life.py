@@ -34,9 +34,11 @@ from service.commands.lone_replica import write_snapshot
 from service.duties import reconcile as reconcile_module
 from service.duties.watch import follow_pointer
 from service.processes import worker
+from service.rollout import rollout
 from service.rollout.pointer import PointerRefused, version_for
-from service.rollout.pointer_store import change_pointer, read_pointer
+from service.rollout.pointer_store import read_pointer
 from service.settings import Settings
+from service.snapshot.duty import SnapshotDuty
 from tests.service.oracle import Features, Oracle
 from tests.service.processes.test_worker import Listening
 from tests.service.running import Service, patient
@@ -192,7 +194,7 @@ class Life(RuleBasedStateMachine):
         before = read_pointer(options)
         assert before is not None
         try:
-            change_pointer(options, before, before.activated(version, share))
+            rollout.activate(options, version, share)
         except PointerRefused:
             assert version == before.current
         self.follow()
@@ -203,7 +205,7 @@ class Life(RuleBasedStateMachine):
         before = read_pointer(options)
         assert before is not None
         try:
-            change_pointer(options, before, before.rolled_back())
+            rollout.rollback(options)
         except PointerRefused:
             assert before.candidate is None
             assert before.previous is None
@@ -218,7 +220,7 @@ class Life(RuleBasedStateMachine):
             control = self.services[name].control
             assert isinstance(control, Listening)
             control.asked.clear()
-            follow_pointer(self.services[name].parts)
+            follow_pointer(self.services[name].parts, pointer)
             if control.asked:
                 self.stop(name)
                 self.start(name)
@@ -241,15 +243,21 @@ class Life(RuleBasedStateMachine):
 
     @rule(name=names, forgets=st.booleans())
     def kill(self, name: str, forgets: bool) -> None:
-        """End as a killed process does: the disk is as it was then, or empty."""
+        """End as a killed process does: without a last snapshot; its disk stays, or is empty.
+
+        Replicas live in this process, and so does what would be killed with them; workers that are
+        killed indeed are those of `test_snapshot_kill`.
+        """
         type(self).operations += 1
-        folder, kept = self.data / name, self.data / "kept"
-        shutil.copytree(folder, kept) if folder.exists() else kept.mkdir()
-        self.stop(name)
-        shutil.rmtree(folder, ignore_errors=True)
-        if not forgets:
-            kept.rename(folder)
-        shutil.rmtree(kept, ignore_errors=True)
+
+        async def nothing(_: SnapshotDuty) -> None:
+            """Neither write nor trim the log."""
+
+        with pytest.MonkeyPatch.context() as killed:
+            killed.setattr(SnapshotDuty, "attempt", nothing)
+            self.stop(name)
+        if forgets:
+            shutil.rmtree(self.data / name, ignore_errors=True)
         self.start(name)
 
     @rule(name=names)
@@ -282,7 +290,7 @@ class Life(RuleBasedStateMachine):
         pointer = read_pointer(self.settings_of("a"))
         self.client.flushall()
         for name in ("a", "b"):
-            follow_pointer(self.services[name].parts)
+            follow_pointer(self.services[name].parts, read_pointer(self.settings_of(name)))
         self.until(lambda: self.client.zcard("{fs}:items") == changes, lambda: changes)
         self.until(lambda: self.checksums() == before, self.checksums)
         assert read_pointer(self.settings_of("a")) == pointer

@@ -9,12 +9,12 @@ import pytest
 import redis
 
 import service.duties.reconcile as reconcile_module
-import service.refresh as refresh_module
+import service.follower as refresh_module
 from service.duties.reconcile import Reconciler
 from service.snapshot import kept_in
 from service.store import Entry, LogId, Poison
 from tests.service.snapshot.world import Replica, World
-from tests.service.test_refresh import until
+from tests.service.test_follower import until
 
 LOG, ITEMS, EPOCH = "{fs}:log", "{fs}:items", "{fs}:epoch"
 
@@ -102,7 +102,7 @@ def test_an_emptied_redis_has_again_what_the_snapshot_holds(
     async def mend() -> None:
         async with new.running():
             await until(lambda: new.follower.is_current)
-            reconciler = Reconciler(new.generation, new.store, new.follower)
+            reconciler = Reconciler(new.generation, new.store, new.intake, new.follower)
             assert (await reconciler.reconcile()).announced == known.generation.changes
 
     asyncio.run(mend())
@@ -125,7 +125,7 @@ def test_an_older_primary_is_told_what_it_lacks_by_the_snapshot(
     async def mend() -> None:
         async with new.running():
             await until(lambda: new.follower.is_current)
-            reconciler = Reconciler(new.generation, new.store, new.follower)
+            reconciler = Reconciler(new.generation, new.store, new.intake, new.follower)
             assert (await reconciler.reconcile()).announced == 3
 
     asyncio.run(mend())
@@ -183,7 +183,7 @@ def test_repeated_reordered_and_poisonous_entries_end_in_the_same(
                 last = redis_client.xadd(LOG, fields)  # type: ignore[assignment]
             for one in (replica, fresh):
                 assert await one.follower.wait_for(last.decode(), 10)
-                assert one.follower.counts.poisoned == 5
+                assert one.intake.counts.poisoned == 5
                 assert one.follower.counts.loads <= 1
             assert_alike(replica, other)
             assert_alike(fresh, other)
@@ -225,7 +225,9 @@ def test_two_replicas_converge_through_trims_resets_and_restarts(
         async with a.running(), b.running():
             await until(lambda: a.follower.is_current and b.follower.is_current)
             tasks = [
-                asyncio.ensure_future(Reconciler(one.generation, one.store, one.follower).run(0.05))
+                asyncio.ensure_future(
+                    Reconciler(one.generation, one.store, one.intake, one.follower).run(0.05)
+                )
                 for one in (a, b)
             ]
             for step in range(6):

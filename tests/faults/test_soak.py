@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.soak.scenario import Scenario, result_of
 from benchmarks.soak.scenarios import SCENARIOS
+from benchmarks.soak.scenarios.outages import Outages
 from benchmarks.soak.scenarios.rollouts import Rollouts
 
 
@@ -21,5 +22,7 @@ def test_the_service_keeps_its_word(kind: type[Scenario], tmp_path: Path) -> Non
     elif kind is Rollouts:
         assert figures["rollouts"] == 2
         assert figures["scores made again"] > 100
+    elif kind is Outages:
+        assert all(figures[one] for one in ("hung", "cut", "slow", "down at the start"))
     else:
         assert figures["answered, of the capacity"] > 0

@@ -18,8 +18,11 @@ from export.embedder import Vectors
 from service.generation import Generation
 from service.processes.loaded import Loaded
 from service.rollout.pointer import Pointer, version_for
-from service.store import Store
+from service.snapshot import Snapshots, kept_in
+from service.snapshot.folder import New
+from service.store import LogId, Position, Store
 from tests.service.running import Service, patient
+from tests.service.snapshot.made import EPOCH, changed_generation, write_snapshot
 from tests.service.test_two_schemas import richer
 from tests.tiny import tiny_bundle
 
@@ -186,7 +189,7 @@ def test_what_the_candidate_has_no_vector_for_is_said_of_that_item_alone(
     assert service.parts.serving is not None
     candidate = service.parts.serving.candidate
     assert candidate is not None
-    embedder = candidate.follower._embedder
+    embedder = candidate.intake._embedder
     real = embedder.embed
 
     def overflows(side: SideName, records: Sequence[Record]) -> Vectors:
@@ -228,3 +231,29 @@ def test_what_was_posted_before_the_start_is_in_both(
             assert "x" in served
             assert "i0" not in served
     assert redis_client.keys("{fs}:vec:new-1:x")
+
+
+def test_a_snapshot_of_one_version_takes_none_from_the_other_that_cannot_write_its_own(
+    redis_url: str, folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = patient(redis_url).model_copy(
+        update={"data_folder": tmp_path, "snapshots_kept": 2, "log_kept_s": 0}
+    )
+    old = changed_generation()
+    old.version, old.position = "new-1", Position(EPOCH, LogId(1, 0))
+    write_snapshot(kept_in(settings), old)
+    real = Snapshots.begin
+
+    def begin(self: Snapshots, version: str, dim: int) -> New:
+        if version == "new-1":
+            raise OSError(28, "No space left on device")
+        return real(self, version, dim)
+
+    monkeypatch.setattr(Snapshots, "begin", begin)
+    generations = {folder.name: Generation.load(folder) for folder in folders}
+    with Service(settings, Loaded(POINTER, generations)) as both:
+        log_id = both.post("/items", {"id": "x", "topics": ["art"]}).json()["log_id"]
+        for version in OF:
+            assert found(both, OF[version][0], after=log_id)["degraded"] == []
+    kept = kept_in(settings)
+    assert (kept.numbers("old-1"), kept.numbers("new-1")) == ([1], [1])

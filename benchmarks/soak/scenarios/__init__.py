@@ -4,6 +4,7 @@ from benchmarks.soak.scenario import Scenario
 from benchmarks.soak.scenarios.churn import Churn
 from benchmarks.soak.scenarios.emptied import Emptied
 from benchmarks.soak.scenarios.everysec import Everysec
+from benchmarks.soak.scenarios.outages import Outages
 from benchmarks.soak.scenarios.overload import Overload
 from benchmarks.soak.scenarios.promoted import Lagging, Replica
 from benchmarks.soak.scenarios.redis import Redis
@@ -17,6 +18,7 @@ SCENARIOS: tuple[type[Scenario], ...] = (
     Emptied,
     Replica,
     Lagging,
+    Outages,
     Overload,
     Rollouts,
     Churn,

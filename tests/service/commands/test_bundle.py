@@ -25,7 +25,7 @@ def bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FIRSTSIGHT_BUNDLES", str(tmp_path / "bundles"))
     monkeypatch.setenv("FIRSTSIGHT_DATA_FOLDER", str(tmp_path / "data"))
     # Else it is the suite that gives way from then on.
-    monkeypatch.setattr("service.processes.yielding.yield_for_good", lambda: None)
+    monkeypatch.setattr("service.child.yielding.yield_for_good", lambda: None)
     return tmp_path / "bundles"
 
 

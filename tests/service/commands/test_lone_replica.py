@@ -8,9 +8,13 @@ import redis
 
 from export.embedder import Embedder
 from firstsight import run as command
+from service.rollout.pointer import Pointer
+from service.rollout.pointer_store import change_pointer
 from service.settings import Settings
 from service.snapshot import kept_in
-from tests.service.test_refresh import Replica, running
+from service.store import LogId, Position
+from tests.service.snapshot.made import EPOCH, changed_generation, write_snapshot
+from tests.service.test_follower import Replica, running
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
@@ -49,6 +53,25 @@ def test_a_snapshot_is_written_once_for_what_there_is(
     assert snapshot.facts.checksum == filled.generation.checksum
     assert command(["items", "snapshot"]) == 0
     assert capsys.readouterr().out == f"nothing new since {folder}\n"
+
+
+def test_the_candidates_only_snapshot_stays_however_old(
+    filled: Replica,
+    redis_url: str,
+    bundle_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FIRSTSIGHT_BUNDLES", str(bundle_folder.parent))
+    settings = Settings(data_folder=tmp_path, redis=redis_url)
+    for version in ("tried-1", "gone-1"):
+        old = changed_generation()
+        old.version, old.position = version, Position(EPOCH, LogId(1, 0))
+        write_snapshot(kept_in(settings), old)
+    change_pointer(settings, None, Pointer(1, bundle_folder.name, "tried-1", 0.5))
+    assert command(["items", "snapshot"]) == 0
+    kept = {path.name for path in kept_in(settings).folder.iterdir() if path.is_dir()}
+    assert kept == {"tiny-1", "tried-1"}
 
 
 def test_where_no_item_was_changed_no_snapshot_is_written_and_that_is_said(

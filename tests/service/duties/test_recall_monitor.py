@@ -18,7 +18,7 @@ from service.records import ItemRecord, Op
 from service.settings import Settings
 from tests.service.made import grow, made_bundle, made_generation, put, unit_vectors
 from tests.service.running import Service, patient
-from tests.service.test_refresh import until
+from tests.service.test_follower import until
 
 
 def sampled(was: str, version: str = "made-1") -> float:

@@ -9,13 +9,13 @@ from prometheus_client import REGISTRY
 
 import service.duties.reconcile as module
 from service.duties.reconcile import Behind, Reconciled, Reconciler
-from tests.service.test_refresh import Make, Replica, make, run, running, until
+from tests.service.test_follower import Make, Replica, make, run, running, until
 
 __all__ = ["make"]
 
 
 def reconciler(replica: Replica) -> Reconciler:
-    return Reconciler(replica.generation, replica.store, replica.follower)
+    return Reconciler(replica.generation, replica.store, replica.intake, replica.follower)
 
 
 def found(done: Reconciled) -> tuple[int, int, int]:
@@ -80,7 +80,7 @@ def test_what_redis_lost_is_announced_again_as_it_was(
                 assert fresh.generation.checksum == b.generation.checksum
                 for one in b.generation.changed():
                     assert fresh.seen(one) == b.seen(one)
-                assert fresh.follower.counts.embedded == 0
+                assert fresh.intake.counts.embedded == 0
 
     run(test)
 

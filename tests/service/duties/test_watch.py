@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import redis
 
 from service.duties import watch as module
 from service.duties.watch import follow_pointer
@@ -17,6 +18,7 @@ from service.rollout.pointer_store import change_pointer, read_pointer
 from service.serving import Serving
 from service.settings import Settings
 from service.store.task import end
+from service.stores import open_link
 from tests.service.processes.test_worker import Listening
 from tests.tiny import tiny_bundle
 
@@ -49,23 +51,27 @@ def parts(
     return Parts(settings, control, None, Serving(Loaded(pointer, cases), cases))
 
 
+def follow(served: Parts) -> None:
+    follow_pointer(served, read_pointer(served.settings))
+
+
 @pytest.mark.parametrize("loaded", [(), ("one",)])
 def test_a_version_that_becomes_current_is_asked_for_once_it_is_there(
     settings: Settings, control: Listening, loaded: tuple[str, ...]
 ) -> None:
     change_pointer(settings, None, Pointer(1, "two"))
     served = parts(settings, control, ONE, *loaded)
-    follow_pointer(served)
+    follow(served)
     assert control.asked == []
     tiny_bundle(settings.bundles, "two")
-    follow_pointer(served)
+    follow(served)
     assert control.asked == ["version two is current"]
 
 
 def test_a_candidate_that_is_there_is_asked_for(settings: Settings, control: Listening) -> None:
     tiny_bundle(settings.bundles, "two")
     change_pointer(settings, None, TRIED)
-    follow_pointer(parts(settings, control, ONE, "one"))
+    follow(parts(settings, control, ONE, "one"))
     assert control.asked == ["version two is to be tried"]
 
 
@@ -74,7 +80,7 @@ def test_a_candidate_waits_for_the_current_version_that_is_not_there(
 ) -> None:
     tiny_bundle(settings.bundles, "two")
     change_pointer(settings, None, Pointer(1, "three", "two", 0.5))
-    follow_pointer(parts(settings, control, ONE, "one"))
+    follow(parts(settings, control, ONE, "one"))
     assert control.asked == []
 
 
@@ -84,7 +90,7 @@ def test_what_is_loaded_is_not_asked_for_again(
 ) -> None:
     pointer = ONE if len(loaded) == 1 else TRIED
     change_pointer(settings, None, pointer)
-    follow_pointer(parts(settings, control, pointer, *loaded))
+    follow(parts(settings, control, pointer, *loaded))
     assert control.asked == []
 
 
@@ -97,13 +103,13 @@ def test_a_version_that_is_no_longer_named_goes_after_a_while(
     served = parts(keeping, control, TRIED, "one", "two")
     for _ in range(2):
         control.asked.clear()
-        follow_pointer(served)
+        follow(served)
     assert control.asked == asked
 
 
 def test_an_index_that_has_grown_is_handed_over(settings: Settings, control: Listening) -> None:
     change_pointer(settings, None, ONE)
-    follow_pointer(parts(settings, control, ONE, "one", grown=True))
+    follow(parts(settings, control, ONE, "one", grown=True))
     assert control.asked == ["the recent index has grown"]
 
 
@@ -112,9 +118,9 @@ def test_a_refusal_is_told_until_nothing_is_asked_for_any_more(
 ) -> None:
     change_pointer(settings, None, ONE)
     control.refusal = "no room"
-    follow_pointer(parts(settings, control, ONE, "one", grown=True))
+    follow(parts(settings, control, ONE, "one", grown=True))
     assert control.refusal == "no room"
-    follow_pointer(parts(settings, control, ONE, "one"))
+    follow(parts(settings, control, ONE, "one"))
     assert control.refusal is None
 
 
@@ -126,7 +132,7 @@ def test_an_error_is_told_and_the_watch_goes_on(
 ) -> None:
     looked: list[int] = []
 
-    def fails(_: Parts) -> None:
+    def fails(*_: object) -> None:
         looked.append(1)
         raise OSError(116, "Stale file handle")
 
@@ -134,18 +140,48 @@ def test_an_error_is_told_and_the_watch_goes_on(
     monkeypatch.setattr(module, "follow_pointer", fails)
 
     async def run() -> None:
-        watching = asyncio.create_task(module.watch(parts(settings, control, ONE)))
+        link = open_link(settings)
+        watching = asyncio.create_task(module.watch(Parts(settings, control, link, None)))
         async with asyncio.timeout(30):
             while len(looked) < 3:
                 await asyncio.sleep(0.01)
         await end(watching)
+        await link.close()
 
     asyncio.run(run())
     assert "watch failed" in caplog.text
 
 
+def test_the_pointer_is_read_again_and_again_over_one_connection(
+    settings: Settings,
+    control: Listening,
+    redis_client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "LOOK_S", 0.01)
+    change_pointer(settings, None, ONE)
+
+    def told() -> tuple[int, int]:
+        info: dict[str, Any] = redis_client.info("everything")
+        reads = info.get("cmdstat_hgetall", {"calls": 0})["calls"]
+        return reads, info["total_connections_received"]
+
+    async def run() -> None:
+        link = open_link(settings)
+        reads, connections = told()
+        watching = asyncio.create_task(module.watch(Parts(settings, control, link, None)))
+        async with asyncio.timeout(30):
+            while told()[0] < reads + 10:
+                await asyncio.sleep(0.02)
+        await end(watching)
+        await link.close()
+        assert told()[1] <= connections + 1
+
+    asyncio.run(run())
+
+
 def test_a_pointer_that_redis_lost_is_written_again(settings: Settings, control: Listening) -> None:
     served = parts(settings, control, TRIED, "one", "two")
-    follow_pointer(served)
+    follow(served)
     assert read_pointer(settings) == TRIED
     assert control.asked == []

@@ -10,12 +10,19 @@ from service.errors import LEAVES
 from service.http.docs_page import docs_page
 from service.http.openapi import document, main, text
 from service.http.operations import OPERATIONS, Operation
+from service.payloads import ReadyState
 
 DOC = Path(__file__).parents[3] / "docs"
 
 
 def test_the_document_in_the_docs_is_that_of_the_code() -> None:
     assert (DOC / "openapi.json").read_text() == text(), "write it with `make openapi`"
+
+
+def test_the_page_names_each_state_of_readiness_and_no_other() -> None:
+    page = (DOC / "http.md").read_text()
+    [row] = [line for line in page.splitlines() if line.startswith("| `GET /readyz` |")]
+    assert {*re.findall(r"`([a-z]+)`", row)} == {*get_args(ReadyState)}
 
 
 def test_a_document_out_of_date_is_found_and_mended(

@@ -12,6 +12,7 @@ from service.generation import Generation
 from service.processes import loaded as module
 from service.processes.loaded import load_served
 from service.processes.preparation import ItemsUnread, prepare
+from service.rollout import room
 from service.rollout.pointer import Pointer, first_pointer
 from service.rollout.pointer_store import change_pointer
 from service.rollout.room import needed_bytes
@@ -127,14 +128,32 @@ def test_a_candidate_that_others_serve_keeps_no_new_current_version_from_taking_
     assert loaded.refused == {"tiny-2": "RuntimeError: damaged"}
 
 
-def test_a_candidate_that_others_serve_and_that_has_no_room_is_no_handover(
-    settings: Settings,
+@pytest.mark.parametrize("limit", ["each", "both"])
+def test_a_handover_without_room_for_both_that_are_served_is_refused_before_either_is_loaded(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
     activate(settings, TRIED)
-    small = needed_bytes(settings.bundles / "tiny-1")
-    tight = settings.model_copy(update={"memory_bytes": small})
+    small, large = (needed_bytes(settings.bundles / one) for one in ("tiny-1", "tiny-2"))
+    if limit == "each":
+        settings = settings.model_copy(update={"memory_bytes": small})
+    else:
+        monkeypatch.setattr(room, "free_bytes", lambda: small + large - 1)
+    loads: list[Path] = []
+    monkeypatch.setattr(Generation, "load", loads.append)
     with pytest.raises(BundleError, match="'tiny-2' is being tried and could not .* MiB of memory"):
-        load_served(tight, served=["tiny-1", "tiny-2"])
+        load_served(settings, served=["tiny-1", "tiny-2"])
+    assert loads == []
+
+
+def test_a_handover_to_a_candidate_that_is_gone_is_refused_before_anything_is_loaded(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    activate(settings, Pointer(2, "tiny-1", "gone", 0.25))
+    loads: list[Path] = []
+    monkeypatch.setattr(Generation, "load", loads.append)
+    with pytest.raises(BundleError, match="'gone' is being tried and could not .* is not in"):
+        load_served(settings, served=["tiny-1", "gone"])
+    assert loads == []
 
 
 def test_items_that_cannot_be_read_are_not_the_fault_of_a_candidate(

@@ -7,9 +7,9 @@ import service.generation as module
 from export.contract.errors import BundleError
 from export.embedder import Embedder
 from service.generation import Generation
+from service.intake import Intake
 from service.items import Items
 from service.processes.preparation import prepare
-from service.refresh import Follower
 from service.snapshot import Snapshots
 from service.store import Link, Store
 
@@ -17,8 +17,7 @@ from service.store import Link, Store
 def post(url: str, generation: Generation, embedder: Embedder, count: int) -> None:
     async def main() -> None:
         store = Store(Link(url), generation.schema)
-        follower = Follower(store, generation, embedder)
-        items = Items(generation, embedder, store, follower.refresh)
+        items = Items(generation, embedder, store, Intake(store, generation, embedder))
         await items.post([{"id": f"x{n}", "topics": ["food"], "length": n} for n in range(count)])
         await items.delete("i3")
         await store.link.close()

@@ -1,6 +1,7 @@
 """A worker, and what it looks after beside its requests."""
 
 import asyncio
+import json
 import socket
 import threading
 from pathlib import Path
@@ -75,6 +76,29 @@ def test_of_a_version_that_is_replaced_for_good_no_vectors_stay_in_redis(
 
 def test_without_a_bundle_nothing_is_loaded(redis_url: str, tmp_path: Path) -> None:
     assert worker.load(Settings(redis=redis_url, bundles=tmp_path)) is None
+
+
+@pytest.mark.parametrize("kept", [0, 2])
+def test_a_data_folder_that_takes_no_snapshot_is_told_at_the_start_and_serving_goes_on(
+    redis_url: str,
+    bundle_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    kept: int,
+) -> None:
+    (tmp_path / "file").touch()
+    settings = Settings(
+        redis=redis_url, bundle=bundle_folder, data_folder=tmp_path, bundles=tmp_path
+    )
+    settings = settings.model_copy(update={"snapshots_kept": kept})
+    assert worker.load(settings) is not None
+    assert "snapshots cannot be written" not in capsys.readouterr().err
+    assert worker.load(settings.model_copy(update={"data_folder": tmp_path / "file"})) is not None
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    warned = [line for line in told if "snapshots cannot be written" in line["message"]]
+    assert len(warned) == (1 if kept else 0)
+    assert all("FIRSTSIGHT_DATA_FOLDER" in line["remedy"] for line in warned)
+    assert all("Not a directory" in line["reason"] for line in warned)
 
 
 @pytest.mark.parametrize(("days", "ttl_s"), [(0, -2), (3, 3 * 86_400)])

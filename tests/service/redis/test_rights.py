@@ -48,7 +48,7 @@ from tests.service.store.test_vector_versions import (
     test_vectors_of_versions_that_are_not_named_go_and_the_others_stay,
     test_what_was_forgotten_is_kept_again_once_it_is_noted,
 )
-from tests.service.test_refresh import (
+from tests.service.test_follower import (
     make,
     test_two_replicas_converge_whoever_writes,
 )

@@ -14,9 +14,9 @@ import pytest
 from export.contract.manifest import checksum
 from export.index.hnsw import HnswConfig
 from firstsight import run as command
+from service.child.environment import ENVIRONMENT
 from service.generation import Generation
 from service.http.examples import RECALL_EXPLAINED
-from service.processes.loader_process import ENVIRONMENT
 from service.replay.debug import Debug
 from service.replay.replay import difference, doubts
 from service.settings import Settings

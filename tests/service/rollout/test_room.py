@@ -48,9 +48,20 @@ def test_more_items_and_larger_files_need_more(bundle: Path) -> None:
 
 def test_a_bundle_that_does_not_fit_is_refused_with_both_figures(bundle: Path) -> None:
     needed = needed_bytes(bundle)
-    check_room(bundle, needed)
-    with pytest.raises(BundleError, match=r"takes about \d+ MiB of memory, and 1 MiB are free"):
-        check_room(bundle, 1 << 20)
+    check_room(bundle, most_bytes=needed)
+    with pytest.raises(BundleError, match=r"takes about \d+ MiB of memory, and 1 MiB are allowed"):
+        check_room(bundle, most_bytes=1 << 20)
+
+
+def test_two_bundles_need_room_for_both(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tiny_bundle(bundle.parent, "tiny-2")
+    both = needed_bytes(bundle) + needed_bytes(other)
+    monkeypatch.setattr(room, "free_bytes", lambda: both - 1)
+    check_room(bundle)
+    with pytest.raises(BundleError, match=r"take about \d+ MiB of memory, and \d+ MiB are free"):
+        check_room(bundle, other)
+    monkeypatch.setattr(room, "free_bytes", lambda: both)
+    check_room(bundle, other)
 
 
 def test_a_container_may_leave_less_than_its_machine(

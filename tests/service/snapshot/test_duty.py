@@ -13,7 +13,7 @@ from service.snapshot import kept_in
 from service.store import Position, Store
 from tests.service.snapshot.made import assert_same
 from tests.service.snapshot.world import Replica, World
-from tests.service.test_refresh import until
+from tests.service.test_follower import until
 
 
 @pytest.fixture

@@ -66,6 +66,22 @@ def test_only_the_newest_are_kept_and_of_other_versions_those_of_late(tmp_path: 
     assert snapshots.replica() == Snapshots(tmp_path, 2).replica()
 
 
+def test_a_version_that_is_served_keeps_its_newest_readable_one_however_old(
+    tmp_path: Path,
+) -> None:
+    snapshots, generation = Snapshots(tmp_path, 2), changed_generation()
+    for version, ms in [("tried-1", 10), ("tried-1", 11), ("tried-1", 12), (VERSION, 90_000)]:
+        generation.version = version
+        generation.position = Position(EPOCH, LogId(ms, 0))
+        write_snapshot(snapshots, generation)
+    (snapshots.path("tried-1", 3) / "manifest.json").write_text("{")
+    snapshots.prune(VERSION, LogId(80_000, 0), [VERSION, "tried-1"])
+    assert snapshots.numbers("tried-1") == [2]
+    assert snapshots.oldest_cursor(EPOCH) == LogId(11, 0)
+    snapshots.prune(VERSION, LogId(80_000, 0), [VERSION])
+    assert snapshots.numbers("tried-1") == []
+
+
 def test_one_process_writes_at_a_time_and_its_death_lets_the_next_one(tmp_path: Path) -> None:
     def hold(end: Connection) -> None:
         with Snapshots(tmp_path, 2).lock() as is_ours:

@@ -5,15 +5,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from export.embedder import Embedder
+from service.follower import Follower
 from service.generation import Generation
+from service.intake import Intake
 from service.items import Items, Posted
 from service.processes.preparation import prepare
-from service.refresh import Follower
 from service.settings import Settings
 from service.snapshot import kept_in
 from service.snapshot.duty import SnapshotDuty
 from service.stores import open_store
-from tests.service.test_refresh import until
+from tests.service.test_follower import until
 
 
 class Replica:
@@ -25,8 +26,9 @@ class Replica:
         store = open_store(settings, self.generation)
         prepare(self.generation, store, kept_in(settings))
         self.store = open_store(settings, self.generation)
-        self.follower = Follower(self.store, self.generation, embedder)
-        self.items = Items(self.generation, embedder, self.store, self.follower.refresh)
+        self.intake = Intake(self.store, self.generation, embedder)
+        self.follower = Follower(self.store, self.generation, self.intake)
+        self.items = Items(self.generation, embedder, self.store, self.intake)
         self.duty = SnapshotDuty(settings, self.generation, self.follower, self.store)
 
     @asynccontextmanager

@@ -48,7 +48,7 @@ from tests.service.store.test_redis import (
     test_the_layout_is_the_published_one,
     with_store,
 )
-from tests.service.test_refresh import (
+from tests.service.test_follower import (
     make,
     test_a_gap_in_the_log_is_noticed_and_all_is_read_again,
     test_two_replicas_converge_whoever_writes,

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 import redis
 
-import service.refresh as module
+import service.follower as module
 import service.store.log as log_module
 from export.embedder import Embedder
 from service.store import Behind, LogId, StoredItem
 from service.store.lag import Lag
-from tests.service.test_refresh import Make, Replica, run, running, until
+from tests.service.test_follower import Make, Replica, run, running, until
 
 __all__ = ["make"]
 
-from tests.service.test_refresh import make
+from tests.service.test_follower import make
 
 
 def test_what_was_read_is_behind_until_it_is_applied() -> None:

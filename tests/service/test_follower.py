@@ -1,7 +1,7 @@
 import asyncio
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,12 @@ import pytest
 import redis
 from redis.typing import EncodableT, FieldT
 
-import service.refresh as module
-from export.contract.errors import SchemaError
-from export.contract.side import Record, SideName
-from export.embedder import Embedder, Vectors
+import service.follower as module
+from export.embedder import Embedder
+from service.follower import Follower
 from service.generation import Generation
+from service.intake import Intake
 from service.items import Items, Posted
-from service.refresh import Follower
 from service.store import Link, Store
 from tests.service.conftest import start_redis
 
@@ -31,10 +30,11 @@ class Replica:
         self.generation = Generation.load(folder)
         self.store = Store(Link(url, timeout_s=2.0), self.generation.schema)
         self.delays: list[float] = []
+        self.intake = Intake(self.store, self.generation, embedder)
         self.follower = Follower(
-            self.store, self.generation, embedder, on_searchable=self.delays.append
+            self.store, self.generation, self.intake, on_searchable=self.delays.append
         )
-        self.items = Items(self.generation, embedder, self.store, self.follower.refresh)
+        self.items = Items(self.generation, embedder, self.store, self.intake)
 
     async def post(self, **item: object) -> str:
         [outcome] = await self.items.post([item])
@@ -113,7 +113,7 @@ def test_a_fresh_replica_loads_all_and_computes_no_vector_again(make: Make) -> N
                 for one in ["x0", "x1", "x4", "i3"]:
                     assert b.seen(one) == a.seen(one)
                 assert "x1" not in b.generation
-                assert b.follower.counts.embedded == 0
+                assert b.intake.counts.embedded == 0
                 assert b.generation.highest_rev == a.generation.highest_rev
 
     run(test)
@@ -133,24 +133,6 @@ def test_a_page_of_equal_revs_is_read_to_its_end(
         async with running(a):
             assert await a.follower.loaded(5)
             assert all(f"x{n}" in a.generation for n in range(11))
-
-    run(test)
-
-
-def test_a_vector_of_another_version_is_computed_and_kept(
-    make: Make, redis_client: redis.Redis
-) -> None:
-    async def test() -> None:
-        a, b = make(), make()
-        b.generation.version = "tiny-2"
-        async with running(a, b):
-            log_id = await a.post(id="x", topics=["art"])
-            assert await b.follower.wait_for(log_id, 5)
-            assert b.seen("x") == a.seen("x")
-            assert b.follower.counts.embedded == 1
-            kept = redis_client.get("{fs}:vec:tiny-2:x")
-            assert kept == redis_client.get("{fs}:vec:tiny-1:x")
-            assert kept is not None
 
     run(test)
 
@@ -180,37 +162,9 @@ def test_poison_is_counted_and_what_follows_is_applied(
             item = a.generation.get("x2")
             assert item is not None
             assert item.record == {"length": 3.0}
-            assert a.follower.counts.ignored == 2
-            assert a.follower.counts.poisoned >= 5
+            assert a.intake.counts.ignored == 2
+            assert a.intake.counts.poisoned >= 5
             assert a.generation.highest_rev == 9
-
-    run(test)
-
-
-class Picky(Embedder):
-    """Refuses a length of 666, as a tower that gives NaN is refused."""
-
-    def embed(
-        self, side: SideName, records: Sequence[Record], present: Sequence[bool] | None = None
-    ) -> Vectors:
-        if any(record.get("length") == 666 for record in records):
-            raise SchemaError("the item tower gave a vector that is not of unit length")
-        return super().embed(side, records, present)
-
-
-def test_an_item_that_cannot_be_embedded_takes_no_other_along(
-    make: Make, bundle_folder: Path, redis_url: str, embedder: Embedder
-) -> None:
-    async def test() -> None:
-        a = make()
-        b = Replica(redis_url, bundle_folder, Picky(embedder.schema, embedder._towers))
-        b.generation.version = "tiny-2"
-        async with running(a):
-            await a.items.post([{"id": f"x{n}", "length": n} for n in (1, 666, 3)])
-            async with running(b):
-                assert await b.follower.loaded(5)
-                assert [f"x{n}" in b.generation for n in (1, 666, 3)] == [True, False, True]
-                assert b.follower.counts.poisoned == 1
 
     run(test)
 

@@ -25,9 +25,7 @@ SHOW = (
 
 def said(*lines: str, own_session: bool) -> list[str]:
     """Run lines of Python in a process that may lead a session, and return what it prints."""
-    code = "\n".join(
-        [SHOW, "from service.processes.yielding import yield_for_good, yielding", *lines]
-    )
+    code = "\n".join([SHOW, "from service.child.yielding import yield_for_good, yielding", *lines])
     done = subprocess.run(
         [sys.executable, "-c", code],
         start_new_session=own_session,

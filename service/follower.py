@@ -5,14 +5,13 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from export.embedder import Embedder, Vectors
 from service.generation import Generation
+from service.intake import SLICE, Intake
 from service.processes.backoff import Backoff
-from service.records import ItemRecord, Unreadable, read_item, stored_item
 from service.store import (
     LOG_START,
     Entry,
@@ -21,7 +20,6 @@ from service.store import (
     Poison,
     Position,
     Store,
-    StoredItem,
     StoreUnavailable,
 )
 from service.store.lag import Lag
@@ -31,8 +29,6 @@ logger = logging.getLogger(__name__)
 
 READ_MOST = 512
 """Log entries, or items of a full load, read at once."""
-SLICE = 64
-"""Items taken over before others on the event loop have their turn."""
 WAIT_S = 0.5
 """How long a read of the log waits for an entry; a reset is noticed within as long."""
 CHECK_S = 2.0
@@ -42,19 +38,11 @@ RETRY_S = (0.05, 1.0)
 
 
 @dataclass
-class Refreshed:
-    """What a follower has done, counted since its start."""
+class Followed:
+    """What a follower has read, counted since its start."""
 
     entries: int = 0
-    """Log entries read."""
-    applied: int = 0
-    """Changes taken over."""
-    embedded: int = 0
-    """Of these, items whose vector was computed here."""
-    poisoned: int = 0
-    """Entries and records skipped because they cannot be read."""
-    ignored: int = 0
-    """Single values left out because the schema of this version cannot read them."""
+    """Log entries."""
     loads: int = 0
     """Times that all items were read: where the log does not go on at the generation's position."""
 
@@ -71,20 +59,19 @@ class Follower:
         self,
         store: Store,
         generation: Generation,
-        embedder: Embedder,
+        intake: Intake,
         *,
         on_searchable: Callable[[float], None] | None = None,
     ) -> None:
         self._store = store
         self._generation = generation
-        self._embedder = embedder
+        self._intake = intake
         self._on_searchable = on_searchable or (lambda _: None)
         self._waiters: list[tuple[LogId, asyncio.Future[None]]] = []
         self._task: asyncio.Task[None] | None = None
-        self._made: list[tuple[str, int, Vectors]] = []  # vectors that Redis has not yet
         self._has_loaded = asyncio.Event()
         self.state: Literal["connecting", "loading", "following"] = "connecting"
-        self.counts = Refreshed()
+        self.counts = Followed()
         self.lag = Lag()
 
     @property
@@ -157,7 +144,7 @@ class Follower:
 
     async def _connect(self) -> None:
         """Catch up with the log; only after that is what is served what is stored."""
-        state = await self._store.log.state()
+        state = await self._store.log.state(self._cursor)
         if not self.has_loaded or not self._continues(state):
             self.state = "loading"
         await self.catch_up(state)
@@ -170,14 +157,15 @@ class Follower:
             StoreUnavailable: The store does not answer; what was read until then is applied.
 
         """
-        state = state or await self._store.log.state()
+        state = state or await self._store.log.state(self._cursor)
         if not self._continues(state):
+            self._tell_break(state)
             await self.load()
             self._advance(state.end)  # noted before the load: what came meanwhile is read again
         await self.measure()
         while self._cursor < state.last:
             entries = await self._store.log.read(self._cursor, READ_MOST, 0)
-            if not entries or not self._continues(await self._store.log.state()):
+            if not entries or not self._continues(await self._store.log.state(self._cursor)):
                 return await self.catch_up()  # trimmed or emptied meanwhile
             await self._take(entries)
         self._has_loaded.set()
@@ -186,6 +174,12 @@ class Follower:
     def _continues(self, state: LogState) -> bool:
         position = self._generation.position
         return position is not None and state.continues(position)
+
+    def _tell_break(self, state: LogState) -> None:
+        position = self._generation.position
+        if position is not None and position.epoch is not None:  # else the log has just begun
+            facts = {"applied": self.applied, "begins": str(state.first), "ends": str(state.last)}
+            logger.warning("log has a gap or was reset: all items are read", extra=facts)
 
     async def _follow(self) -> None:
         """Take over entry after entry; returns when the log has a gap or was reset.
@@ -196,14 +190,13 @@ class Follower:
         check_s = time.monotonic()
         while True:
             entries = await self._store.log.read(self._cursor, READ_MOST, WAIT_S)
-            if not self._continues(await self._store.log.state()):
-                logger.warning("log has a gap or was reset", extra={"applied": self.applied})
+            if not self._continues(await self._store.log.state(self._cursor)):
                 return
             if not entries or time.monotonic() >= check_s:
                 check_s = time.monotonic() + CHECK_S
                 await self.measure()
             await self._take(entries)
-            await self._keep()
+            await self._intake.keep()
 
     async def measure(self) -> None:
         """Look how far behind this is, also while what was read is still being applied.
@@ -223,14 +216,14 @@ class Follower:
         """
         async for page in self._store.revs.pages(READ_MOST):
             named = [(self._decoded(one), rev) for one, rev in page]
-            await self.refresh((one, rev) for one, rev in named if one is not None)
+            await self._intake.refresh((one, rev) for one, rev in named if one is not None)
         self.counts.loads += 1
 
     def _decoded(self, one: bytes) -> str | None:
         try:
             return one.decode()
         except UnicodeDecodeError:
-            self._skip("id is not UTF-8")
+            self._intake.set_aside("id is not UTF-8")
             return None
 
     async def _take(self, entries: Sequence[Entry | Poison]) -> None:
@@ -242,102 +235,16 @@ class Follower:
             self.lag.found(len(entries) - start, part[0].at)
             for entry in part:
                 if isinstance(entry, Poison):
-                    self._skip(entry.reason, at=str(entry.at))
+                    self._intake.set_aside(entry.reason, at=str(entry.at))
             good = [entry for entry in part if isinstance(entry, Entry)]
-            await self.refresh((entry.id, entry.rev) for entry in good)
+            places = {entry.id: entry.at for entry in good}
+            await self._intake.refresh(((entry.id, entry.rev) for entry in good), places)
             self.counts.entries += len(part)
             self._advance(Position(epoch, part[-1].at))
             self.lag.applied(len(part), part[-1].at)
             now_s = time.time()
             for entry in good:
                 self._on_searchable(max(0.0, now_s - entry.at.ms / 1000))
-
-    async def refresh(self, changes: Iterable[tuple[str, int]]) -> None:
-        """Read the items that are said to be of a newer rev than is known, and take them over.
-
-        Raises:
-            StoreUnavailable: The store does not answer; what was read until then is applied.
-
-        """
-        known_rev = self._generation.known_rev
-        ids = list(dict.fromkeys(one for one, rev in changes if rev > known_rev(one)))
-        for start in range(0, len(ids), SLICE):
-            part = ids[start : start + SLICE]
-            self._take_over(await self._store.read_items(part, self._generation.version))
-            await self._keep()
-            await asyncio.sleep(0)
-
-    async def look_up(self, changes: Iterable[tuple[str, int]]) -> None:
-        """Do as `refresh` does where a request waits: no longer than for a write, by its breaker.
-
-        Raises:
-            StoreUnavailable: The store does not answer; what was read until then is applied.
-
-        """
-        async with self._store.link.writing.answering():
-            await self.refresh(changes)
-
-    def take_over(self, written: Sequence[ItemRecord]) -> set[str]:
-        """Take over what another version of this process has written; return ids that cannot be.
-
-        Nobody is asked for it: what is stored is what was written. Vectors that are made of it here
-        go to Redis with the next read of the log.
-
-        Args:
-            written: As the store holds them, with their revs.
-
-        """
-        side = self._generation.schema.item
-        read = [read_item(side, item.id, stored_item(item)) for item in written]
-        self._take_over([StoredItem(record, None) for record in read])
-        known_rev = self._generation.known_rev
-        return {item.id for item in written if known_rev(item.id) < item.rev}
-
-    def _take_over(self, stored: Sequence[StoredItem]) -> None:
-        """Apply records in their newest state; where no vector of that rev is kept, compute it."""
-        lacking = []
-        for item in stored:
-            record = item.record
-            if isinstance(record, Unreadable):
-                self._skip(str(record))
-            elif record is None or record.rev <= self._generation.known_rev(record.id):
-                continue  # vanished with a reset, which the next check notices; or known
-            elif record.op == "delete" or item.vector is not None:
-                self._apply(record, item.vector)
-            else:
-                lacking.append(record)
-        for record, vector in self._embed(lacking):
-            self._apply(record, vector)
-            self._made.append((record.id, record.rev, vector))
-
-    async def _keep(self) -> None:
-        """Give Redis the vectors that were made here; one that is lost on the way is made again."""
-        made, self._made = self._made, []
-        if made:
-            await self._store.keep_vectors(self._generation.version, made)
-
-    def _embed(self, records: Sequence[ItemRecord]) -> list[tuple[ItemRecord, Vectors]]:
-        """Compute vectors; a record that the tower cannot take is skipped and takes none along."""
-        if not records:
-            return []
-        served = [self._generation.served(record).record for record in records]
-        try:
-            vectors = self._embedder.embed("item", served)
-        except Exception as error:  # onnxruntime raises a dozen unrelated classes
-            if len(records) == 1:
-                self._skip(str(error))
-                return []
-            return [pair for record in records for pair in self._embed([record])]
-        self.counts.embedded += len(records)
-        return list(zip(records, vectors, strict=True))
-
-    def _apply(self, record: ItemRecord, vector: Vectors | None) -> None:
-        self.counts.applied += self._generation.apply(record, vector)
-        self.counts.ignored += record.ignored
-
-    def _skip(self, reason: str, **facts: str) -> None:
-        self.counts.poisoned += 1
-        logger.warning("log entry or item skipped", extra={"reason": reason, **facts})
 
     def _advance(self, position: Position) -> None:
         self._generation.position = position

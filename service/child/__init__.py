@@ -1,0 +1,1 @@
+"""What every process that the service starts has in common."""
