@@ -29,6 +29,24 @@ def fill(template: str, told: dict[str, str]) -> str:
     return re.sub(r"\$\{(GATEWAY_\w+)\}", lambda found: told[found[1]], template)
 
 
+def values(folder: Path, port: int, plain_port: int, replicas: list[int]) -> dict[str, str]:
+    """Return what the template asks for, on the loopback, with limits that no test comes near."""
+    servers = (f"server 127.0.0.1:{one} max_fails=3 fail_timeout=2s;" for one in replicas)
+    told = {
+        "FOLDER": str(folder),
+        "HTTP": f"127.0.0.1:{plain_port}",
+        "HTTPS": f"127.0.0.1:{port}",
+        "ORIGIN": f"https://localhost:{port}",
+        "CERTIFICATE": str(folder / "certificate.pem"),
+        "KEY": str(folder / "key.pem"),
+        "REPLICAS": " ".join(servers),
+        "REQUESTS_PER_S": "10000",
+        "BURST": "1000",
+        "CONNECTIONS": "256",
+    }
+    return {f"GATEWAY_{name}": text for name, text in told.items()}
+
+
 class Gateway:
     """nginx with our template on two ports of the loopback; `told` is over the usual values."""
 
@@ -43,20 +61,8 @@ class Gateway:
         for part in certificate.cert_chain_pems:
             part.write_to_path(self.folder / "certificate.pem", append=True)
         self._authority = authority
-        servers = (f"server 127.0.0.1:{one} max_fails=3 fail_timeout=2s;" for one in replicas)
-        usual = {
-            "FOLDER": str(self.folder),
-            "HTTP": f"127.0.0.1:{self.plain_port}",
-            "HTTPS": f"127.0.0.1:{self.port}",
-            "ORIGIN": self.url,
-            "CERTIFICATE": str(self.folder / "certificate.pem"),
-            "KEY": str(self.folder / "key.pem"),
-            "REPLICAS": " ".join(servers),
-            "REQUESTS_PER_S": "10000",
-            "BURST": "1000",
-            "CONNECTIONS": "256",
-        }
-        told = {f"GATEWAY_{name}": text for name, text in (usual | told).items()}
+        usual = values(self.folder, self.port, self.plain_port, replicas)
+        told = usual | {f"GATEWAY_{name}": text for name, text in told.items()}
         self.config = self.folder / "nginx.conf"
         self.config.write_text(fill(TEMPLATE.read_text("utf-8"), told))
         self.log, self.errors = self.folder / "access.log", self.folder / "error.log"

@@ -5,6 +5,8 @@ import json
 import re
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,12 +17,13 @@ import httpx
 import pytest
 
 from tests.deploy.dockerfile import ROOT
-from tests.deploy.gateway import NGINX, TEMPLATE, Gateway
+from tests.deploy.gateway import NGINX, TEMPLATE, Gateway, fill, values
 from tests.end_to_end.processes import Served, free_port
 from tests.end_to_end.test_two_services import redis_url
 from tests.tiny import tiny_bundle
 
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+GIXY = Path(sys.executable).with_name("gixy")
 
 CLOSED = ("/metrics", "/bundles", "/bundles/tiny-1/activate", "/bundles/rollback", "/none")
 SNEAKY = (
@@ -75,6 +78,7 @@ def raw(gateway: Gateway, method: str, path: str) -> str:
         return b"".join(iter(lambda: tls.recv(65536), b"")).decode("latin-1")
 
 
+@needs_nginx
 def test_what_goes_through_is_as_it_was_sent(gateway: Gateway, client: httpx.Client) -> None:
     answer = client.get("/recall", params={"user_id": "u-secret", "k": 3})
     assert (answer.status_code, answer.http_version) == (200, "HTTP/2")
@@ -111,6 +115,7 @@ def test_what_goes_through_is_as_it_was_sent(gateway: Gateway, client: httpx.Cli
     assert not re.search("secret|similar|country|%2F|a;b", logged)
 
 
+@needs_nginx
 def test_what_is_for_operators_is_closed(gateway: Gateway, client: httpx.Client) -> None:
     for path in CLOSED:
         for method in ("GET", "POST"):
@@ -129,6 +134,19 @@ def test_what_is_for_operators_is_closed(gateway: Gateway, client: httpx.Client)
     assert client.get("/livez").status_code == 204
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [("", "", 0), ("return 204;", "allow 127.0.0.1; deny all; return 204;", 1)],
+    ids=["ours", "bad"],
+)
+def test_gixy_finds_nothing_in_ours(tmp_path: Path, old: str, new: str, code: int) -> None:
+    config = tmp_path / "nginx.conf"
+    template = TEMPLATE.read_text("utf-8").replace(old, new) if old else TEMPLATE.read_text("utf-8")
+    config.write_text(fill(template, values(tmp_path, 8443, 8080, [8000])))
+    told = subprocess.run([GIXY, config], capture_output=True, text=True)
+    assert told.returncode == code, told.stdout
+
+
 def test_each_call_is_open_or_closed_on_purpose() -> None:
     calls = set(json.loads((ROOT / "docs" / "openapi.json").read_text("utf-8"))["paths"])
     kept = {"/metrics", "/bundles", "/bundles/{version}/activate", "/bundles/rollback"}
@@ -144,6 +162,7 @@ def test_each_call_is_open_or_closed_on_purpose() -> None:
     assert {call for call, through in is_open.items() if not through} == kept
 
 
+@needs_nginx
 def test_a_browser_of_elsewhere_gets_nothing_and_is_told_to_use_tls(
     gateway: Gateway, client: httpx.Client
 ) -> None:
@@ -161,6 +180,7 @@ def test_a_browser_of_elsewhere_gets_nothing_and_is_told_to_use_tls(
     assert httpx.get(f"{plain}/livez").status_code == 204
 
 
+@needs_nginx
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 def test_tls_is_1_2_at_least(gateway: Gateway) -> None:
     old = gateway.trust()
@@ -170,6 +190,7 @@ def test_tls_is_1_2_at_least(gateway: Gateway) -> None:
         old.wrap_socket(one, server_hostname="localhost")
 
 
+@needs_nginx
 def test_bodies_are_limited_as_the_service_limits_them(gateway: Gateway) -> None:
     with httpx.Client(base_url=gateway.url, verify=gateway.trust()) as client:
         for path, limit in (("/recall", 1 << 20), ("/users/u", 1 << 20), ("/items", 8 << 20)):
@@ -182,6 +203,7 @@ def test_bodies_are_limited_as_the_service_limits_them(gateway: Gateway) -> None
                 assert (told["type"], told["limit_bytes"]) == ("/docs#too-large", limit)
 
 
+@needs_nginx
 def test_a_client_that_asks_too_much_is_told_to_wait(replicas: tuple[Served, Served]) -> None:
     gateway = Gateway([one.port for one in replicas], REQUESTS_PER_S="1", BURST="5")
     try:
@@ -207,6 +229,7 @@ def mortal(tmp_path: Path) -> Iterator[tuple[Gateway, Served]]:
         gateway.stop()
 
 
+@needs_nginx
 def test_no_read_fails_while_a_replica_is_killed(mortal: tuple[Gateway, Served]) -> None:
     gateway, replica = mortal
     statuses: list[int] = []
@@ -235,6 +258,7 @@ def test_no_read_fails_while_a_replica_is_killed(mortal: tuple[Gateway, Served])
     assert max(tried) == 2  # some were repeated, and those once
 
 
+@needs_nginx
 def test_what_could_not_be_sent_at_all_is_sent_to_another(replicas: tuple[Served, Served]) -> None:
     gateway = Gateway([free_port(), replicas[0].port])
     try:
@@ -263,6 +287,7 @@ class Dying(BaseHTTPRequestHandler):
         self.close_connection = True
 
 
+@needs_nginx
 @pytest.mark.parametrize(("method", "path", "times"), [
     ("GET", "/items/a", 2), ("GET", "/recall?user_id=u-secret", 2),
     ("POST", "/items", 1), ("POST", "/recall", 1), ("PATCH", "/items/a", 1),
@@ -297,6 +322,7 @@ def test_only_reads_are_asked_again(method: str, path: str, times: int) -> None:
             one.server_close()
 
 
+@needs_nginx
 def test_a_slow_client_is_left_alone_by_replicas(gateway: Gateway) -> None:
     plain = socket.create_connection(("127.0.0.1", gateway.port), timeout=10)
     begun = time.monotonic()

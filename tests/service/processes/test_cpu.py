@@ -80,7 +80,7 @@ def test_a_command_ends_with_3_and_one_line_before_hnswlib_is_there(
         "sys.exit(code)"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, cwd=tmp_path
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
     )
     assert ended.returncode == firstsight.NOT_SERVING
     assert ended.stderr.count("\n") == 1
