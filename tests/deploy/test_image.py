@@ -100,7 +100,7 @@ def image() -> Iterator[Image]:
 
 CONTAINED = ("unshare", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child")
 READ_ONLY = """
-for one in data bundles tmp; do mount --bind "$ROOT/$one" "$ROOT/$one"; done
+for one in data tmp; do mount --bind "$ROOT/$one" "$ROOT/$one"; done
 mount -o remount,ro,bind /
 exec "$@"
 """
@@ -109,19 +109,21 @@ exec "$@"
 class Container:
     """What an engine would start: ENTRYPOINT and CMD, with ENV, as process 1 on a read-only root.
 
+    Its bundles are read-only too, as in compose.yaml: another one has published there what came in.
     Where this machine lets nobody make namespaces it is a plain process.
     """
 
-    def __init__(self, image: Image, bundle: Path) -> None:
+    def __init__(self, image: Image, incoming: Path) -> None:
         self.image = image
         self.port = free_port()
         told = image.file.environment("service", PATH="/usr/sbin:/usr/bin:/sbin:/bin")
         self.environ = {name: image.moved(text) for name, text in told.items()}
         self.environ |= {"FIRSTSIGHT_PORT": str(self.port), "FIRSTSIGHT_HOST": "127.0.0.1"}
-        self.environ |= {"FIRSTSIGHT_BUNDLE": str(bundle), "TMPDIR": str(image.root / "tmp")}
-        self.environ["ROOT"] = str(image.root)
+        self.environ |= {"ROOT": str(image.root), "TMPDIR": str(image.root / "tmp")}
         for name in ("data", "bundles", "tmp"):
             (image.root / name).mkdir()
+        assert self.start(["firstsight", "bundle", "publish", str(incoming)]).wait(timeout=60) == 0
+        self.environ["FIRSTSIGHT_BUNDLE"] = str(image.root / "bundles" / incoming.name)
         self.is_contained = self.start([*CONTAINED, "true"]).wait(timeout=10) == 0
         contained = [*CONTAINED, "sh", "-ec", READ_ONLY, "sh"] if self.is_contained else []
         self.process = self.start([*contained, *image.file.command("service")])
