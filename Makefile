@@ -8,7 +8,7 @@ TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 ONCE ?=
 PORT ?= 8000
 
-.PHONY: help demo test test-long soak check format openapi clean
+.PHONY: help demo test test-long soak check format openapi image clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -33,6 +33,7 @@ check: $(VENV)/.dev ## Formatting, lint, types, import rules, generated docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m service.http.openapi --check docs/openapi.json
+	$(BIN)/hadolint Dockerfile
 
 format: $(VENV)/.dev ## Format the code and mend what lint can mend
 	$(BIN)/ruff check --fix .
@@ -40,6 +41,11 @@ format: $(VENV)/.dev ## Format the code and mend what lint can mend
 
 openapi: $(VENV)/.dev ## Write docs/openapi.json again
 	$(BIN)/python -m service.http.openapi docs/openapi.json
+
+image: ## Build the images firstsight and firstsight-training; needs Docker (docs/deploy.md)
+	docker build --build-arg REVISION=$$(git rev-parse HEAD) --build-arg CREATED=$$(date -u +%FT%TZ) --tag firstsight .
+	docker build --build-arg REVISION=$$(git rev-parse HEAD) --build-arg CREATED=$$(date -u +%FT%TZ) \
+	    --target training --tag firstsight-training .
 
 clean: ## Remove what make made, the environment included
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis runs bundles .firstsight

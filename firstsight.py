@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from export.contract.errors import ContractError
+from service.processes.cpu import refuse_unfit_cpu
 
 DONE, FAILED, MISTAKE, NOT_SERVING = 0, 1, 2, 3
 
@@ -125,9 +126,12 @@ def load(verb: Verb) -> Any:
 
     Raises:
         MissingExtra: A library of the room is not installed.
+        UnfitCpu: One is compiled for another processor than this.
 
     """
     module, _, attribute = verb.target.partition(":")
+    if verb.extra != "training":  # these import hnswlib
+        refuse_unfit_cpu()
     if verb.yields:
         importlib.import_module("service.child.yielding").yield_for_good()
     try:

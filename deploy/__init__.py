@@ -1,0 +1,1 @@
+"""What firstsight is deployed with; docs/deploy.md."""

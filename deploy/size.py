@@ -1,0 +1,41 @@
+"""How large what is installed is, package by package: `python -m deploy.size SITE_PACKAGES`."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+
+MIB = 1 << 20
+
+
+def size_bytes(distribution: Distribution) -> int:
+    """Return the bytes of all files that a distribution has installed, compiled ones included."""
+    files = {Path(str(distribution.locate_file(file))) for file in distribution.files or ()}
+    return sum(path.stat().st_size for path in files if path.is_file())
+
+
+def sizes(site: Path) -> Iterator[tuple[str, int]]:
+    """Give name and bytes of each distribution in a site-packages folder, the largest first."""
+    found = {one.metadata["Name"]: size_bytes(one) for one in distributions(path=[str(site)])}
+    yield from sorted(found.items(), key=lambda pair: -pair[1])
+
+
+def main(arguments: list[str]) -> int:
+    """Print the sizes and their sum; return 1 if that is over `--at-most`."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.size", description=__doc__)
+    parser.add_argument("site", type=Path, help="a site-packages folder")
+    parser.add_argument("--at-most", type=float, metavar="MIB", default=float("inf"))
+    told = parser.parse_args(arguments)
+    if not told.site.is_dir():
+        parser.error(f"{told.site}: no folder")
+    total = 0
+    for name, size in sizes(told.site):
+        total += size
+        sys.stdout.write(f"{size / MIB:8.1f} MiB  {name}\n")
+    sys.stdout.write(f"{total / MIB:8.1f} MiB  in all\n")
+    return int(total / MIB > told.at_most)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,332 @@
+"""The gateway's configuration, in a real nginx before two real replicas on one Redis."""
+
+import contextlib
+import json
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.deploy.dockerfile import ROOT
+from tests.deploy.gateway import NGINX, TEMPLATE, Gateway, fill, values
+from tests.end_to_end.processes import Served, free_port
+from tests.end_to_end.test_two_services import redis_url
+from tests.tiny import tiny_bundle
+
+needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+GIXY = Path(sys.executable).with_name("gixy")
+
+CLOSED = ("/metrics", "/bundles", "/bundles/tiny-1/activate", "/bundles/rollback", "/none")
+SNEAKY = (
+    "//metrics",
+    "/%6detrics",
+    "/items/../metrics",
+    "/bundles/..%2Fitems%2Fa/activate",
+    "/read",
+)
+
+
+@contextlib.contextmanager
+def pair(folder: Path) -> Iterator[tuple[Served, Served]]:
+    """Serve the tiny bundle twice, on the Redis of the first."""
+    bundle = tiny_bundle(folder / "bundles")
+    first = Served(folder / "first", bundle)
+    try:
+        second = Served(folder / "second", bundle, "--redis", redis_url(first))
+        try:
+            yield first, second
+        finally:
+            second.kill()
+    finally:
+        first.kill()
+
+
+@pytest.fixture(scope="module")
+def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Served]]:
+    with pair(tmp_path_factory.mktemp("pair")) as found:
+        yield found
+
+
+@pytest.fixture
+def gateway(replicas: tuple[Served, Served]) -> Iterator[Gateway]:
+    gateway = Gateway([one.port for one in replicas])
+    yield gateway
+    gateway.stop()
+
+
+@pytest.fixture
+def client(gateway: Gateway) -> Iterator[httpx.Client]:
+    with gateway.client() as client:
+        yield client
+
+
+def raw(gateway: Gateway, method: str, path: str) -> str:
+    """Send a path as it is, which clients would clean."""
+    plain = socket.create_connection(("127.0.0.1", gateway.port), timeout=10)
+    with gateway.trust().wrap_socket(plain, server_hostname="localhost") as tls:
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        tls.sendall(head.encode())
+        return b"".join(iter(lambda: tls.recv(65536), b"")).decode("latin-1")
+
+
+@needs_nginx
+def test_what_goes_through_is_as_it_was_sent(gateway: Gateway, client: httpx.Client) -> None:
+    answer = client.get("/recall", params={"user_id": "u-secret", "k": 3})
+    assert (answer.status_code, answer.http_version) == (200, "HTTP/2")
+    assert len(answer.json()["items"]) == 3
+
+    for one in (
+        "a%2Fb",
+        "a%2Fsimilar",
+        "..%2Fx",
+        "a%2F%2Fb",
+        "%25",
+        "%C3%BC%20%3F%23",
+        "a+b",
+        "a;b=c",
+    ):
+        body = {"country": "secretland", "age": 30}
+        assert client.put(f"/users/{one}", json=body).status_code == 201, one
+        told = client.get(f"/users/{one}").json()["id"]
+        assert told == httpx.URL(f"http://x/{one}").path[1:], one
+
+    given = {"X-Request-Id": "mine-1"}
+    answer = client.get("/recall?user_id=u-secret", headers=given)
+    assert answer.headers.get_list("X-Request-Id") == ["mine-1"]
+    assert answer.json()["request_id"] == "mine-1"
+    answer = client.get("/recall?user_id=u-secret", headers={"X-Request-Id": "not sane"})
+    assert re.fullmatch(r"[0-9a-f]{32}", answer.headers["X-Request-Id"])
+    assert answer.json()["request_id"] == answer.headers["X-Request-Id"]
+
+    line = gateway.line("mine-1")
+    assert (line["route"], line["status"], line["protocol"]) == ("/recall", 200, "HTTP/2.0")
+    assert line["tls"] == "TLSv1.3"
+    assert {one["route"] for one in gateway.lines()} == {"/recall", "/users/{id}"}
+    logged = gateway.log.read_text() + gateway.errors.read_text()
+    assert not re.search("secret|similar|country|%2F|a;b", logged)
+
+
+@needs_nginx
+def test_what_is_for_operators_is_closed(gateway: Gateway, client: httpx.Client) -> None:
+    for path in CLOSED:
+        for method in ("GET", "POST"):
+            answer = client.request(method, path, headers={"X-Request-Id": "closed"})
+            assert answer.status_code == 404, path
+            assert answer.headers["Content-Type"] == "application/problem+json"
+            assert answer.json() | {"type": "/docs#unknown-route", "status": 404} == answer.json()
+            assert answer.json()["request_id"] == "closed"
+    for path in SNEAKY:
+        assert " 404 " in raw(gateway, "POST", path), path
+    assert {line["replica"] for line in gateway.lines()} == {""}
+
+    told = client.get("/recall?user_id=u1&debug=true", headers={"Authorization": "Bearer x"})
+    assert told.status_code == 403
+    assert client.get("/readyz").json()["state"] == "ready"
+    assert client.get("/livez").status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [("", "", 0), ("return 204;", "allow 127.0.0.1; deny all; return 204;", 1)],
+    ids=["ours", "bad"],
+)
+def test_gixy_finds_nothing_in_ours(tmp_path: Path, old: str, new: str, code: int) -> None:
+    config = tmp_path / "nginx.conf"
+    template = TEMPLATE.read_text("utf-8").replace(old, new) if old else TEMPLATE.read_text("utf-8")
+    config.write_text(fill(template, values(tmp_path, 8443, 8080, [8000])))
+    told = subprocess.run([GIXY, config], capture_output=True, text=True)
+    assert told.returncode == code, told.stdout
+
+
+def test_each_call_is_open_or_closed_on_purpose() -> None:
+    calls = set(json.loads((ROOT / "docs" / "openapi.json").read_text("utf-8"))["paths"])
+    kept = {"/metrics", "/bundles", "/bundles/{version}/activate", "/bundles/rollback"}
+    routes = re.search(
+        r"map \$request_uri \$route \{(.*?)\n    \}", TEMPLATE.read_text(), re.DOTALL
+    )
+    assert routes is not None
+    patterns = [one.replace("?<", "?P<") for one in re.findall(r'"~(\^.*?)" ', routes[1])]
+    is_open = {
+        call: any(re.search(one, re.sub(r"\{\w+\}", "x", call)) for one in patterns)
+        for call in calls
+    }
+    assert {call for call, through in is_open.items() if not through} == kept
+
+
+@needs_nginx
+def test_a_browser_of_elsewhere_gets_nothing_and_is_told_to_use_tls(
+    gateway: Gateway, client: httpx.Client
+) -> None:
+    answer = client.get("/version", headers={"Origin": "https://elsewhere.example"})
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+    assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Server"] == "nginx"
+
+    plain = f"http://127.0.0.1:{gateway.plain_port}"
+    answer = httpx.post(f"{plain}/items/a%2Fb?x=1", headers={"Host": "elsewhere.example"})
+    assert answer.status_code == 308
+    assert answer.headers["Location"] == f"{gateway.url}/items/a%2Fb?x=1"
+    assert httpx.get(f"{plain}/livez").status_code == 204
+
+
+@needs_nginx
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
+def test_tls_is_1_2_at_least(gateway: Gateway) -> None:
+    old = gateway.trust()
+    old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.raises(ssl.SSLError), socket.create_connection(("127.0.0.1", gateway.port)) as one:
+        old.wrap_socket(one, server_hostname="localhost")
+
+
+@needs_nginx
+def test_bodies_are_limited_as_the_service_limits_them(gateway: Gateway) -> None:
+    with httpx.Client(base_url=gateway.url, verify=gateway.trust()) as client:
+        for path, limit in (("/recall", 1 << 20), ("/users/u", 1 << 20), ("/items", 8 << 20)):
+            method = "PUT" if "users" in path else "POST"
+            assert client.request(method, path, content=b"x" * limit).status_code == 400
+            for content in (b"x" * (limit + 1), iter([b"x" * limit, b"x"])):  # told, and not told
+                answer = client.request(method, path, content=content)
+                assert answer.status_code == 413
+                told = answer.json()
+                assert (told["type"], told["limit_bytes"]) == ("/docs#too-large", limit)
+
+
+@needs_nginx
+def test_a_client_that_asks_too_much_is_told_to_wait(replicas: tuple[Served, Served]) -> None:
+    gateway = Gateway([one.port for one in replicas], REQUESTS_PER_S="1", BURST="5")
+    try:
+        with gateway.client() as client:
+            answers = [client.get("/recall?user_id=u-secret&k=1") for _ in range(10)]
+            assert [one.status_code for one in answers] == [200] * 6 + [429] * 4
+            problem = answers[-1]
+            assert problem.headers.get_list("Retry-After") == ["1"]
+            assert problem.headers["Content-Type"] == "application/problem+json"
+            assert problem.json()["status"] == 429
+            assert {client.get("/readyz").status_code for _ in range(10)} == {200}
+        assert "secret" not in gateway.log.read_text() + gateway.errors.read_text()
+    finally:
+        gateway.stop()
+
+
+@pytest.fixture
+def mortal(tmp_path: Path) -> Iterator[tuple[Gateway, Served]]:
+    """A gateway before two replicas of its own, and the one that may be killed."""
+    with pair(tmp_path) as (first, second):
+        gateway = Gateway([first.port, second.port])
+        yield gateway, second
+        gateway.stop()
+
+
+@needs_nginx
+def test_no_read_fails_while_a_replica_is_killed(mortal: tuple[Gateway, Served]) -> None:
+    gateway, replica = mortal
+    statuses: list[int] = []
+    is_over = threading.Event()
+
+    def keep_reading() -> None:
+        with gateway.client() as client:
+            while not is_over.is_set():
+                statuses.append(client.get("/recall?user_id=u-secret&k=3").status_code)
+
+    readers = [threading.Thread(target=keep_reading) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    time.sleep(0.5)
+    before = len(statuses)
+    replica.kill()
+    time.sleep(2.5)
+    is_over.set()
+    for reader in readers:
+        reader.join(20)
+    assert before > 20
+    assert len(statuses) > 2 * before
+    assert set(statuses) == {200}
+    assert "secret" not in gateway.log.read_text() + gateway.errors.read_text()
+    tried = [line["replica"].count(",") + 1 for line in gateway.lines()]
+    assert max(tried) == 2  # some were repeated, and those once
+
+
+@needs_nginx
+def test_what_could_not_be_sent_at_all_is_sent_to_another(replicas: tuple[Served, Served]) -> None:
+    gateway = Gateway([free_port(), replicas[0].port])
+    try:
+        with gateway.client() as client:
+            answers = [client.post("/recall", json={"user_id": "u1"}) for _ in range(8)]
+        assert {one.status_code for one in answers} == {200}
+        assert max(line["replica"].count(",") for line in gateway.lines()) == 1
+    finally:
+        gateway.stop()
+
+
+class Dying(BaseHTTPRequestHandler):
+    """A replica that reads a request, and ends."""
+
+    asked: list[str]
+
+    def handle_one_request(self) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            more = self.connection.recv(65536)
+            if not more:
+                break
+            head += more
+        if head:
+            self.asked.append(head.decode().partition(" ")[0])
+        self.close_connection = True
+
+
+@needs_nginx
+@pytest.mark.parametrize(("method", "path", "times"), [
+    ("GET", "/items/a", 2), ("GET", "/recall?user_id=u-secret", 2),
+    ("POST", "/items", 1), ("POST", "/recall", 1), ("PATCH", "/items/a", 1),
+    ("PUT", "/users/u", 1), ("DELETE", "/items/a", 1), ("DELETE", "/users/u", 1),
+])  # fmt: skip
+def test_only_reads_are_asked_again(method: str, path: str, times: int) -> None:
+    asked: list[str] = []
+    dying = type("One", (Dying,), {"asked": asked})
+    servers = [ThreadingHTTPServer(("127.0.0.1", 0), dying) for _ in range(3)]
+    threads = [threading.Thread(target=one.serve_forever, args=(0.01,)) for one in servers]
+    for thread in threads:
+        thread.start()
+    gateway = Gateway([one.server_address[1] for one in servers])
+    try:
+        with gateway.client() as client:
+            answer = client.request(method, path, headers={"X-Request-Id": "one"})
+        assert asked == [method] * times
+        assert answer.status_code == 502
+        assert answer.headers["Retry-After"] == "1"
+        assert answer.json() == {
+            "type": "about:blank",
+            "title": "No replica answers",
+            "status": 502,
+            "detail": "No replica answers",
+            "request_id": "one",
+        }
+    finally:
+        gateway.stop()
+        for one, thread in zip(servers, threads, strict=True):
+            one.shutdown()
+            thread.join(5)
+            one.server_close()
+
+
+@needs_nginx
+def test_a_slow_client_is_left_alone_by_replicas(gateway: Gateway) -> None:
+    plain = socket.create_connection(("127.0.0.1", gateway.port), timeout=10)
+    begun = time.monotonic()
+    with gateway.trust().wrap_socket(plain, server_hostname="localhost") as tls:
+        tls.sendall(b"GET /recall?user_id=u HTTP/1.1\r\nHost: local")
+        assert tls.recv(100) == b""  # closed
+    assert 4 < time.monotonic() - begun < 8
