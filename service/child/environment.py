@@ -10,5 +10,7 @@ ENVIRONMENT: Final = MappingProxyType(  # unless the user says otherwise
         # A worker is one thread; pools of linear algebra would fight over the cores.
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
+        # onnxruntime 1.32 would note the machine in the home folder, and complain where it cannot.
+        "ORT_DISABLE_TELEMETRY": "1",
     }
 )
