@@ -50,7 +50,8 @@ class CompactConfig(TunableSettings):
         for overfetch, part in OVERFETCHES:
             octaves = range(-7 * STEPS_PER_OCTAVE, 1)
             shares = (lists / part * 2 ** (step / STEPS_PER_OCTAVE) for step in octaves)
-            probes = sorted({ceil(share * min(1, K / k)) for share in shares})
+            least = k * overfetch * lists / max(count, 1)  # that hold enough, on average
+            probes = sorted({ceil(max(share, least) * min(1, K / k)) for share in shares})
             yield [cls(lists=lists, probes=p, overfetch=overfetch, seed=seed) for p in probes]
 
     def searching(self, index: VectorIndex) -> "CompactIndex":
@@ -92,7 +93,7 @@ class CompactConfig(TunableSettings):
         if not isinstance(codes, faiss.IndexIVFScalarQuantizer):
             raise BundleError(f"index file {path}: holds a {type(codes).__name__}, expected codes")
         count, dim = vectors.shape
-        got = {"count": codes.ntotal, "dim": codes.d, "lists": codes.nlist}
+        got = {"count": codes.invlists.compute_ntotal(), "dim": codes.d, "lists": codes.nlist}
         expected = {"count": count, "dim": dim, "lists": self._lists(count)}
         if got != expected:
             raise BundleError(f"index file {path}: holds {got}, expected {expected}")
@@ -118,8 +119,10 @@ class CompactIndex(VectorIndex):
         fetch = min(len(self), ceil(k * self._settings.overfetch))
         probes = ceil(self._settings.probes * max(1, k / K))
         candidates = self._candidates(queries, fetch, probes)
-        if (short := candidates[:, k - 1] < 0).any():  # the lists that were read hold fewer
-            candidates[short] = self._candidates(queries[short], fetch, self._codes.nlist)
+        # The lists that were read may hold fewer; all of them hold all.
+        while (short := candidates[:, k - 1] < 0).any() and probes < self._codes.nlist:
+            probes *= 2
+            candidates[short] = self._candidates(queries[short], fetch, probes)
         labels, scores = (
             np.empty((len(queries), k), np.int64),
             np.empty((len(queries), k), np.float32),
