@@ -135,7 +135,7 @@ class HnswIndex(VectorIndex):
             if "2D array" not in str(error):
                 raise
             return self._nearest_despite_islands(queries, k)
-        return labels.astype(np.int64), np.float32(1) - distances
+        return labels.view(np.int64), np.float32(1) - distances
 
     def _nearest_despite_islands(self, queries: Vectors, k: int) -> tuple[Labels, Scores]:
         """Search exactly where the walk ended on an island of fewer than k vectors.
