@@ -16,10 +16,10 @@ from export.index.base import Labels, Scores, TunableSettings, VectorIndex, Vect
 LISTS_PER_ROOT = 2  # lists that the tuner asks for, as a multiple of the root of the vectors
 STEPS_PER_OCTAVE = 3  # rungs of a ladder from `probes` to twice as many
 OVERFETCHES = ((1.2, 4), (2.0, 4), (4.0, 1))  # overfetch of each ladder, and its end: lists over it
-LEAST_IN_LIST = 39  # vectors for each list below which faiss calls k-means ill-founded
+LEAST_IN_LIST = 39  # vectors for each list, below which k-means has little to go by (faiss)
 ROUNDS = 10  # of k-means; 25, which is usual, find nothing more and cost twice as much
 SAMPLE = 128  # vectors for each list that k-means looks at
-K = 100  # items that `probes` is told for
+PROBED_FOR = 100  # items that `probes` is told for
 
 
 class CompactConfig(TunableSettings):
@@ -51,7 +51,7 @@ class CompactConfig(TunableSettings):
             octaves = range(-7 * STEPS_PER_OCTAVE, 1)
             shares = (lists / part * 2 ** (step / STEPS_PER_OCTAVE) for step in octaves)
             least = k * overfetch * lists / max(count, 1)  # that hold enough, on average
-            probes = sorted({ceil(max(share, least) * min(1, K / k)) for share in shares})
+            probes = sorted({ceil(max(share, least) * min(1, PROBED_FOR / k)) for share in shares})
             yield [cls(lists=lists, probes=p, overfetch=overfetch, seed=seed) for p in probes]
 
     def searching(self, index: VectorIndex) -> "CompactIndex":
@@ -78,6 +78,7 @@ class CompactConfig(TunableSettings):
         codes = faiss.IndexIVFScalarQuantizer(centres, dim, self._lists(count), kind, space, True)
         codes.cp.niter, codes.cp.seed = ROUNDS, self.seed
         codes.cp.max_points_per_centroid = SAMPLE
+        codes.cp.min_points_per_centroid = 1  # below it faiss writes to standard error
         if count:
             codes.train(vectors)
             codes.add(vectors)
@@ -117,16 +118,14 @@ class CompactIndex(VectorIndex):
 
     def _nearest(self, queries: Vectors, k: int) -> tuple[Labels, Scores]:
         fetch = min(len(self), ceil(k * self._settings.overfetch))
-        probes = ceil(self._settings.probes * max(1, k / K))
+        probes = ceil(self._settings.probes * max(1, k / PROBED_FOR))
         candidates = self._candidates(queries, fetch, probes)
         # The lists that were read may hold fewer; all of them hold all.
         while (short := candidates[:, k - 1] < 0).any() and probes < self._codes.nlist:
             probes *= 2
             candidates[short] = self._candidates(queries[short], fetch, probes)
-        labels, scores = (
-            np.empty((len(queries), k), np.int64),
-            np.empty((len(queries), k), np.float32),
-        )
+        shape = (len(queries), k)
+        labels, scores = np.empty(shape, np.int64), np.empty(shape, np.float32)
         for row, found in enumerate(candidates):
             if found[-1] < 0:
                 found = found[found >= 0]
@@ -147,7 +146,7 @@ class CompactIndex(VectorIndex):
 
     def _write(self, part: Path) -> None:
         faiss = library()
-        with part.open("wb") as file:  # faiss's own writer does not notice a full disk in time
+        with part.open("wb") as file:  # faiss's own writer overlooks what a full disk refuses last
             try:
                 faiss.write_index(self._codes, faiss.PyCallbackIOWriter(file.write))
             except RuntimeError as error:

@@ -93,6 +93,7 @@ def test_larger_catalogue_has_an_index_file_that_is_opened(parts: Parts, tmp_pat
     bundle, _ = open_bundle(tmp_path / "v1")
     index = open_index(bundle)
     assert isinstance(index, HnswIndex)
+    assert str(bundle.layout.vectors) not in Path("/proc/self/maps").read_text()
     labels, scores = index.search(bundle.vectors[:5], 3)
     assert scores[:, 0] == pytest.approx(1, abs=1e-5)
 
