@@ -37,3 +37,16 @@ def test_vectors_that_nobody_can_change_are_not_copied() -> None:
     vectors.flags.writeable = False
     assert kept(view) is view
     assert kept(vectors[1:]).base is vectors
+
+
+class Descending(Disordered):
+    """A member that finds them best first, and equal ones in no order."""
+
+    def _nearest(self, queries: Vectors, k: int) -> tuple[Labels, Scores]:
+        order = np.argsort(-SCORES[0], kind="stable")[:k]
+        return LABELS[:, order], SCORES[:, order]
+
+
+def test_equal_scores_go_by_label_where_all_came_best_first() -> None:
+    labels, _ = Descending(dim=2, count=5).search(np.eye(2, dtype=np.float32)[:1], 5)
+    assert labels.tolist() == [[3, 2, 0, 1, 4]]
