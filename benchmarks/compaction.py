@@ -86,9 +86,11 @@ def twinned(config: HnswConfig, new: Vectors, step: int) -> Twins:
     return twins
 
 
-def added(config: HnswConfig, file: Path, sha256: str, old: int, new: Vectors, k: int) -> HnswIndex:
+def added(
+    config: HnswConfig, file: Path, sha256: str, old: Vectors, new: Vectors, k: int
+) -> HnswIndex:
     """Open a graph from its file and add what is new, as a process that serves nobody does."""
-    index = config.load(file, sha256=sha256, dim=new.shape[1], count=old)
+    index = config.load(file, sha256=sha256, vectors=old)
     assert isinstance(index, HnswIndex)
     return index.with_more(new, threads=1)
 
@@ -116,7 +118,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "graph"
         sha256 = main.save(file)
-        add = partial(added, config, file, sha256, items, new, k)
+        add = partial(added, config, file, sha256, old, new, k)
         costs = {
             "rebuilt": cost_us(lambda: tune(vectors, k=k, target=TARGET, threads=1), len(new)),
             "added in a loader": cost_us(add, len(new)),
@@ -128,9 +130,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
             "nothing": worst_wait_ms(lambda: time.sleep(1.0)),
             "twins, half a core": worst_wait_ms(lambda: rested(config, new[:step], 0.5)),
             "twins, a whole core": worst_wait_ms(lambda: rested(config, new[:step], 1.0)),
-            "load": worst_wait_ms(
-                lambda: config.load(file, sha256=sha256, dim=asked.dim, count=items)
-            ),
+            "load": worst_wait_ms(lambda: config.load(file, sha256=sha256, vectors=old)),
         }
         grown = add()
     recent = twinned(config, new, step).read()

@@ -24,6 +24,7 @@ from export.contract.schema import Schema, read_schema
 from export.contract.side import SIDES, SideName
 from export.contract.similarity import ROOM
 from export.contract.tables import RecordTable, read_records, write_as_of
+from export.index.tune import TUNED, TunedKind
 from export.onnx import convert, longest, prove_parity
 from export.ranker_file import convert_ranker, prove_ranker
 from export.tower_file import TowerFile
@@ -38,6 +39,7 @@ def export_run(
     *,
     catalogue: Catalogue = "all",
     target_recall: float = 0.99,
+    index: TunedKind = "hnsw",
     log_id: str | None = None,
     on_note: OnNote = lambda text: None,
 ) -> Manifest:
@@ -48,14 +50,16 @@ def export_run(
         target: The bundle's folder; its name becomes the version.
         catalogue: Every item of the items table, or only those with a train row.
         target_recall: Recall@100 that the index is tuned to.
+        index: Its kind, unless so few items are searched exactly.
         log_id: The place in the service's item log up to which the run's data goes.
         on_note: Told facts worth printing.
 
     Raises:
-        BundleError: The run is not finished, parity fails, the index misses its target, or the
-            folder exists.
+        BundleError: The run is not finished, parity fails, the index misses its target or its
+            library is not installed, or the folder exists.
     """
     check_target(target)
+    TUNED[index].check_installed()
     if log_id is not None and not LOG_ID.fullmatch(log_id):
         raise BundleError(f"log id {log_id!r}: expected one like '1732000000000-0'")
     layout = RunLayout(run)
@@ -63,7 +67,7 @@ def export_run(
         raise BundleError(f"{run}: no finished run here (metrics.json is missing)")
     parts = _parts(layout, catalogue, log_id, on_note)
     parts = replace(parts, config=_config(layout, target))
-    manifest = write_bundle(target, parts, target_recall=target_recall)
+    manifest = write_bundle(target, parts, target_recall=target_recall, index=index)
     found = manifest.index
     on_note(
         f"{manifest.items} items embedded; index {found.settings['kind']}: "

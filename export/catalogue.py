@@ -26,7 +26,7 @@ from export.contract.tables import RecordTable, write_records
 from export.embedder import Embedder, Vectors, open_bundle
 from export.golden import Golden, golden_queries
 from export.golden_ranks import with_ranks
-from export.index.tune import tune
+from export.index.tune import TunedKind, tune
 from export.ranker import open_ranker, ranker_of
 from export.tower_file import TowerFile
 
@@ -77,16 +77,20 @@ class Parts:
     ranker: RankerParts | None = None
 
 
-def write_bundle(target: Path, parts: Parts, *, target_recall: float = 0.99) -> Manifest:
+def write_bundle(
+    target: Path, parts: Parts, *, target_recall: float = 0.99, index: TunedKind = "hnsw"
+) -> Manifest:
     """Write a bundle; it appears whole, and only once it has been opened, or not at all.
 
     Args:
         target: The folder; its name becomes the version.
         parts: What goes in.
         target_recall: Recall@100 against exact search that the index is tuned to.
+        index: Its kind, unless so few items are searched exactly.
 
     Raises:
-        BundleError: The name is no version, the folder exists, or the index misses its target.
+        BundleError: The name is no version, the folder exists, the index misses its target, or its
+            library is not installed.
 
     """
     with new_folder(target) as folder:
@@ -96,7 +100,7 @@ def write_bundle(target: Path, parts: Parts, *, target_recall: float = 0.99) -> 
         vectors = embedder.embed("item", parts.items.records)
         np.save(layout.vectors, vectors)
         users = embedder.embed("user", parts.users[:TUNING_USERS])
-        report = _write_index(layout, vectors, users, target_recall)
+        report = _write_index(layout, vectors, users, target_recall, index)
         golden = golden_queries(embedder, parts.items.ids, parts.items.records, vectors)
         if parts.ranker is not None:
             golden = _write_ranker(layout, parts, parts.ranker, golden)
@@ -149,9 +153,10 @@ def _write_ranker(
 
 
 def _write_index(
-    layout: BundleLayout, vectors: Vectors, users: Vectors, target: float
+    layout: BundleLayout, vectors: Vectors, users: Vectors, target: float, kind: TunedKind
 ) -> IndexReport:
-    tuned = tune(vectors, k=RECALL_K, target=target, queries=users if len(users) else None)
+    queries = users if len(users) else None
+    tuned = tune(vectors, k=RECALL_K, target=target, queries=queries, kind=kind)
     if not tuned.reached:
         raise BundleError(
             f"index: recall@{RECALL_K} {tuned.measured_recall:.4f} misses the target {target}"

@@ -23,6 +23,10 @@ def export(
     recall: Annotated[
         float, typer.Option(help="Recall@100 the index is tuned to.", min=0.5, max=1.0)
     ] = 0.99,
+    index: Annotated[
+        Literal["hnsw", "compact"],
+        typer.Option(help="A graph, or 8-bit codes: a fifth of the memory, needs faiss."),
+    ] = "hnsw",
     log_id: Annotated[
         str | None,
         typer.Option(help="What /readyz gave when the data was taken: later writes win over it."),
@@ -33,7 +37,13 @@ def export(
     from export.bundling import export_run, export_users
 
     manifest = export_run(
-        run, out, catalogue=catalogue, target_recall=recall, log_id=log_id, on_note=typer.echo
+        run,
+        out,
+        catalogue=catalogue,
+        target_recall=recall,
+        index=index,
+        log_id=log_id,
+        on_note=typer.echo,
     )
     typer.echo(f"wrote {out} (version {manifest.version}, {manifest.items} items)")
     if users:

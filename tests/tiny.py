@@ -17,6 +17,7 @@ from export.contract.sharing import table_of
 from export.contract.side import Side, SideName
 from export.contract.similarity import Similarity, extra_dims
 from export.contract.tables import RecordTable
+from export.index.tune import TunedKind
 from export.tower_file import TowerFile
 
 TOPICS = ("art", "cars", "food", "music", "sport", "travel")
@@ -202,13 +203,14 @@ def tiny_bundle(
     schema: Schema | None = None,
     beside: Mapping[str, object] | None = None,
     ranker: Callable[[Schema], RankerParts] | None = None,
+    index: TunedKind = "hnsw",
 ) -> Path:
     """Write the tiny bundle as `folder/version` and return its path.
 
     With a `largest_norm` it is one of an inner product, though its raw vectors have length 1.
     With `large_bytes`, tables from this size on lie in a data file. A `schema` may know more
     features than the tiny one, and `beside` gives them to every item. `ranker` makes one of the
-    schema.
+    schema. More than 2,000 items have an `index` of this kind.
     """
     schema = schema or tiny_schema(items, "cosine" if largest_norm is None else "inner_product")
     sides: tuple[SideName, ...] = ("user", "item")
@@ -240,5 +242,5 @@ def tiny_bundle(
         largest_norm=largest_norm,
         ranker=None if ranker is None else ranker(schema),
     )
-    write_bundle(folder / version, parts)
+    write_bundle(folder / version, parts, index=index)
     return folder / version

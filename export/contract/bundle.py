@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -65,7 +65,8 @@ class Bundle:
     """A bundle that has been read and found whole; `vectors` rows are those of `ids`.
 
     `records` holds the catalogue's feature columns, `popularity` the share of interactions in
-    0..1, `first_seen` seconds since 1970 (NaN: unknown). `item_vectors` are the given vectors
+    0..1, `first_seen` seconds since 1970 (NaN: unknown). `vectors` are read-only, and mapped from
+    their file where the index searches them too. `item_vectors` are the given vectors
     behind a user's preference, by feature, NaN for an item without one. `ranker` may be None.
     """
 
@@ -177,7 +178,9 @@ def read_bundle(folder: Path) -> Bundle:
         records=table.drop_columns([name for name in own if name in table.column_names]),
         popularity=_popularity(table, layout.items),
         first_seen=_floats(table, "first_seen", layout.items),
-        vectors=_read_vectors(layout.vectors, (len(ids), schema.dim)),
+        vectors=_read_vectors(
+            layout.vectors, (len(ids), schema.dim), is_mapped=manifest.index.is_beside_vectors
+        ),
         concepts=concepts,
         item_vectors={
             name: _given_vectors(layout.item_vectors(name), len(ids), schema.user.features[name])
@@ -224,15 +227,17 @@ def _given_vectors(path: Path, items: int, feature: Feature) -> NDArray[np.float
     return vectors
 
 
-def _read_vectors(path: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
-    vectors = _load(path)
+def _read_vectors(path: Path, shape: tuple[int, int], *, is_mapped: bool) -> NDArray[np.float32]:
+    # A file of no vectors cannot be mapped.
+    vectors = _load(path, mmap_mode="r" if is_mapped and shape[0] else None)
     _check_vectors(path, vectors, shape)
-    return vectors
+    vectors.flags.writeable = False
+    return np.asarray(vectors)
 
 
-def _load(path: Path) -> NDArray[Any]:
+def _load(path: Path, mmap_mode: Literal["r"] | None = None) -> NDArray[Any]:
     try:
-        vectors = np.load(path, allow_pickle=False)
+        vectors = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise BundleError(f"{path}: {error}") from error
     if not isinstance(vectors, np.ndarray):

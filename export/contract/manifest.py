@@ -136,6 +136,14 @@ class IndexReport(Strict):
     k: int
     curve: list[dict[str, Any]] = []
 
+    @property
+    def is_beside_vectors(self) -> bool:
+        """Whether the index holds less than the vectors, which then are better left in their file.
+
+        Memory is what such an index is chosen for.
+        """
+        return self.settings.get("kind") == "compact"
+
 
 class Lineage(Strict):
     """Where a bundle comes from, in words that mean the same on every machine.

@@ -4,10 +4,11 @@ from typing import Annotated
 
 from pydantic import Field
 
+from export.index.compact import CompactConfig
 from export.index.exact import ExactConfig
 from export.index.hnsw import HnswConfig
 
 IndexConfig = Annotated[
-    HnswConfig | ExactConfig,
+    HnswConfig | ExactConfig | CompactConfig,
     Field(discriminator="kind"),
 ]

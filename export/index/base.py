@@ -2,7 +2,9 @@
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +56,7 @@ class VectorIndex(ABC):
             shape = (len(queries), k)
             return np.empty(shape, np.int64), np.empty(shape, np.float32)
         labels, scores = self._nearest(queries, k)
-        if (scores[:, 1:] < scores[:, :-1]).all():  # in order already, as graphs tell them
+        if (scores[:, 1:] < scores[:, :-1]).all():  # as they mostly come; sorting costs 10 us
             return labels, scores
         order = np.lexsort((labels, -scores))
         return np.take_along_axis(labels, order, 1), np.take_along_axis(scores, order, 1)
@@ -91,23 +93,59 @@ class IndexSettings(Strict, ABC):
         check_vectors(vectors, None, "vector")
         return self._build(vectors, threads or core_count())
 
-    def load(self, path: Path, *, sha256: str, dim: int, count: int) -> VectorIndex:
-        """Open what `save` wrote, of `count` vectors of `dim` values, built with these settings.
+    def load(self, path: Path, *, sha256: str, vectors: Vectors) -> VectorIndex:
+        """Open what `save` wrote of an index over these vectors, built with these settings.
 
         The SHA-256 is compared before anything else reads the file: an index library trusts it
         blindly, and one flipped bit can crash the process or change answers silently. Raises
-        BundleError for a file that is missing, is not the one meant, or holds another shape.
+        BundleError for a file that is missing, is not the one meant, or holds another shape, and
+        VectorError as `build` does.
         """
+        check_vectors(vectors, None, "vector")
         check_file(path, sha256)
-        return self._read(path, dim, count)
+        return self._read(path, vectors)
 
     @abstractmethod
     def _build(self, vectors: Vectors, threads: int) -> VectorIndex:
         """Build over checked vectors, of which no later change may reach the index."""
 
     @abstractmethod
-    def _read(self, path: Path, dim: int, count: int) -> VectorIndex:
-        """Open a file whose SHA-256 is right; raises BundleError unless it has this shape."""
+    def _read(self, path: Path, vectors: Vectors) -> VectorIndex:
+        """Open a file whose SHA-256 is right; raises BundleError unless it is of such vectors."""
+
+
+class TunableSettings(IndexSettings):
+    """Settings of an index whose recall is a matter of how it is built, and how it is searched."""
+
+    @classmethod
+    def check_installed(cls) -> None:  # noqa: B027 most members need nothing more
+        """Raise BundleError, with the remedy, unless what the index is made with is there."""
+
+    @classmethod
+    @abstractmethod
+    def ladders(cls, count: int, k: int, seed: int) -> Iterator[list[Self]]:
+        """Give what to try for recall@k over `count` vectors, one ladder after the other.
+
+        The settings of a ladder differ only in how an index is searched, from cheap to dear; where
+        its end misses, an index is built for the next.
+        """
+
+    @abstractmethod
+    def searching(self, index: VectorIndex) -> VectorIndex:
+        """Return an index that takes over what was built on the same ladder, searched like this.
+
+        That one must not be searched any more, so nobody else may hold it yet.
+        """
+
+
+def kept(vectors: Vectors) -> Vectors:
+    """Return vectors that nobody changes any more: themselves if read-only, else a copy."""
+    array: object = vectors
+    while isinstance(array, np.ndarray):
+        if array.flags.writeable:
+            return np.array(vectors, order="C")
+        array = array.base
+    return vectors
 
 
 def check_vectors(vectors: Vectors, dim: int | None, what: str) -> None:

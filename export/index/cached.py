@@ -35,7 +35,7 @@ def open_index(bundle: Bundle) -> VectorIndex:
     if sha256 is None:
         index = config.build(bundle.vectors)
     else:
-        index = config.load(path, sha256=sha256, dim=bundle.schema.dim, count=len(bundle.ids))
+        index = config.load(path, sha256=sha256, vectors=bundle.vectors)
     _check_recall(bundle, index)
     return index
 

@@ -14,6 +14,7 @@ from export.index.base import (
     VectorIndex,
     Vectors,
     check_vectors,
+    kept,
 )
 
 SCORES_AT_ONCE = 1 << 24  # 64 MiB of float32, whatever the number of queries and vectors
@@ -25,19 +26,19 @@ class ExactConfig(IndexSettings):
     kind: Literal["exact"] = "exact"
 
     def _build(self, vectors: Vectors, threads: int) -> VectorIndex:
-        return ExactIndex(np.array(vectors, order="C"))
+        return ExactIndex(kept(vectors))
 
-    def _read(self, path: Path, dim: int, count: int) -> VectorIndex:
+    def _read(self, path: Path, vectors: Vectors) -> VectorIndex:
         try:
             # Mapped, so that processes that open one file share its memory.
-            vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-            check_vectors(vectors, None, "vector")
+            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+            check_vectors(mapped, None, "vector")
         except (ValueError, EOFError, VectorError) as error:
             raise BundleError(f"index file {path}: {error}") from error
-        if vectors.shape != (count, dim):
-            got = list(vectors.shape)
-            raise BundleError(f"index file {path}: holds {got} values, expected {[count, dim]}")
-        return ExactIndex(vectors)
+        if mapped.shape != vectors.shape:
+            got, expected = list(mapped.shape), list(vectors.shape)
+            raise BundleError(f"index file {path}: holds {got} values, expected {expected}")
+        return ExactIndex(mapped)
 
 
 class ExactIndex(VectorIndex):

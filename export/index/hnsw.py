@@ -2,8 +2,9 @@
 
 import logging
 import struct
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self, cast
 
 import hnswlib
 import numpy as np
@@ -11,9 +12,9 @@ from pydantic import Field
 
 from export.contract.errors import BundleError
 from export.index.base import (
-    IndexSettings,
     Labels,
     Scores,
+    TunableSettings,
     VectorIndex,
     Vectors,
     check_vectors,
@@ -24,13 +25,16 @@ from export.index.exact import nearest
 logger = logging.getLogger(__name__)
 
 BULK = 256  # more queries than this in one call are worth starting threads for
+GRAPHS = ((16, 100), (24, 200), (48, 400))  # M, ef_construction of one ladder after the other
+LADDER = (1, 1.5, 2, 3, 4, 6, 8, 12, 16)  # ef as a multiple of k, below which it has no effect
+MOST_EF = 65536
 GET_AT_ONCE = 1024  # reading vectors out of a graph holds the GIL, about 3 ms for so many
 # How hnswlib 0.8 begins a file: offset of level 0, capacity, count, bytes of an element, where in
 # it the label and the vector begin, highest level, entry point, links a node above, at 0, M.
 HEADER = struct.Struct("<6QiI3Q")
 
 
-class HnswConfig(IndexSettings):
+class HnswConfig(TunableSettings):
     """A graph in which each vector is linked to some of its neighbours.
 
     Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using
@@ -43,8 +47,19 @@ class HnswConfig(IndexSettings):
     # Candidates weighed when a vector is linked.
     ef_construction: int = Field(default=100, ge=8, le=4096)
     # Candidates kept during a search; k of them where k is greater.
-    ef: int = Field(default=200, ge=1, le=65536)
+    ef: int = Field(default=200, ge=1, le=MOST_EF)
     seed: int = Field(default=1, ge=0, le=2**32 - 1)
+
+    @classmethod
+    def ladders(cls, count: int, k: int, seed: int) -> Iterator[list[Self]]:
+        """Raise `ef` from k to 16 k; where that misses, link more densely, at most twice."""
+        for links, wide in GRAPHS:
+            efs = dict.fromkeys(min(round(k * factor), MOST_EF) for factor in LADDER)
+            yield [cls(M=links, ef_construction=wide, ef=ef, seed=seed) for ef in efs]
+
+    def searching(self, index: VectorIndex) -> "HnswIndex":
+        """Return an index of the same graph, searched with this `ef`."""
+        return cast(HnswIndex, index).with_ef(self.ef)
 
     def empty(self, dim: int, room: int) -> "HnswIndex":
         """Return an index of nothing with room for so many vectors, see `HnswIndex.with_more`."""
@@ -60,7 +75,8 @@ class HnswConfig(IndexSettings):
     def _build(self, vectors: Vectors, threads: int) -> "HnswIndex":
         return self.empty(vectors.shape[1], len(vectors)).with_more(vectors, threads=threads)
 
-    def _read(self, path: Path, dim: int, count: int) -> "HnswIndex":
+    def _read(self, path: Path, vectors: Vectors) -> "HnswIndex":
+        count, dim = vectors.shape
         got = _shape_of(path)
         expected = {"count": count, "dim": dim, "M": self.M}
         if got != expected:
@@ -119,7 +135,7 @@ class HnswIndex(VectorIndex):
             if "2D array" not in str(error):
                 raise
             return self._nearest_despite_islands(queries, k)
-        return labels.astype(np.int64), np.float32(1) - distances
+        return labels.view(np.int64), np.float32(1) - distances
 
     def _nearest_despite_islands(self, queries: Vectors, k: int) -> tuple[Labels, Scores]:
         """Search exactly where the walk ended on an island of fewer than k vectors.

@@ -1,30 +1,45 @@
 """Settings for a catalogue's index, found by measuring recall against exact search."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 from export.contract.strict import Strict
 from export.index import IndexConfig
-from export.index.base import Scores, VectorError, VectorIndex, Vectors, check_vectors
+from export.index.base import (
+    Scores,
+    TunableSettings,
+    VectorError,
+    VectorIndex,
+    Vectors,
+    check_vectors,
+)
 from export.index.clustered import queries_near
+from export.index.compact import CompactConfig
 from export.index.exact import ExactConfig
-from export.index.hnsw import HnswConfig, HnswIndex
+from export.index.hnsw import GRAPHS, LADDER, HnswConfig, HnswIndex
 
 logger = logging.getLogger(__name__)
 
 EXACT_UP_TO = 2_000  # vectors that exact search goes through no slower than a graph's walk
-GRAPHS = ((16, 100), (24, 200), (48, 400))  # M, ef_construction; the next when one misses
-LADDER = (1, 1.5, 2, 3, 4, 6, 8, 12, 16)  # ef as a multiple of k, below which it has no effect
 SAME_SCORE = 1e-6  # two ways to add up one inner product differ by less
+
+TunedKind = Literal["hnsw", "compact"]
+TunedConfig = Annotated[HnswConfig | CompactConfig, Field(discriminator="kind")]
+TUNED: dict[TunedKind, type[HnswConfig] | type[CompactConfig]] = {
+    "hnsw": HnswConfig,
+    "compact": CompactConfig,
+}
 
 
 class Rung(Strict):
     """One setting tried; `near` and `given` are its recall on either kind of queries."""
 
-    config: HnswConfig
+    config: TunedConfig
     near: float
     given: float | None = None
 
@@ -70,13 +85,14 @@ def tune(
     seed: int = 1,
     queries: Vectors | None = None,
     threads: int | None = None,
+    kind: TunedKind = "hnsw",
 ) -> TunedIndex:
-    """Find the cheapest HNSW whose recall@k meets the target, and build it.
+    """Find the cheapest settings of a kind whose recall@k meets the target, and build the index.
 
     Recall is measured on `sample` queries made near the vectors and, when real ones are given
     (float32[q, dim], such as users' vectors), on at most `sample` of those too; both have to meet
-    the target. `ef` climbs a ladder from k to 16 k; where its end misses, or the graph has islands,
-    a denser graph is built, at most twice. Up to 2,000 vectors are searched exactly, recall 1.
+    the target. Each kind gives ladders of settings; where the end of one misses, or the graph has
+    islands, an index is built for the next. Up to 2,000 vectors are searched exactly, recall 1.
     Raises VectorError for vectors or queries that are not float32 unit vectors of one dim.
     """
     check_vectors(vectors, None, "vector")
@@ -84,13 +100,12 @@ def tune(
         return TunedIndex(ExactConfig(), ExactConfig().build(vectors), 1.0, (), reached=True)
     exams = _exams(vectors, k, sample, seed, queries)
     curve: list[Rung] = []
-    for links, ef_construction in GRAPHS:
-        config = HnswConfig(M=links, ef_construction=ef_construction, ef=k, seed=seed)
-        index = cast(HnswIndex, config.build(vectors, threads=threads))
-        index, rungs = _climb(index, config, target, exams)
+    for ladder in TUNED[kind].ladders(len(vectors), k, seed):
+        index = ladder[0].build(vectors, threads=threads)
+        index, rungs = _climb(index, ladder, target, exams)
         curve.extend(rungs)
         reached = curve[-1].recall >= target
-        if reached and not index.exact_answers:
+        if reached and not (isinstance(index, HnswIndex) and index.exact_answers):
             break
     return TunedIndex(curve[-1].config, index, curve[-1].recall, tuple(curve), reached)
 
@@ -145,17 +160,16 @@ def _exams(
 
 
 def _climb(
-    index: HnswIndex, config: HnswConfig, target: float, exams: list[_Exam]
-) -> tuple[HnswIndex, list[Rung]]:
-    """Raise the ef of a graph, whose settings are given, from theirs until it meets the target."""
+    index: VectorIndex, ladder: Sequence[TunableSettings], target: float, exams: list[_Exam]
+) -> tuple[VectorIndex, list[Rung]]:
+    """Search an index as one rung after the other says, until one meets the target."""
     rungs: list[Rung] = []
-    for factor in LADDER:
-        tried = config.model_copy(update={"ef": round(config.ef * factor)})
-        index = index.with_ef(tried.ef)
+    for tried in ladder:
+        index = tried.searching(index)
         recalls = [exam.sit(index) for exam in exams]
-        rungs.append(Rung(config=tried, **dict(zip(("near", "given"), recalls, strict=False))))
-        facts = {**tried.model_dump(), "recall": rungs[-1].recall}
-        logger.info("recall measured", extra=facts)
+        measured = dict(zip(("near", "given"), recalls, strict=False))
+        rungs.append(Rung.model_validate({"config": tried.model_dump(), **measured}))
+        logger.info("recall measured", extra={**tried.model_dump(), "recall": rungs[-1].recall})
         if rungs[-1].recall >= target:
             break
     return index, rungs

@@ -10,7 +10,7 @@ from export.embedder import Vectors
 from export.index import IndexConfig
 from export.index.base import VectorIndex, core_count
 from export.index.hnsw import HnswConfig, HnswIndex
-from export.index.tune import ef_for, tune
+from export.index.tune import TunedKind, ef_for, tune
 from service.index.ids import Ids
 from service.index.indexed import Indexed
 from service.index.top import Hits, Rows
@@ -73,7 +73,7 @@ class MainIndex:
 
         A graph takes them in, at a cost in proportion to them; it is given over and must not be
         searched here any more. Any other index, a worn one, and one that would miss the recall that
-        the report asks for, make place for a new one of all.
+        the report asks for, make place for a new one of all: compact where it was, else a graph.
         """
         live = self._retired == 0
         vectors = np.concatenate([self.vectors, vectors])
@@ -82,7 +82,9 @@ class MainIndex:
             retired = np.concatenate([self._retired, np.zeros(len(ids), np.int64)])
             return MainIndex(Ids(known + ids), vectors, index, retired)
         vectors = vectors[np.concatenate([live, np.ones(len(ids), np.bool_)])]
-        tuned = tune(vectors, k=report.k, target=report.target_recall, threads=threads)
+        vectors.flags.writeable = False  # so that an index that needs them keeps no copy
+        kind: TunedKind = "compact" if report.settings.get("kind") == "compact" else "hnsw"
+        tuned = tune(vectors, k=report.k, target=report.target_recall, threads=threads, kind=kind)
         if not tuned.reached:
             facts = {"recall": tuned.measured_recall, "target": report.target_recall}
             logger.warning("rebuilt index misses its recall", extra=facts)

@@ -23,6 +23,8 @@ from service.snapshot.format import digest_of
 from service.store import LOG_START, StoreUnavailable
 
 MADE_BY = ("firstsight", "numpy", "onnxruntime", "hnswlib")
+SEARCHED_BY = {"compact": ("faiss-cpu",)}
+"""What more makes an answer where the bundle has an index of a kind."""
 
 Facts = dict[str, Any]
 
@@ -85,7 +87,7 @@ class Explainer:
                 if one in request.exclude
             ],
             "index": self._index(parts),
-            "made_by": _made_by(),
+            "made_by": _made_by(generation.bundle.manifest.index.settings.get("kind")),
         }
 
     def _path(self, request: RecallRequest, stored: Stored | None, user: KnownUser) -> Facts:
@@ -189,9 +191,9 @@ def _stored(request: RecallRequest, stored: Stored | None) -> Facts | None:
 
 
 @cache
-def _made_by() -> dict[str, str]:
+def _made_by(index: str | None) -> dict[str, str]:
     found = {}
-    for name in MADE_BY:
+    for name in (*MADE_BY, *SEARCHED_BY.get(index or "", ())):
         try:
             found[name] = version(name)
         except PackageNotFoundError:  # run from a folder

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from export.contract.errors import BundleError, SchemaError
 from export.contract.run import RunLayout
 from export.contract.tables import read_records
 from export.embedder import open_bundle
+from export.index.compact import library
 from tests.export.forged import sign
 
 
@@ -150,4 +152,15 @@ def test_existing_bundle_is_refused_before_any_work(exported: Path, run: RunLayo
     assert told == []
     with pytest.raises(BundleError, match="1 to 64 letters"):
         export_run(run.folder, exported.parent / "no version", on_note=told.append)
+    assert told == []
+
+
+def test_an_index_whose_library_is_not_there_is_refused_before_any_work(
+    run: RunLayout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    library.cache_clear()
+    with pytest.raises(BundleError, match=r"needs faiss.*pip install 'firstsight\[compact\]'"):
+        export_run(run.folder, tmp_path / "v1", index="compact", on_note=told.append)
     assert told == []

@@ -16,10 +16,11 @@ from export.contract.side import SIDES
 from export.contract.tables import RecordTable
 from export.embedder import open_bundle
 from export.index.cached import open_index
+from export.index.compact import CompactIndex
 from export.index.hnsw import HnswIndex
 from export.index.tune import tune
 from tests.export.forged import names_in
-from tests.tiny import tiny_file, tiny_items, tiny_schema
+from tests.tiny import tiny_bundle, tiny_file, tiny_items, tiny_schema
 
 
 @pytest.fixture
@@ -92,7 +93,24 @@ def test_larger_catalogue_has_an_index_file_that_is_opened(parts: Parts, tmp_pat
     bundle, _ = open_bundle(tmp_path / "v1")
     index = open_index(bundle)
     assert isinstance(index, HnswIndex)
+    assert str(bundle.layout.vectors) not in Path("/proc/self/maps").read_text()
     labels, scores = index.search(bundle.vectors[:5], 3)
+    assert scores[:, 0] == pytest.approx(1, abs=1e-5)
+
+
+def test_a_compact_bundle_is_searched_in_its_files(tmp_path: Path) -> None:
+    folder = tiny_bundle(tmp_path, items=2100, index="compact")
+    bundle, _ = open_bundle(folder)
+    report = bundle.manifest.index
+    assert report.settings["kind"] == report.curve[-1]["kind"] == "compact"
+    assert report.measured_recall >= report.target_recall
+    index = open_index(bundle)
+    assert isinstance(index, CompactIndex)
+    assert index._vectors is bundle.vectors
+    mapped = Path("/proc/self/maps").read_text()
+    assert str(bundle.layout.vectors) in mapped
+    assert str(bundle.layout.index) in mapped
+    _, scores = index.search(bundle.vectors[:5], 3)
     assert scores[:, 0] == pytest.approx(1, abs=1e-5)
 
 

@@ -41,6 +41,7 @@ def test_embed_and_recall_write_what_they_say(
         (["recall", "{tiny}", "--users", "none.csv", "--out", "o.csv"], "none.csv: no such file"),
         (["export", "{out}", "--out", "{out}/v1"], "no finished run here"),
         (["export", "{out}", "--out", "{out}/v1", "--recall", "2"], "--recall"),
+        (["export", "{out}", "--out", "{out}/v1", "--index", "flat"], "'flat'"),
         (["export", "{out}", "--out", "{out}/v1", "--log-id", "now"], "log id 'now'"),
     ],
 )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import service.generation as module
 from export.contract.errors import BundleError
 from export.index.base import IndexSettings, VectorError, Vectors
+from export.index.compact import CompactConfig
 from export.index.exact import ExactConfig
 from export.index.hnsw import HnswConfig
 from service.generation import Generation
@@ -21,7 +22,7 @@ from tests.tiny import DIM, tiny_bundle
 
 IN_BUNDLE = 30
 POOL = unit_vectors(64, seed=3)
-EXACT, HNSW = ExactConfig(), HnswConfig(ef=64, ef_construction=64)
+EXACT, HNSW, COMPACT = ExactConfig(), HnswConfig(ef=64, ef_construction=64), CompactConfig()
 ids = st.sampled_from([f"i{n}" for n in range(0, IN_BUNDLE, 3)] + [f"x{n}" for n in range(9)])
 
 
@@ -40,7 +41,7 @@ asked = st.lists(
 )
 
 
-@pytest.mark.parametrize("index", [EXACT, HNSW], ids=["exact", "hnsw"])
+@pytest.mark.parametrize("index", [EXACT, HNSW, COMPACT], ids=["exact", "hnsw", "compact"])
 @given(changes, asked)
 @settings(max_examples=60)
 def test_search_finds_what_a_dict_and_numpy_find(
@@ -157,7 +158,9 @@ def test_no_queries_have_no_answers() -> None:
     assert generation.search(POOL[:0], [], []) == []
 
 
-@pytest.mark.parametrize("index", [EXACT, HNSW, None], ids=["exact", "hnsw", "loaded"])
+@pytest.mark.parametrize(
+    "index", [EXACT, HNSW, COMPACT, None], ids=["exact", "hnsw", "compact", "loaded"]
+)
 def test_the_vectors_of_the_bundle_are_not_kept_beside_those_of_a_compacted_index(
     index: IndexSettings | None, bundle_folder: Path
 ) -> None:
@@ -174,7 +177,7 @@ def test_the_vectors_of_the_bundle_are_not_kept_beside_those_of_a_compacted_inde
     assert generation.vector("i3") is not None
 
 
-@pytest.mark.parametrize("index", [EXACT, HNSW], ids=["exact", "hnsw"])
+@pytest.mark.parametrize("index", [EXACT, HNSW, COMPACT], ids=["exact", "hnsw", "compact"])
 @given(changes, changes)
 @settings(max_examples=40)
 def test_compaction_changes_nothing_that_a_request_sees(

@@ -82,7 +82,7 @@ def test_ef_is_that_of_the_settings_after_a_load(tmp_path: Path) -> None:
     recalls = []
     for ef in (1, 300):
         settings = HnswConfig(M=4, ef=ef)
-        index = settings.load(tmp_path / "index", sha256=digest, dim=16, count=3000)
+        index = settings.load(tmp_path / "index", sha256=digest, vectors=VECTORS)
         recalls.append(recall(index))
     assert recalls[1] > recalls[0] + 0.02
 
@@ -90,7 +90,7 @@ def test_ef_is_that_of_the_settings_after_a_load(tmp_path: Path) -> None:
 def test_a_file_built_with_another_m_is_refused(tmp_path: Path) -> None:
     digest = HnswConfig(M=8).build(VECTORS[:20]).save(tmp_path / "index")
     with pytest.raises(BundleError, match="'M': 8.*expected.*'M': 16"):
-        HnswConfig().load(tmp_path / "index", sha256=digest, dim=16, count=20)
+        HnswConfig().load(tmp_path / "index", sha256=digest, vectors=VECTORS[:20])
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_a_saved_index_answers_as_before(
 ) -> None:
     built = member().build(VECTORS[:count])
     sha256 = built.save(tmp_path / "index")
-    loaded = member().load(tmp_path / "index", sha256=sha256, dim=16, count=count)
+    loaded = member().load(tmp_path / "index", sha256=sha256, vectors=VECTORS[:count])
     assert (len(loaded), loaded.dim) == (count, 16)
     for before, after in zip(built.search(QUERIES, 9), loaded.search(QUERIES, 9), strict=True):
         np.testing.assert_array_equal(before, after)
@@ -130,7 +130,7 @@ def test_a_flipped_bit_anywhere_is_refused(member: type[IndexSettings], tmp_path
             whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :]
         )
         with pytest.raises(BundleError, match=f"expected {sha256}"):
-            member().load(path, sha256=sha256, dim=16, count=50)
+            member().load(path, sha256=sha256, vectors=VECTORS[:50])
 
 
 @every_member
@@ -139,8 +139,9 @@ def test_a_file_of_another_shape_is_refused(
     member: type[IndexSettings], dim: int, count: int, tmp_path: Path
 ) -> None:
     sha256 = member().build(VECTORS[:50]).save(tmp_path / "index")
+    others = clustered_vectors(count, dim)
     with pytest.raises(BundleError, match="holds .* expected"):
-        member().load(tmp_path / "index", sha256=sha256, dim=dim, count=count)
+        member().load(tmp_path / "index", sha256=sha256, vectors=others)
 
 
 @every_member
@@ -152,13 +153,13 @@ def test_a_file_that_is_no_index_is_refused(
     path.write_bytes(content)
     sha256 = hashlib.sha256(content).hexdigest()
     with pytest.raises(BundleError, match="index file"):
-        member().load(path, sha256=sha256, dim=16, count=50)
+        member().load(path, sha256=sha256, vectors=VECTORS[:50])
 
 
 @every_member
 def test_a_missing_file_is_named(member: type[IndexSettings], tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"gone: No such file"):
-        member().load(tmp_path / "gone", sha256="0" * 64, dim=16, count=50)
+        member().load(tmp_path / "gone", sha256="0" * 64, vectors=VECTORS[:50])
 
 
 FULL_DISK = """
@@ -188,7 +189,7 @@ def test_a_disk_that_takes_no_more_leaves_the_old_file(
     said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert said.stdout.startswith("refused:")
     assert list(tmp_path.iterdir()) == [path]
-    assert len(member().load(path, sha256=sha256, dim=16, count=50)) == 50
+    assert len(member().load(path, sha256=sha256, vectors=VECTORS[:50])) == 50
 
 
 def bad_vectors() -> list[tuple[object, str]]:

@@ -3,14 +3,19 @@ from typing import cast
 import numpy as np
 import pytest
 
-from export.index import tune as module
+from export.index import hnsw
 from export.index.base import VectorError
 from export.index.clustered import clustered_vectors, queries_near
 from export.index.exact import ExactConfig, ExactIndex
 from export.index.hnsw import HnswConfig, HnswIndex
-from export.index.tune import denser, ef_for, recall_at_k, tune
+from export.index.tune import EXACT_UP_TO, Rung, denser, ef_for, recall_at_k, tune
 
 VECTORS = clustered_vectors(6000, 64)
+
+
+def hnsw_of(rung: Rung) -> HnswConfig:
+    assert isinstance(rung.config, HnswConfig)
+    return rung.config
 
 
 def test_settings_found_reach_the_target_on_queries_not_tuned_on() -> None:
@@ -29,7 +34,7 @@ def test_ef_is_the_lowest_step_that_reaches_the_target() -> None:
     assert missed
     assert all(rung.recall < 0.995 for rung in missed)
     assert last.config == tuned.config
-    efs = [rung.config.ef for rung in tuned.curve]
+    efs = [hnsw_of(rung).ef for rung in tuned.curve]
     assert efs[0] == 10
     assert efs == sorted(set(efs))
 
@@ -46,38 +51,38 @@ def test_queries_given_have_to_reach_the_target_too() -> None:
     assert all(rung.given is not None for rung in tuned.curve)
     assert all(rung.given is None for rung in alone.curve)
     assert tuned.measured_recall == min(tuned.curve[-1].near, tuned.curve[-1].given or 0)
-    assert tuned.curve[-1].config.ef > alone.curve[-1].config.ef
+    assert hnsw_of(tuned.curve[-1]).ef > hnsw_of(alone.curve[-1]).ef
 
 
 def test_a_denser_graph_is_built_where_no_ef_reaches_the_target(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "GRAPHS", ((2, 8), (16, 100), (48, 400)))
+    monkeypatch.setattr(hnsw, "GRAPHS", ((2, 8), (16, 100), (48, 400)))
     tuned = tune(VECTORS, k=10)
     assert tuned.reached
     assert isinstance(tuned.config, HnswConfig)
     assert tuned.config.M == 16
-    assert {rung.config.M for rung in tuned.curve} == {2, 16}
+    assert {hnsw_of(rung).M for rung in tuned.curve} == {2, 16}
 
 
 def test_a_graph_with_islands_gives_way_to_a_denser_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "GRAPHS", ((8, 40), (48, 400)))
+    monkeypatch.setattr(hnsw, "GRAPHS", ((8, 40), (48, 400)))
     rng = np.random.default_rng(0)
     equal = clustered_vectors(60, 16, spread=5)[rng.integers(0, 60, size=5000)]
     tuned = tune(equal, target=0.5, threads=1)
-    assert [rung.config.M for rung in tuned.curve] == [8, 48]
+    assert [hnsw_of(rung).M for rung in tuned.curve] == [8, 48]
 
 
 def test_a_target_out_of_reach_is_said_to_be_missed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "GRAPHS", ((2, 8), (3, 8)))
+    monkeypatch.setattr(hnsw, "GRAPHS", ((2, 8), (3, 8)))
     tuned = tune(VECTORS, k=10, target=1.0)
     assert not tuned.reached
     assert tuned.measured_recall < 1
-    assert len(tuned.curve) == 2 * len(module.LADDER)
+    assert len(tuned.curve) == 2 * len(hnsw.LADDER)
     assert tuned.config == tuned.curve[-1].config
 
 
-@pytest.mark.parametrize("count", [0, 1, module.EXACT_UP_TO])
+@pytest.mark.parametrize("count", [0, 1, EXACT_UP_TO])
 def test_few_vectors_are_searched_exactly(count: int) -> None:
     tuned = tune(VECTORS[:count])
     assert isinstance(tuned.index, ExactIndex)
@@ -123,5 +128,5 @@ def test_a_graph_that_misses_has_a_denser_one_up_to_the_densest() -> None:
     while (more := denser(config)) is not None:
         config = more
         seen.append((config.M, config.ef_construction))
-    assert tuple(seen) == module.GRAPHS
+    assert tuple(seen) == hnsw.GRAPHS
     assert (config.ef, config.seed) == (77, 4)

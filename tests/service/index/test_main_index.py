@@ -4,6 +4,7 @@ import pytest
 from export.contract.bundle import IndexReport
 from export.index.base import Vectors
 from export.index.clustered import clustered_vectors, queries_near
+from export.index.compact import CompactConfig, CompactIndex
 from export.index.exact import ExactConfig
 from export.index.hnsw import HnswConfig, HnswIndex
 from export.index.tune import recall_at_k
@@ -66,6 +67,19 @@ def test_an_index_that_is_no_graph_becomes_one_when_it_is_large() -> None:
     grown = main.with_more([f"x{n}" for n in range(3000)], VECTORS[10:3010], REPORT, threads=1)
     assert isinstance(grown.index, HnswIndex)
     assert recall(grown, VECTORS[:3010]) >= 0.985
+
+
+def test_a_compact_index_makes_place_for_a_compact_one_that_keeps_no_copy_of_the_vectors() -> None:
+    report = REPORT.model_copy(update={"settings": CompactConfig().model_dump()})
+    main = MainIndex(
+        Ids([f"i{n}" for n in range(3000)]), VECTORS[:3000], CompactConfig().build(VECTORS[:3000])
+    )
+    main.retire(7, tick=1)
+    grown = main.with_more(["x0", "x1"], VECTORS[3000:3002], report, threads=1)
+    assert isinstance(grown.index, CompactIndex)
+    assert grown.index._vectors is grown.vectors
+    assert (len(grown), grown.tombstones, grown.ids.row("i7")) == (3001, 0, None)
+    assert recall(grown, grown.vectors) >= 0.985
 
 
 def test_a_graph_that_would_miss_its_recall_is_built_anew() -> None:

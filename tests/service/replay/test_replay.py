@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,18 @@ def test_another_bundle_is_refused(
     file = written(answer_of(service), tmp_path / "answer.json")
     code, told = replayed(capsys, file, "--bundle", bundle_folder)
     assert (code, "by another bundle" in told) == (1, True)
+
+
+def test_an_answer_of_a_compact_index_is_the_same_again(
+    redis_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    bundle = tiny_bundle(tmp_path / "bundles", items=2100, index="compact")
+    monkeypatch.setenv("FIRSTSIGHT_REDIS", redis_url)
+    with Service(patient(redis_url), Generation.load(bundle)) as service:
+        answer = answer_of(service, user=WARM, k=30, exclude=["i4"])
+    assert answer["debug"]["made_by"]["faiss-cpu"] == version("faiss-cpu")
+    code, told = replayed(capsys, written(answer, tmp_path / "answer.json"), "--bundle", bundle)
+    assert code == 0, told
 
 
 @pytest.fixture
