@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,12 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 AUTOGROUP = Path("/proc/self/autogroup")
-GIVES_WAY = 5
-"""The nice value of such work: against what serves it has a third of a core that both want."""
+GIVES_WAY = 19
+"""The nice value of such work: of a core that both want it has a seventieth. With a third (5) the
+p99 of recalls was 4.8 times that of before while a version is rolled out, with this 2.3 times, and
+the rollout took as long: there are moments enough when nobody wants the core."""
+YIELDS_MOST_S = 60.0
+"""How long a load gives way: on a machine that never has such a moment it must end some time."""
 PATIENCE_S = 1.0
 
 
@@ -21,12 +26,16 @@ def yielding() -> Iterator[None]:
 
     There (Linux with autogroups, outside of containers that have a share of their own) the nice
     value of a process counts only within its session, and the session's own can be set back
-    without a privilege, which that of a process cannot.
+    without a privilege, which that of a process cannot. Leaves no thread behind.
     """
     is_set = _set(GIVES_WAY)
+    no_longer = threading.Timer(YIELDS_MOST_S, _set, [0])
+    no_longer.start()
     try:
         yield
     finally:
+        no_longer.cancel()
+        no_longer.join()
         if is_set and not _set(0):
             logger.warning("priority not restored")
 

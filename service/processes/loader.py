@@ -100,7 +100,7 @@ class Loader:
     def _load(self) -> Any:
         try:
             order = self._order
-            with yielding():
+            with _giving_way(order):
                 generation = self._application.load(order.settings, served=order.served)
         except (ContractError, OSError) as error:
             raise LoaderError(str(error)) from error
@@ -227,11 +227,16 @@ def fold_metrics(*ended: int) -> None:
             logger.exception("metrics not folded")
 
 
+def _giving_way(order: Order) -> contextlib.AbstractContextManager[None]:
+    """Give way to those who serve meanwhile; where nobody does, a load must end soon."""
+    return yielding() if order.served else contextlib.nullcontext()
+
+
 def main() -> int:
     """Read the order, load and serve; the supervisor is the only caller."""
     order: Order = pickle.load(sys.stdin.buffer)
     die_with_parent(signal.SIGKILL, order.supervisor)  # nobody sees the lifeline during a load
     fold_metrics(os.getpid())  # the application opens files of this process
-    with yielding():
+    with _giving_way(order):
         application = cast(Application, importlib.import_module(order.application))
     return Loader(order, application).run()

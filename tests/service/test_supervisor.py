@@ -246,9 +246,14 @@ def test_killed_worker_is_forked_again_by_the_same_loader(service: Service) -> N
 
 
 @needs_autogroups
-def test_a_load_gives_way_and_what_serves_does_not(service: Service) -> None:
+def test_a_load_gives_way_to_what_serves_and_else_to_nobody(service: Service) -> None:
     assert service.up().get("/")["priority"] == "0"
-    assert (service.folder / "priority").read_text() == "5"
+    assert (service.folder / "priority").read_text() == "0"
+    service.publish("two")
+    service.send(signal.SIGHUP)
+    eventually(lambda: service.get("/")["generation"] == "two")
+    assert service.get("/")["priority"] == "0"
+    assert (service.folder / "priority").read_text() == "19"
 
 
 @pytest.mark.parametrize("service", [{"workers": 1}, {"workers": 2}], indirect=True)
