@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import os
-import threading
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,16 +26,17 @@ def yielding() -> Iterator[None]:
 
     There (Linux with autogroups, outside of containers that have a share of their own) the nice
     value of a process counts only within its session, and the session's own can be set back
-    without a privilege, which that of a process cannot. Leaves no thread behind.
+    without a privilege, which that of a process cannot. For a main thread, with SIGALRM: another
+    thread would be in the way of a fork.
     """
     is_set = _set(GIVES_WAY)
-    no_longer = threading.Timer(YIELDS_MOST_S, _set, [0])
-    no_longer.start()
+    before = signal.signal(signal.SIGALRM, lambda *_: _set(0))
+    signal.setitimer(signal.ITIMER_REAL, YIELDS_MOST_S)
     try:
         yield
     finally:
-        no_longer.cancel()
-        no_longer.join()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
         if is_set and not _set(0):
             logger.warning("priority not restored")
 
