@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from benchmarks.rollout.notes import Noted
 from benchmarks.rollout.publisher import Swap
 
+Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Quantiles before and during (ms), in the order of `AT`."""
+
 AT = {"p50": 0.5, "p99": 0.99, "p999": 0.999}
 
 
@@ -19,39 +22,44 @@ def statuses(noted: Sequence[Noted]) -> dict[str, int]:
 
 
 def latencies(noted: Sequence[Noted], swaps: Sequence[Swap]) -> dict[str, Any]:
-    """Sum up the requests that were due in a swap, and those that were not (ms).
+    """Sum up the requests that were due in a rollout, and those that were not (ms).
 
-    `swapping` leaves out of `during` the time of commands that verify a bundle, which another
-    machine may do. On a machine that others use too, what a swap costs is told by `by_swap`: each
-    is held against the pause before it, and the median of that is given.
+    `swapping`, where a version is loaded and takes over, leaves out of `during` the time of
+    commands that verify a bundle, which another machine may do. On a machine that others use too,
+    what either costs is told by `by_rollout` and `by_swap`: each is held against the pause before
+    the rollout, and the median of that is given.
     """
     due = np.array([one["due"] for one in noted])
     took_ms = 1000 * np.array([one["took"] for one in noted])
-    is_in, by_swap = np.zeros(len(due), bool), []
-    is_verified = np.zeros(len(due), bool)
-    since = -np.inf
+    is_in, is_verified = np.zeros(len(due), bool), np.zeros(len(due), bool)
     for swap in swaps:
-        during = (due >= swap.began) & (due < swap.ended)
-        pause = (due >= since) & (due < swap.began)
-        if during.any() and pause.any():
-            by_swap.append((_quantiles(took_ms[pause]), _quantiles(took_ms[during])))
-        is_in |= during
+        is_in |= (due >= swap.began) & (due < swap.ended)
         for began, ended in swap.commands:
             is_verified |= (due >= began) & (due < ended)
+    by_rollout: list[Pair] = []
+    by_swap: list[Pair] = []
+    since = -np.inf
+    for swap in swaps:
+        before = took_ms[(due >= since) & (due < swap.began)]
+        during = (due >= swap.began) & (due < swap.ended)
+        for kept, of in ((by_rollout, during), (by_swap, during & ~is_verified)):
+            if len(before) and of.any():
+                kept.append((_quantiles(before), _quantiles(took_ms[of])))
         since = swap.ended
     return {
         "outside": _summary(took_ms[~is_in]),
         "during": _summary(took_ms[is_in]),
         "swapping": _summary(took_ms[is_in & ~is_verified]),
+        "by_rollout": _compared(by_rollout),
         "by_swap": _compared(by_swap),
     }
 
 
-def _compared(by_swap: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> dict[str, Any]:
-    """Return the medians over the swaps of: during / before, and during - before (ms)."""
-    if not by_swap:
+def _compared(pairs: Sequence[Pair]) -> dict[str, Any]:
+    """Return the medians over pairs of quantiles of: during / before, and during - before (ms)."""
+    if not pairs:
         return {}
-    before, during = (np.array(side) for side in zip(*by_swap, strict=True))
+    before, during = (np.array(side) for side in zip(*pairs, strict=True))
     ratios, bumps = np.median(during / before, axis=0), np.median(during - before, axis=0)
     return {
         "ratio": dict(zip(AT, ratios.round(2).tolist(), strict=True)),

@@ -228,11 +228,12 @@ def _targets(recalls: dict[str, Any], memory_ratio: float) -> dict[str, Any]:
     Times of a swap are compared with the pause before it, and the median over the swaps is taken.
     """
     told = {"memory, after of before": (memory_ratio, MEMORY_RATIO)}
-    if swaps := recalls["by_swap"]:
-        told |= {
-            "p99 of a whole rollout, of that before": (swaps["ratio"]["p99"], P99_RATIO),
-            "p99.9 of a whole rollout, less that before (ms)": (swaps["bump_ms"]["p999"], BUMP_MS),
-        }
+    for what, of in (("a swap", "by_swap"), ("a whole rollout", "by_rollout")):
+        if found := recalls[of]:
+            told |= {
+                f"p99 of {what}, of that before": (found["ratio"]["p99"], P99_RATIO),
+                f"p99.9 of {what}, less that before (ms)": (found["bump_ms"]["p999"], BUMP_MS),
+            }
     return {
         name: {"is": found, "at most": most, "met": found <= most}
         for name, (found, most) in told.items()
