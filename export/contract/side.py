@@ -158,6 +158,12 @@ class Side(Strict):
         statistics = {name: f.statistic for name, f in self.preference.items()}
         return [name for name, s in statistics.items() if s is not None and s.vectors_of]
 
+    @cached_property
+    def by_kind(self) -> dict[type[FeatureKind], dict[str, Any]]:
+        """The features of each kind that there is, in order."""
+        kinds = {kind: self.of_kind(kind) for kind in KINDS}
+        return {kind: features for kind, features in kinds.items() if features}
+
     def of_kind(self, kind: type[FeatureKind]) -> dict[str, Any]:
         """Return the features of one kind, in order."""
         return {name: f for name, f in self.features.items() if type(f) is kind}
@@ -253,8 +259,8 @@ class Side(Strict):
 
         """
         arrays: Arrays = {}
-        for kind in KINDS:
-            arrays |= kind.pack(self.of_kind(kind), records)
+        for kind, features in self.by_kind.items():
+            arrays |= kind.pack(features, records)
         if self.preference:
             arrays["present"] = np.array(present, dtype=np.bool_).reshape(len(records), 1)
         return arrays

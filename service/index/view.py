@@ -69,12 +69,12 @@ class View:
         others: list[Named] = [NOTHING] * len(queries)
         if len(recent):
             wide = recent.arrivals.widened(asked, excluded)
-            late = recent.search(queries, wide, self.tick)
-            _add(others, recent.arrivals, late, floors, excluded)
+            late = recent.search(queries, wide, floors, self.tick)
+            _add(others, recent.arrivals, late, excluded)
         if self.rows:
             wide = delta.widened(asked, excluded)
             late = delta.search(queries, wide, floors, self.rows, self.tick)
-            _add(others, delta, late, floors, excluded)
+            _add(others, delta, late, excluded)
         return merge_all(main.ids, hits, others, ks)
 
 
@@ -89,19 +89,16 @@ def _floors(hits: Sequence[Hits], ks: Sequence[int]) -> Scores:
 
 
 def _add(
-    others: list[Named],
-    part: Arrivals,
-    late: Sequence[Hits],
-    floors: Scores,
-    excluded: Sequence[Set[str]],
+    others: list[Named], part: Arrivals, late: Sequence[Hits], excluded: Sequence[Set[str]]
 ) -> None:
-    """Add to what each query has the names of what was found in a part and reaches its floor."""
+    """Add to what each query has the names of what was found in a part."""
     for at, (rows, scores) in enumerate(late):
         if len(rows):
-            reaches = scores >= floors[at]
-            names, own = part.named(rows[reaches], scores[reaches], excluded[at])
+            names, own = part.named(rows, scores, excluded[at])
             before, theirs = others[at]
-            others[at] = [*before, *names], np.concatenate([theirs, own])
+            others[at] = (
+                ([*before, *names], np.concatenate([theirs, own])) if before else (names, own)
+            )
 
 
 @dataclass(frozen=True, slots=True)

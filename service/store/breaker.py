@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.store.base import StoreUnavailable
-from service.store.connection import answering
+from service.store.connection import unavailable
 from service.store.task import end
 from service.store.within import Within
 
@@ -60,8 +60,7 @@ class Breaker:
         """Whether calls are refused; it stays so until a probe is answered."""
         return not self._circuit.closed
 
-    @contextlib.asynccontextmanager
-    async def answering(self) -> AsyncIterator[None]:
+    def answering(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Turn whatever goes wrong with a call into StoreUnavailable, and count it.
 
         Raises:
@@ -70,9 +69,7 @@ class Breaker:
         """
         if self.is_open:
             raise StoreUnavailable(f"the breaker of {self._name} is open")
-        with answering():
-            async with self._counted(self._timeout_s):
-                yield
+        return self._counted(self._timeout_s)
 
     async def close(self) -> None:
         """End the probes."""
@@ -88,11 +85,11 @@ class Breaker:
             with contextlib.suppress(type(error)), self._circuit:
                 raise
             self._note(str(error))
-            raise
-        except RedisError:
+            raise unavailable(error) from error
+        except RedisError as error:
             self._circuit.reset()
             self._note("")
-            raise
+            raise unavailable(error) from error
         self._circuit.reset()
         self._note("")
 
@@ -115,7 +112,7 @@ class Breaker:
                 try:
                     async with self._counted(min(self._timeout_s, PROBE_S)):
                         await self._client.ping()
-                except (RedisError, OSError) as error:
+                except StoreUnavailable as error:
                     logger.debug("probe failed", extra={"reason": str(error)})
                 except Exception:  # who ends the probes keeps the breaker open for good
                     logger.exception("probe failed")

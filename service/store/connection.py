@@ -153,7 +153,12 @@ def answering() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+        raise unavailable(error) from error
+
+
+def unavailable(error: Exception) -> StoreUnavailable:
+    """Return what an error of Redis, or of the way to it, means to a caller."""
+    return StoreUnavailable(f"{type(error).__name__}: {error}")
 
 
 class Line(NamedTuple):

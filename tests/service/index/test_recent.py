@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 import service.index.indexed as module
@@ -21,7 +22,10 @@ def test_what_came_after_the_index_was_built_is_not_found(
     arrivals.retire(3, tick=2)
     recent = Recent(arrivals, HnswConfig().build(VECTORS[:20], threads=1))
     assert len(recent) == 20
-    [(rows, _)] = recent.search(VECTORS[25:26], [30], tick=2)
+    no_floor = np.array([-np.inf], np.float32)
+    [(rows, scores)] = recent.search(VECTORS[25:26], [30], no_floor, tick=2)
     assert sorted(rows.tolist()) == [row for row in range(20) if row != 3]
-    [(rows, _)] = recent.search(VECTORS[3:4], [1], tick=1)
+    [(few, _)] = recent.search(VECTORS[25:26], [30], scores[4:5], tick=2)
+    assert few.tolist() == rows[:5].tolist()
+    [(rows, _)] = recent.search(VECTORS[3:4], [1], no_floor, tick=1)
     assert rows.tolist() == [3]
