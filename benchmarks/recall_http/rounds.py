@@ -69,7 +69,7 @@ class Bench:
         self.environment = given.write(folder / "given.json")
         for name, workers in [(name, n) for name in RIVALS for n in (1, 2)] + [("parts", 1)]:
             log = folder / f"{name}-{workers}.log"
-            service = serve_rival(name, workers, self.environment, log)
+            service = serve_rival(f"benchmarks.recall_http.{name}", workers, self.environment, log)
             self.services[f"{name} {workers}"] = stack.enter_context(service)
 
     def check(self) -> None:

@@ -84,16 +84,16 @@ def serve_ours(
 
 @contextlib.contextmanager
 def serve_rival(
-    name: str, workers: int, environment: Mapping[str, str], log: Path
+    module: str, workers: int, environment: Mapping[str, str], log: Path
 ) -> Iterator[Service]:
-    """Serve an application of this room by uvicorn.
+    """Serve a module's application by uvicorn, from when it answers a recall.
 
     Raises:
         TimeoutError: It does not answer, or ended; has its last words.
 
     """
     port = free_port()
-    words = ["-m", "uvicorn", f"benchmarks.recall_http.{name}:create_app", "--factory"]
+    words = ["-m", "uvicorn", f"{module}:create_app", "--factory"]
     words += ["--port", str(port), "--workers", str(workers), "--no-access-log"]
     words += ["--loop", "uvloop", "--http", "httptools", "--log-level", "warning"]
     environ = os.environ | environment
