@@ -11,6 +11,7 @@ MEMBERS = {
     "lancedb": ("lancedb", "lance:LanceDb"),
     "chroma": ("chromadb", "chroma:Chroma"),
     "milvus-lite": ("milvus_lite", "milvus:MilvusLite"),
+    "qdrant-local": ("qdrant_client", "qdrant:QdrantLocal"),
 }
 """Name -> the package that it needs, and where its class is."""
 
