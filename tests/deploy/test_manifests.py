@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from export.contract.errors import ConfigError
 from service.http.openapi import document
 from service.processes.loader_process import LoaderProcess
 from service.rollout.bundles import list_bundles
@@ -43,6 +44,13 @@ def test_every_setting_is_one_and_its_value_can_be_used(name: str) -> None:
     told |= {key: text for key, text in given.items() if text is not None}
     settings = read_settings(Dockerfile.ours().environment("service", PATH="") | told)
     assert (settings.redis is None) == (name == "claim")  # there it is in a Secret of the user's
+
+
+def test_links_to_services_of_such_a_name_would_stop_the_start() -> None:
+    with pytest.raises(ConfigError, match="FIRSTSIGHT_REDIS_SERVICE_HOST"):  # of `firstsight-redis`
+        read_settings({"FIRSTSIGHT_REDIS_SERVICE_HOST": "10.0.0.1"})
+    for name in NAMES:
+        assert [one["enableServiceLinks"] for one in pods(name)] == [False] * len([*pods(name)])
 
 
 def test_the_schema_keeps_what_the_chart_sets_out_of_settings() -> None:
@@ -86,7 +94,6 @@ def test_who_runs_is_who_the_image_is_for_and_may_do_nothing_more(name: str) -> 
         assert context["runAsNonRoot"] is True
         assert context["seccompProfile"] == {"type": "RuntimeDefault"}
         assert pod["automountServiceAccountToken"] is False
-        assert pod["enableServiceLinks"] is False
         for container in containers(pod):
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
