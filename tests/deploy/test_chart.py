@@ -65,6 +65,7 @@ def test_what_is_committed_is_what_the_chart_renders(name: str) -> None:
         ("secret.redis=http://redis", "redis"),
         ("secret.adminToken=short", "adminToken"),
         ("bundles.claim=", "bundles.claim or bundles.fetch.image"),
+        ("autoscaling.enabled=true,autoscaling.cpuPercent=0", "autoscaling.cpuPercent"),
         ("bundles.fetch.image=a", "/bundles/fetch/command"),
         ("bundles.claim=,bundles.fetch.image=a,bundles.fetch.command={b},bundles.fetch.versions={c}",
          "bundles.first: kuairand-1 is not among bundles.fetch.versions, c"),
@@ -74,6 +75,25 @@ def test_a_value_that_cannot_be_used_is_named(wrong: str, said: str) -> None:
     told = template(values_of("claim"), "--set", wrong)
     assert told.returncode != 0
     assert said in told.stderr
+
+
+@needs_helm
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        "networkPolicy.enabled=false,serviceAccount.create=false",
+        "autoscaling.cpuPercent=0,ingress.host=,ingress.tlsSecret=,ingress.className=",
+        "fullnameOverride=recall,service.type=LoadBalancer,service.clusterIP=",
+        "serviceAccount.create=false,serviceAccount.name=mine,secret.name=mine",
+        "bundles.claim=",
+    ],
+)
+def test_other_values_are_of_kubernetes_too(chosen: str) -> None:
+    told = template(values_of("full"), "--set", chosen)
+    assert told.returncode == 0, told.stderr
+    for one in yaml.safe_load_all(told.stdout):
+        if one["kind"] not in CUSTOM:
+            kubernetes_validate.validate(one, NEWEST, strict=True)
 
 
 @needs_helm
