@@ -8,7 +8,7 @@ TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 ONCE ?=
 PORT ?= 8000
 
-.PHONY: help demo test test-long soak check format openapi image clean
+.PHONY: help demo test test-long soak check format openapi image manifests clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -46,6 +46,12 @@ image: ## Build the images firstsight and firstsight-training; needs Docker (doc
 	docker build --build-arg REVISION=$$(git rev-parse HEAD) --build-arg CREATED=$$(date -u +%FT%TZ) --tag firstsight .
 	docker build --build-arg REVISION=$$(git rev-parse HEAD) --build-arg CREATED=$$(date -u +%FT%TZ) \
 	    --target training --tag firstsight-training .
+
+manifests: ## Render deploy/kubernetes from the chart again; needs Helm (docs/deploy.md)
+	@for one in claim fetch full; do \
+	  helm template firstsight deploy/chart --namespace recall --values deploy/chart/ci/$$one-values.yaml \
+	      > deploy/kubernetes/$$one.yaml || exit 1; \
+	done
 
 clean: ## Remove what make made, the environment included
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis runs bundles .firstsight

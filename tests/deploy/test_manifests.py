@@ -1,0 +1,219 @@
+"""What the chart renders, against the settings, the image and the gateway; and what it starts."""
+
+import math
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from export.contract.errors import ConfigError
+from service.http.openapi import document
+from service.processes.loader_process import LoaderProcess
+from service.rollout.bundles import list_bundles
+from service.settings import Settings, read_settings
+from tests.deploy.chart import (
+    CHART,
+    NAMES,
+    Manifest,
+    containers,
+    manifests,
+    of_kind,
+    pods,
+    served_by,
+)
+from tests.deploy.dockerfile import ROOT, Dockerfile
+from tests.deploy.gateway import TEMPLATE
+from tests.end_to_end.processes import Served
+from tests.tiny import tiny_bundle
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_setting_is_one_and_its_value_can_be_used(name: str) -> None:
+    told = dict(of_kind(name, "ConfigMap")["data"])
+    given = {one["name"]: one.get("value") for one in served_by(name)["env"]}
+    assert {"FIRSTSIGHT_REDIS", "FIRSTSIGHT_ADMIN_TOKEN"} <= given.keys()
+    assert not told.keys() & given.keys()
+    secrets = (one["stringData"] for one in manifests(name) if one["kind"] == "Secret")
+    for data in secrets:
+        for one in served_by(name)["env"]:
+            if reference := one.get("valueFrom", {}).get("secretKeyRef"):
+                given[one["name"]] = data.get(reference["key"])
+    told |= {key: text for key, text in given.items() if text is not None}
+    settings = read_settings(Dockerfile.ours().environment("service", PATH="") | told)
+    assert (settings.redis is None) == (name == "claim")  # there it is in a Secret of the user's
+
+
+def test_links_to_services_of_such_a_name_would_stop_the_start() -> None:
+    with pytest.raises(ConfigError, match="FIRSTSIGHT_REDIS_SERVICE_HOST"):  # of `firstsight-redis`
+        read_settings({"FIRSTSIGHT_REDIS_SERVICE_HOST": "10.0.0.1"})
+    for name in NAMES:
+        assert [one["enableServiceLinks"] for one in pods(name)] == [False] * len([*pods(name)])
+
+
+def test_the_schema_keeps_what_the_chart_sets_out_of_settings() -> None:
+    schema = yaml.safe_load((CHART / "values.schema.json").read_text("utf-8"))
+    refused = set(schema["properties"]["settings"]["propertyNames"]["not"]["enum"])
+    assert {
+        one.removeprefix("FIRSTSIGHT_").lower() for one in refused
+    } <= Settings.model_fields.keys()
+    taken = {one["name"] for one in served_by("full")["env"] if one["name"].startswith("FIRST")}
+    image = Dockerfile.ours().environment("service", PATH="")
+    taken |= {one for one in image if one.startswith("FIRST")} - {"FIRSTSIGHT_HOST"}  # IPv6: "::"
+    assert refused == taken
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_who_is_told_to_leave_has_the_time_for_it(name: str) -> None:
+    settings = read_settings(of_kind(name, "ConfigMap")["data"])
+    pod = of_kind(name, "Deployment")["spec"]["template"]["spec"]
+    needed = settings.readiness_off_s + settings.grace_s + LoaderProcess.OVERSTAY_S
+    assert pod["terminationGracePeriodSeconds"] > needed
+    probe = pod["containers"][0]["readinessProbe"]
+    seen = probe["failureThreshold"] * (probe["periodSeconds"] + probe["timeoutSeconds"])
+    assert settings.readiness_off_s >= seen
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bundle_that_takes_as_long_as_it_may_is_waited_for(name: str) -> None:
+    settings = read_settings(of_kind(name, "ConfigMap")["data"])
+    probe = served_by(name)["startupProbe"]
+    assert probe["failureThreshold"] * probe["periodSeconds"] > settings.load_timeout_s
+    deadline = of_kind(name, "Deployment")["spec"]["progressDeadlineSeconds"]
+    assert deadline >= math.ceil(settings.load_timeout_s + settings.catch_up_s)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_who_runs_is_who_the_image_is_for_and_may_do_nothing_more(name: str) -> None:
+    user, _, group = Dockerfile.ours().last("service", "USER").partition(":")
+    for pod in pods(name):
+        context = pod["securityContext"]
+        assert (context["runAsUser"], context["runAsGroup"]) == (int(user), int(group))
+        assert context["runAsNonRoot"] is True
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+        for container in containers(pod):
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert container["resources"]["limits"]["memory"]
+            assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_image_writes_is_a_volume_and_bundles_are_only_read(name: str) -> None:
+    image = Dockerfile.ours().environment("service", PATH="")
+    mounts = {
+        one["mountPath"]: one.get("readOnly", False) for one in served_by(name)["volumeMounts"]
+    }
+    assert mounts[image["FIRSTSIGHT_BUNDLES"]] is True
+    assert mounts[image["FIRSTSIGHT_DATA_FOLDER"]] is False
+    assert mounts["/tmp"] is False
+    for pod in pods(name):
+        there = {one["name"] for one in pod.get("volumes", [])}
+        for container in containers(pod):
+            assert {one["name"] for one in container.get("volumeMounts", [])} <= there
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_selector_finds_the_serving_pods_and_no_others(name: str) -> None:
+    def labels(one: Manifest) -> dict[str, str]:
+        found: Manifest = (
+            one["metadata"] if one["kind"] == "Pod" else one["spec"]["template"]["metadata"]
+        )
+        return dict(found["labels"])
+
+    serving = labels(of_kind(name, "Deployment"))
+    others = [labels(one) for one in manifests(name) if one["kind"] in ("Pod", "Job")]
+    spread = of_kind(name, "Deployment")["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    selectors = [
+        of_kind(name, "Service")["spec"]["selector"],
+        of_kind(name, "Deployment")["spec"]["selector"]["matchLabels"],
+        of_kind(name, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+        of_kind(name, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
+        *(one["labelSelector"]["matchLabels"] for one in spread),
+    ]
+    for selector in selectors:
+        assert selector.items() <= serving.items()
+        assert not [one for one in others if selector.items() <= one.items()]
+    (tester,) = (one for one in others if one["app.kubernetes.io/component"] == "test")
+    (rule,) = of_kind(name, "NetworkPolicy")["spec"]["ingress"]
+    assert rule["from"][-1]["podSelector"]["matchLabels"].items() <= tester.items()
+
+
+def test_the_port_is_that_of_the_image_everywhere() -> None:
+    port = int(Dockerfile.ours().environment("service", PATH="")["FIRSTSIGHT_PORT"])
+    (named,) = served_by("full")["ports"]
+    assert named["containerPort"] == port
+    (rule,) = of_kind("full", "NetworkPolicy")["spec"]["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": port}]
+    (offered,) = of_kind("full", "Service")["spec"]["ports"]
+    (scraped,) = of_kind("full", "ServiceMonitor")["spec"]["endpoints"]
+    assert offered["targetPort"] == offered["name"] == scraped["port"] == named["name"]
+
+
+def test_what_is_asked_for_is_served_and_an_ingress_opens_no_more_than_the_gateway() -> None:
+    paths = document()["paths"]
+    asked = [
+        one["httpGet"]["path"] for key, one in served_by("full").items() if key.endswith("Probe")
+    ]
+    asked += [of_kind("full", "ServiceMonitor")["spec"]["endpoints"][0]["path"]]
+    assert len(asked) == 4
+    assert set(asked) <= paths.keys()
+    (rule,) = of_kind("full", "Ingress")["spec"]["rules"]
+    opened = tuple(one["path"] for one in rule["http"]["paths"])
+    gateway = (
+        TEMPLATE.read_text("utf-8").partition("map $request_uri $route")[2].partition("\n    }")[0]
+    )
+    for path in opened:
+        assert re.search(rf"[(|/]{path[1:]}[)|/]", gateway), path
+        assert [one for one in paths if one.startswith(path)]
+    for path in ("/metrics", "/bundles"):
+        assert not [one for one in opened if path.startswith(one)]
+
+
+def test_what_a_pod_is_told_serves_and_the_test_pod_finds_it(tmp_path: Path) -> None:
+    told = {
+        key.removeprefix("FIRSTSIGHT_").lower(): text
+        for key, text in of_kind("claim", "ConfigMap")["data"].items()
+    }
+    told["readiness_off_s"] = "0"  # no gateway looks on
+    served = Served(tmp_path / "data", tiny_bundle(tmp_path / "bundles"), **told)
+    try:
+        for key in ("startupProbe", "livenessProbe", "readinessProbe"):
+            assert served.ask("GET", served_by("claim")[key]["httpGet"]["path"])[0] == 200
+        (asks,) = of_kind("claim", "Pod")["spec"]["containers"]
+        command = [sys.executable, *asks["command"][1:-1], f"http://127.0.0.1:{served.port}"]
+        answered = subprocess.run(command, capture_output=True, text=True)
+        assert answered.returncode == 0, answered.stderr
+        assert "/recall?user_id=helm-test&k=1 200" in answered.stdout
+        assert served.stop() == 0
+        unanswered = subprocess.run(command, capture_output=True, text=True)
+        assert unanswered.returncode != 0
+    finally:
+        served.kill()
+
+
+def test_the_publishing_job_publishes_what_was_fetched(tmp_path: Path) -> None:
+    job = of_kind("full", "Job")["spec"]["template"]["spec"]
+    fetch, *publishers = job["initContainers"]
+    environ = {one["name"]: one["value"] for one in fetch["env"]}
+    versions = environ["VERSIONS"].split()
+    for version in versions:
+        tiny_bundle(tmp_path / "incoming", version)
+    bundles, data = tmp_path / "bundles", tmp_path / "data"
+    bundles.mkdir()  # a mounted volume
+    environ = {"FIRSTSIGHT_BUNDLES": str(bundles), "FIRSTSIGHT_DATA_FOLDER": str(data)}
+    for container in (*publishers, *job["containers"]):
+        words = [one.replace("/incoming/", f"{tmp_path}/incoming/") for one in container["args"]]
+        told = subprocess.run(
+            [sys.executable, "-m", "firstsight", *words],
+            capture_output=True, text=True, env=environ, cwd=ROOT,
+        )  # fmt: skip
+        assert told.returncode == 0, told.stderr
+    assert all(one in told.stdout for one in versions)
+    assert sorted(one.version for one in list_bundles(bundles)) == versions
