@@ -64,13 +64,27 @@ def serve(
     log_as_json(settings.log_level)
     if injected := injected_names(os.environ):
         logger.info("names that Kubernetes set are ignored", extra={"names": injected})
-    if settings.bundle is not None and not (settings.bundle / "manifest.json").is_file():
-        raise ConfigError(f"{settings.bundle}: no bundle here (manifest.json is missing)")
+    _check_offered(settings)
     with _metrics_folder():
         try:
             supervise(plan_of(settings))
         except StartFailed as error:
             raise NotServing(str(error)) from error
+
+
+def _check_offered(settings: Settings) -> None:
+    """Refuse `--bundle` that is none at once, unless a version that was published may be active.
+
+    Raises:
+        ConfigError: It is none, and there is no other.
+
+    """
+    if settings.bundle is None or (settings.bundle / "manifest.json").is_file():
+        return
+    told = f"{settings.bundle}: no bundle here (manifest.json is missing)"
+    if not any(settings.bundles.glob("*/manifest.json")):
+        raise ConfigError(told)
+    logger.warning("bundle not there", extra={"reason": told})
 
 
 def plan_of(settings: Settings) -> Plan:

@@ -216,8 +216,6 @@ def read_manifest(folder: Path) -> Manifest:
 
     """
     layout = BundleLayout(folder)
-    if not layout.manifest.is_file():
-        raise BundleError(f"{folder}: no bundle here (manifest.json is missing)")
     manifest = parse_manifest(layout.manifest)
     models = [layout.tower("user"), layout.tower("item")]
     required = layout.required
@@ -254,7 +252,7 @@ def parse_manifest(path: Path) -> Manifest:
     """Read a manifest and nothing else; `read_manifest` checks the files too.
 
     Raises:
-        BundleError: It is none, or of another format.
+        BundleError: It is not there, is none, or is of another format.
 
     """
     try:
@@ -263,6 +261,9 @@ def parse_manifest(path: Path) -> Manifest:
             got = content.get("format")
             raise BundleError(f"{path}: bundle format {got!r}, this code reads {BUNDLE_FORMAT}")
         manifest = Manifest.model_validate(content)
+    except (FileNotFoundError, NotADirectoryError):
+        told = f"{path.parent}: no bundle here ({path.name} is missing)"
+        raise BundleError(told) from None
     except ValidationError as error:
         raise BundleError(f"{path}: {explain(error)}") from error
     except ValueError as error:

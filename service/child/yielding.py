@@ -12,11 +12,14 @@ logger = logging.getLogger(__name__)
 
 AUTOGROUP = Path("/proc/self/autogroup")
 GIVES_WAY = 19
-"""The nice value of such work: of a core that both want it has a seventieth. With a third (5) the
-p99 of recalls was 4.8 times that of before while a version is rolled out, with this 2.3 times, and
-the rollout took as long: there are moments enough when nobody wants the core."""
-YIELDS_MOST_S = 60.0
-"""How long a load gives way: on a machine that never has such a moment it must end some time."""
+"""The nice value of such work's session: of a core that both want it has a seventieth. With a third
+(5) the p99 of recalls was 4.8 times that of before while a version is rolled out, with this 2.3
+times, and the rollout took as long: there are moments enough when nobody wants the core."""
+IN_SESSION = 5
+"""The nice value within a session, which a process cannot take back."""
+LOOK_S, LEAST = 1.0, 0.2
+"""How often it is looked at, and the share of a core with which the work still gets on. On a
+machine that has no such moments it must end some time, so there it gives way no longer."""
 PATIENCE_S = 1.0
 
 
@@ -29,9 +32,8 @@ def yielding() -> Iterator[None]:
     without a privilege, which that of a process cannot. For a main thread, with SIGALRM: another
     thread would be in the way of a fork.
     """
-    is_set = _set(GIVES_WAY)
-    before = signal.signal(signal.SIGALRM, lambda *_: _set(0))
-    signal.setitimer(signal.ITIMER_REAL, YIELDS_MOST_S)
+    before = signal.getsignal(signal.SIGALRM)
+    is_set = _give_way()
     try:
         yield
     finally:
@@ -43,8 +45,26 @@ def yielding() -> Iterator[None]:
 
 def yield_for_good() -> None:
     """Have this process give way until it ends: for a command that a user runs beside a service."""
-    os.nice(GIVES_WAY)
-    _set(GIVES_WAY)
+    os.nice(IN_SESSION)
+    _give_way()
+
+
+def _give_way() -> bool:
+    """Give way until too little is left to get on; say whether there is a session to do so."""
+    spent_s = time.process_time()
+
+    def look(*_: object) -> None:
+        nonlocal spent_s
+        before_s, spent_s = spent_s, time.process_time()
+        if spent_s - before_s < LEAST * LOOK_S:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            _set(0)
+
+    is_set = _set(GIVES_WAY)
+    if is_set:
+        signal.signal(signal.SIGALRM, look)
+        signal.setitimer(signal.ITIMER_REAL, LOOK_S, LOOK_S)
+    return is_set
 
 
 def _set(nice: int) -> bool:

@@ -123,6 +123,27 @@ def test_a_bundle_that_cannot_be_served_is_one_line_and_exit_3(
     assert "user_tower.onnx has changed" in line
 
 
+def test_an_active_version_is_served_though_the_bundle_to_begin_with_is_gone(
+    tmp_path: Path,
+) -> None:
+    bundle = tiny_bundle(tmp_path / "bundles")
+    for offered in (bundle, tmp_path / "gone"):
+        served = Served(tmp_path / "data", offered, bundles=bundle.parent)
+        try:
+            assert served.ask("GET", "/version")[1]["version"] == "tiny-1"
+        finally:
+            served.kill()
+
+
+def test_without_an_active_version_a_bundle_that_is_gone_is_one_line_and_exit_3(
+    tmp_path: Path, start: Start
+) -> None:
+    tiny_bundle(tmp_path / "bundles")
+    code, line = refusal(start("--bundle", tmp_path / "gone", "--port", free_port()))
+    assert code == 3
+    assert "gone: no bundle here" in line
+
+
 def test_a_data_folder_that_cannot_be_written_is_one_line_and_exit_3(
     tmp_path: Path, start: Start
 ) -> None:

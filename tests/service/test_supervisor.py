@@ -327,6 +327,8 @@ def test_a_load_that_is_asked_for_again_and_again_is_logged_once_until_one_serve
     for _ in range(20):
         service.get("/handover")
         time.sleep(0.05)
+    # A signal during the last load is the same wish.
+    eventually(lambda: len(psutil.Process(service.process.pid).children()) == 2)
     service.publish("two")
     service.send(signal.SIGHUP)
     eventually(lambda: service.get("/")["generation"] == "two")
