@@ -19,6 +19,7 @@ from export.contract.side import SIDES, Record
 from export.contract.tables import RecordTable
 from export.embedder import open_bundle
 from export.index.hnsw import HnswConfig
+from export.index.tune import TunedKind
 from export.tower_file import TowerFile
 from service.records import Groups, UserRecord, parse_posted, write_json
 from service.store.keys import Keys
@@ -28,7 +29,7 @@ KEY = "fs"
 USERS, ITEMS, OTHERS, POSTED = range(4)  # seeds of what is drawn
 
 
-def make_bundle(target: Path, items: int) -> None:
+def make_bundle(target: Path, items: int, index: TunedKind = "hnsw") -> None:
     """Write a bundle of made items under real towers, by the real export."""
     schema = make_schema(items)
     towers = {
@@ -47,17 +48,24 @@ def make_bundle(target: Path, items: int) -> None:
         exported_at=datetime.now(UTC),
         code="benchmarks/recall_http",
     )
-    write_bundle(target, Parts(schema, towers, catalogue, users, lineage, {}, {}))
+    write_bundle(target, Parts(schema, towers, catalogue, users, lineage, {}, {}), index=index)
+
+
+def kept_bundle(folder: Path, items: int, index: TunedKind = "hnsw") -> Path:
+    """Return the bundle of so many items in a folder; it is made unless it is there."""
+    named = f"recall-{items}" if index == "hnsw" else f"recall-{items}-{index}"
+    bundle = folder / "bundles" / named
+    if not bundle.exists():
+        make_bundle(bundle, items, index)
+    return bundle
 
 
 class World:
     """A bundle that is made unless it is there, so many users, and items that are posted."""
 
     def __init__(self, folder: Path, items: int, users: int, posted: int) -> None:
-        self.bundle = folder / "bundles" / f"recall-{items}"
+        self.bundle = kept_bundle(folder, items)
         self._folder = folder
-        if not self.bundle.exists():
-            make_bundle(self.bundle, items)
         self._bundle, embedder = open_bundle(self.bundle)
         side = self._bundle.schema.user
         flat = {f"u{n}": one for n, one in enumerate(draw_records("user", items, users, USERS))}
