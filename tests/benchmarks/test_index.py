@@ -75,7 +75,8 @@ def test_the_graph_is_held_against_the_best_of_the_others_by_ratios_within_a_rou
         (100.0, 200.0, 110.0),
         (240.0, 300.0, 200.0),
         (90.0, 10.0, 90.0),
-    ]  # usearch was lucky once
+    ]
+    # usearch was lucky in the last round
     rounds: list[dict[Setting, tuple[float, float]]]
     rounds = [{(n, 0.95): (c, 0.0) for n, c in zip(names, one, strict=True)} for one in cpus]
     found = over_best(0.95, chosen, rounds)
