@@ -30,6 +30,7 @@ RUNS = {
     "memory": Run("", "--items 10000 --rounds 1"),
     "startup": Run("", "--items 10000 --rounds 1 --seconds 2"),
     "freshness": Run("", "--items 10000 --rounds 1 --seconds 1.5 --probes 50"),
+    "scale": Run("", "--sizes 3000 10000 --seconds 0.5"),
 }
 
 

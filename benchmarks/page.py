@@ -43,7 +43,17 @@ def written(results: Sequence[Found]) -> str:
     for one in results:
         for ratio in one["figures"]["ratios"]:
             lines.append(_row([one["name"], *_told(ratio)]))
+    for one in results:
+        if sizing := one["figures"].get("sizing"):
+            lines += ["", *_sizes(sizing, one["figures"]["laws, for n items"])]
     return "\n".join(lines)
+
+
+def _sizes(sizing: Sequence[Found], laws: Found) -> list[str]:
+    """Return a table with a column for each number of items."""
+    heads = [f"{size['items']:,} items, {size['is']}" for size in sizing]
+    rows = [_row([name, law, *(f"{one[name]:,}" for one in sizing)]) for name, law in laws.items()]
+    return [*_head("of a catalogue", "for n items", *heads), *rows]
 
 
 def _distinct(machines: Any) -> list[Found]:

@@ -50,6 +50,25 @@ def test_every_ratio_stands_between_the_marks_with_machine_commit_and_date(
     assert page.read_text() == text
 
 
+def test_a_table_of_sizes_tells_what_is_measured_and_what_is_computed(
+    tmp_path: Path, page: Path
+) -> None:
+    one = found("scale", 0.5)
+    one["figures"]["laws, for n items"] = {"memory (GB)": "1 + 2 n"}
+    one["figures"]["sizing"] = [
+        {"items": 1000, "is": "measured", "memory (GB)": 2001.0},
+        {"items": 10**9, "is": "computed", "memory (GB)": 2e9},
+    ]
+    (tmp_path / "scale.json").write_text(json.dumps(one))
+    write(tmp_path, page)
+    lines = page.read_text().splitlines()
+    head = (
+        "| of a catalogue | for n items | 1,000 items, measured | 1,000,000,000 items, computed |"
+    )
+    at = lines.index(head)
+    assert lines[at + 2] == "| memory (GB) | 1 + 2 n | 2,001.0 | 2,000,000,000.0 |"
+
+
 def test_nothing_found_leaves_the_page_as_it_is(tmp_path: Path, page: Path) -> None:
     with pytest.raises(ConfigError, match="expected files of python -m benchmarks"):
         write(tmp_path, page)
