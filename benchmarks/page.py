@@ -52,7 +52,9 @@ def written(results: Sequence[Found]) -> str:
 def _sizes(sizing: Sequence[Found], laws: Found) -> list[str]:
     """Return a table with a column for each number of items."""
     heads = [f"{size['items']:,} items, {size['is']}" for size in sizing]
-    rows = [_row([name, law, *(f"{one[name]:,}" for one in sizing)]) for name, law in laws.items()]
+    names = [name for name in sizing[0] if name not in ("items", "is")]
+    cells = ([f"{one[name]:,}" if name in one else "" for one in sizing] for name in names)
+    rows = [_row([n, laws.get(n, ""), *row]) for n, row in zip(names, cells, strict=True)]
     return [*_head("of a catalogue", "for n items", *heads), *rows]
 
 

@@ -22,7 +22,7 @@ def clusters_of(items: int) -> int:
     return max(2, math.isqrt(items))
 
 
-def make_schema(items: int, words: int = WORDS) -> Schema:
+def make_schema(items: int) -> Schema:
     """Return the schema: 20 features of a user, ten of them words; eight of an item."""
     sides = {name: Side.model_validate(_groups(name)) for name in CATEGORIES}
     return Schema(
@@ -32,7 +32,7 @@ def make_schema(items: int, words: int = WORDS) -> Schema:
         similarity="cosine",
         tables={
             CLUSTER: tuple(f"c{n}" for n in range(clusters_of(items))),
-            "word": tuple(f"w{n}" for n in range(words)),
+            "word": tuple(f"w{n}" for n in range(WORDS)),
         },
         rules={"user": "point_in_time", "item": "point_in_time"},
     )

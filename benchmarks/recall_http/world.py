@@ -17,7 +17,7 @@ from export.contract.bundle import BundleLayout, Lineage
 from export.contract.encoder import build_encoder
 from export.contract.side import SIDES, Record
 from export.contract.tables import RecordTable
-from export.embedder import open_bundle
+from export.embedder import Vectors, open_bundle
 from export.index.hnsw import HnswConfig
 from export.index.tune import TunedKind
 from export.tower_file import TowerFile
@@ -106,6 +106,10 @@ class World:
             ef=settings.get("ef", HnswConfig().ef),
             answer_bytes=answer_bytes,
         )
+
+    def queries(self, most: int) -> Vectors:
+        """Return the vectors of so many stored users at most."""
+        return self._vectors[:most]
 
     def near(self, drawn: int, among: int, seed: int) -> list[tuple[int, dict[str, object]]]:
         """Return stored users, by number, each with an item like one among its nearest so many.

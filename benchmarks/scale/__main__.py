@@ -18,11 +18,11 @@ COMPUTED = (10_000_000, 100_000_000, 1_000_000_000)
 
 
 class Figure(NamedTuple):
-    """A figure of a size, and how it grows."""
+    """A figure of a size, and how it grows; None: it is no more than told."""
 
     name: str
     of: Callable[[Size], float]
-    kind: Kind
+    kind: Kind | None
 
 
 def figures() -> tuple[Figure, ...]:
@@ -32,17 +32,17 @@ def figures() -> tuple[Figure, ...]:
         for kind in KINDS
         for figure in (
             _of(kind, "build, one thread (CPU s)", "build_cpu_s", "power"),
-            _of(kind, "start (s)", "start_s", "line"),
+            _of(kind, "start (CPU s)", "start_cpu_s", "line"),
             _of(kind, "memory, one worker (GB)", "memory_bytes", "line", GB),
-            _of(kind, "recall (us of CPU)", "recall_us", "power"),
-            _of(kind, "recall, median (ms)", "recall_ms", "power"),
+            _of(kind, "search (us of CPU)", "search_us", "power"),
+            _of(kind, "recall, median (ms)", "recall_ms", None),
         )
     )
     words = "a vocabulary of as many words, in each worker (GB)"
     return (*per_index, Figure(words, lambda size: size.vocabulary_bytes / GB, "line"))
 
 
-def _of(index: str, name: str, field: str, kind: Kind, unit: float = 1.0) -> Figure:
+def _of(index: str, name: str, field: str, kind: Kind | None, unit: float = 1.0) -> Figure:
     def of(size: Size) -> float:
         found: float = getattr(size.taken[index], field)
         return found / unit
@@ -56,6 +56,7 @@ def told(sizes: Mapping[int, Size]) -> dict[str, Any]:
     laws = {
         one.name: Law.fitted(one.kind, {n: one.of(size) for n, size in sizes.items()})
         for one in of_each
+        if one.kind is not None
     }
     table = [
         {"items": n, "is": "measured"} | {one.name: _short(one.of(size)) for one in of_each}

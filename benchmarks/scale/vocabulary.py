@@ -11,24 +11,30 @@ from benchmarks.recall_http.records import draw_records, make_schema
 from benchmarks.recall_http.tower import tower
 from benchmarks.resident import memory_of
 from export.contract.encoder import build_encoder
+from export.contract.schema import Schema
 from export.contract.session import open_session
 from export.tower_file import TowerFile
 
-ITEMS = 1000
+FEW = 10
+
+
+def schema_of(words: int) -> Schema:
+    """Return a schema whose user has one feature of so many words: the clusters of as many."""
+    return make_schema(words * words)
 
 
 def write_tower(path: Path, words: int) -> None:
-    """Write a user tower whose categories are words of a vocabulary of this size."""
-    schema = make_schema(ITEMS, words)
+    """Write a user tower with a vocabulary of this size, and a vector for each of its words."""
+    schema = schema_of(words)
     encoder, program = build_encoder(schema, "user"), tower(schema, "user")
     TowerFile.join(schema, "user", encoder, program, {}).save(path)
 
 
 def main(path: Path) -> None:
     """Open it, run it, and tell."""
-    schema = make_schema(ITEMS)
+    schema = schema_of(FEW)
     session = open_session(path)
-    record = schema.user.parse(next(draw_records("user", ITEMS, 1, 0)))
+    record = schema.user.parse(next(draw_records("user", FEW * FEW, 1, 0)))
     session.run(["vector"], schema.user.pack([record], [True]))
     sys.stdout.write(str(memory_of([0]).anonymous))
 

@@ -56,7 +56,7 @@ def test_a_table_of_sizes_tells_what_is_measured_and_what_is_computed(
     one = found("scale", 0.5)
     one["figures"]["laws, for n items"] = {"memory (GB)": "1 + 2 n"}
     one["figures"]["sizing"] = [
-        {"items": 1000, "is": "measured", "memory (GB)": 2001.0},
+        {"items": 1000, "is": "measured", "memory (GB)": 2001.0, "ms": 2.5},
         {"items": 10**9, "is": "computed", "memory (GB)": 2e9},
     ]
     (tmp_path / "scale.json").write_text(json.dumps(one))
@@ -67,6 +67,7 @@ def test_a_table_of_sizes_tells_what_is_measured_and_what_is_computed(
     )
     at = lines.index(head)
     assert lines[at + 2] == "| memory (GB) | 1 + 2 n | 2,001.0 | 2,000,000,000.0 |"
+    assert lines[at + 3] == "| ms |  | 2.5 |  |"
 
 
 def test_nothing_found_leaves_the_page_as_it_is(tmp_path: Path, page: Path) -> None:
