@@ -27,7 +27,7 @@ test-long: $(VENV)/.dev ## What is tried at random, at length: 2,000 operations,
 soak: $(VENV)/.dev ## Kill and churn a real service for over an hour; run again, it goes on (ARGS="--only churn")
 	@$(BIN)/python -m benchmarks.soak --out runs/soak $(ARGS)
 
-bench: $(VENV)/.dev ## Measure what is served, into runs/bench and docs/benchmarks.md (half an hour)
+bench: $(VENV)/.dev ## Measure what is served, into runs/bench and docs/benchmarks.md (a quarter of an hour)
 	@$(BIN)/python -m benchmarks $(ARGS)
 	@$(BIN)/python -m benchmarks.page
 

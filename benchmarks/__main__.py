@@ -25,10 +25,10 @@ class Run(NamedTuple):
 
 
 RUNS = {
-    "index": Run("", "--items 10000 --rounds 1 --queries 100", keeps_bundles=False),
+    "index": Run("", "--items 5000 --rounds 1 --queries 50", keeps_bundles=False),
     "recall_http": Run("", "--items 10000 --rounds 1 --seconds 0.5"),
     "memory": Run("", "--items 10000 --rounds 1"),
-    "startup": Run("", "--items 10000 --rounds 1 --seconds 2"),
+    "startup": Run("", "--items 10000 --rounds 1 --seconds 1"),
     "freshness": Run("", "--items 10000 --rounds 1 --seconds 1.5 --probes 50"),
     "scale": Run("", "--sizes 3000 10000 --seconds 0.5"),
 }
