@@ -8,7 +8,7 @@ TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 ONCE ?=
 PORT ?= 8000
 
-.PHONY: help demo test test-long soak check format openapi image manifests clean
+.PHONY: help demo test test-long soak bench bench-quick check format openapi image manifests clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -26,6 +26,13 @@ test-long: $(VENV)/.dev ## What is tried at random, at length: 2,000 operations,
 
 soak: $(VENV)/.dev ## Kill and churn a real service for over an hour; run again, it goes on (ARGS="--only churn")
 	@$(BIN)/python -m benchmarks.soak --out runs/soak $(ARGS)
+
+bench: $(VENV)/.dev ## Measure what is served, into runs/bench and docs/benchmarks.md (a quarter of an hour)
+	@$(BIN)/python -m benchmarks $(ARGS)
+	@$(BIN)/python -m benchmarks.page
+
+bench-quick: $(VENV)/.dev ## The same at small sizes, into runs/bench-quick alone (under 4 minutes)
+	@$(BIN)/python -m benchmarks --quick --out runs/bench-quick $(ARGS)
 
 check: $(VENV)/.dev ## Formatting, lint, types, import rules, generated docs
 	$(BIN)/ruff format --check .

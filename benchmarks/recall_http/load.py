@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from itertools import cycle
+from pathlib import Path
 
 import numpy as np
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
@@ -21,7 +22,8 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from benchmarks.cpu import cpu_s
 from export.contract.strict import Strict
 
-GOOD, HEAD_ENDS, LENGTH = b"HTTP/1.1 200 ", b"\r\n\r\n", b"\r\ncontent-length: "
+GOOD = (b"HTTP/1.1 200 ", b"HTTP/1.1 201 ")
+HEAD_ENDS, LENGTH = b"\r\n\r\n", b"\r\ncontent-length: "
 K = 100  # items of every recall
 AT_MOST = 1 << 18
 SLACK_S = 30.0
@@ -32,6 +34,7 @@ class Plan(Strict):
 
     rate: requests a second at moments drawn at random; 0: a line asks again once it is answered.
     warm_s, seconds: how long it asks before it measures, and then.
+    posted: a file of items, one a line, that are posted one after the other instead.
     server, redis: processes whose CPU is read where the measuring begins and ends.
     """
 
@@ -41,6 +44,7 @@ class Plan(Strict):
     seconds: PositiveFloat
     warm_s: NonNegativeFloat
     rate: NonNegativeFloat = 0.0
+    posted: Path | None = None
     server: tuple[int, ...] = ()
     redis: tuple[int, ...] = ()
     seed: int = 1
@@ -72,6 +76,7 @@ class Line:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.due_s = 0.0
         self.body_bytes = 0
+        self.answer = b""  # the last whole one
         self._came = b""
 
     def fileno(self) -> int:
@@ -92,7 +97,7 @@ class Line:
         """
         came = self.socket.recv(AT_MOST)
         self._came = whole = self._came + came if self._came else came
-        if not came or not whole.startswith(GOOD[: len(whole)]):
+        if not came or not any(whole.startswith(good[: len(whole)]) for good in GOOD):
             raise Failed(f"expected an answer with status 200, got {whole[:400]!r}")
         head = whole.find(HEAD_ENDS)
         if head < 0:
@@ -101,7 +106,7 @@ class Line:
         self.body_bytes = int(whole[at : whole.find(b"\r\n", at)])
         if len(whole) < head + len(HEAD_ENDS) + self.body_bytes:
             return False
-        self._came = b""
+        self.answer, self._came = whole, b""
         return True
 
 
@@ -111,9 +116,9 @@ class Load:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         drawn = random.Random(plan.seed)
-        users = drawn.sample(range(plan.users), plan.users)
-        heads = (f"GET /recall?user_id=u{user}&k={K} HTTP/1.1\r\nhost: x\r\n\r\n" for user in users)
-        self._requests = cycle([head.encode() for head in heads])
+        self._requests = cycle(
+            _recalls(plan, drawn) if plan.posted is None else _posts(plan.posted)
+        )
         self._gaps = (drawn.expovariate(plan.rate) for _ in cycle([0])) if plan.rate else None
         self._idle = deque(Line(plan.port) for _ in range(plan.connections))
         self._busy: list[Line] = []
@@ -198,6 +203,25 @@ class Load:
                 self._busy.remove(line)
                 self._idle.append(line)
         return bool(ready)
+
+
+def recall_of(user: int) -> bytes:
+    """Return the request for a stored user's items."""
+    return f"GET /recall?user_id=u{user}&k={K} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
+
+
+def post_of(item: bytes) -> bytes:
+    """Return the request that posts one item, given as JSON."""
+    head = "POST /items?vector=false HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    return f"{head}content-length: {len(item)}\r\n\r\n".encode() + item
+
+
+def _recalls(plan: Plan, drawn: random.Random) -> list[bytes]:
+    return [recall_of(user) for user in drawn.sample(range(plan.users), plan.users)]
+
+
+def _posts(path: Path) -> list[bytes]:
+    return [post_of(line) for line in path.read_bytes().splitlines()]
 
 
 def _sum(processes: Iterable[int]) -> float:

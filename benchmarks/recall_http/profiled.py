@@ -25,7 +25,6 @@ from export.contract.side import Side
 from export.embedder import Embedder
 from export.index.hnsw import HnswIndex
 from service.cli import plan_of
-from service.generation import Generation
 from service.http.direct import Direct
 from service.http.layers import Observed
 from service.index.delta import Delta
@@ -67,7 +66,7 @@ def put_marks(marks: Marks) -> None:
     marks.put(Delta, "named", "search: delta")
     marks.put(Ids, "texts", "search: ids of rows")
     marks.put(service.index.view, "merge_all", "search: merge")
-    marks.put(Generation, "search", "search: the rest")
+    marks.put(service.index.view.View, "search", "search: the rest")
     marks.put(Recalled, "encode", "encode")
     marks.put(httptools_impl.RequestResponseCycle, "send", "write of the answer")
 

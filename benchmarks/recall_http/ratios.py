@@ -2,28 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
+from benchmarks import targets
 from benchmarks.recall_http.load import Seen
 from benchmarks.recall_http.rounds import Round
-
-
-class Target(NamedTuple):
-    """A ratio, and what it should be at most, or (`is_least`) at least."""
-
-    name: str
-    of: Callable[[Round], float]
-    limit: float
-    is_least: bool = False
-
-    @property
-    def told(self) -> str:
-        """The limit in words."""
-        return f"at {'least' if self.is_least else 'most'} {self.limit:g}"
-
-    def is_met(self, value: float) -> bool:
-        """Say whether a value meets it."""
-        return value >= self.limit if self.is_least else value <= self.limit
+from benchmarks.targets import Target
 
 
 def parts_us(found: Round, connections: int) -> float:
@@ -41,7 +25,7 @@ def _over_parts(connections: int) -> Callable[[Round], float]:
     return lambda found: found.seen[name].cpu_us / parts_us(found, connections)
 
 
-TARGETS = (
+TARGETS: tuple[Target[Round], ...] = (
     Target("CPU of a request over that of its bare parts, c=32", _over_parts(32), 0.75),
     Target("CPU of a request over that of its bare parts, c=1", _over_parts(1), 1.25),
     Target(
@@ -82,22 +66,8 @@ TARGETS = (
 
 
 def ratios(rounds: Sequence[Round]) -> list[dict[str, Any]]:
-    """Return each ratio: its median, least and most over the rounds, its target, and if met."""
-    told = []
-    for target in TARGETS:
-        found = [target.of(one) for one in rounds]
-        middle = median(found)
-        told.append(
-            {
-                "ratio": target.name,
-                "median": round(middle, 3),
-                "least": round(min(found), 3),
-                "most": round(max(found), 3),
-                "target": target.told,
-                "is": "met" if target.is_met(middle) else "missed",
-            }
-        )
-    return told
+    """Return each ratio beside its target."""
+    return targets.ratios(TARGETS, rounds)
 
 
 def medians(rounds: Sequence[Round]) -> dict[str, Any]:

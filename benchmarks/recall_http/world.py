@@ -17,18 +17,20 @@ from export.contract.bundle import BundleLayout, Lineage
 from export.contract.encoder import build_encoder
 from export.contract.side import SIDES, Record
 from export.contract.tables import RecordTable
-from export.embedder import open_bundle
+from export.embedder import Vectors, open_bundle
 from export.index.hnsw import HnswConfig
+from export.index.tune import TunedKind
 from export.tower_file import TowerFile
 from service.records import Groups, UserRecord, parse_posted, write_json
 from service.store.keys import Keys
 
 TUNING = 2000  # users on whose vectors the index is tuned; nobody asks for them
 KEY = "fs"
+USERS_AT_ONCE = 100  # compared with all items
 USERS, ITEMS, OTHERS, POSTED = range(4)  # seeds of what is drawn
 
 
-def make_bundle(target: Path, items: int) -> None:
+def make_bundle(target: Path, items: int, index: TunedKind = "hnsw") -> None:
     """Write a bundle of made items under real towers, by the real export."""
     schema = make_schema(items)
     towers = {
@@ -47,18 +49,26 @@ def make_bundle(target: Path, items: int) -> None:
         exported_at=datetime.now(UTC),
         code="benchmarks/recall_http",
     )
-    write_bundle(target, Parts(schema, towers, catalogue, users, lineage, {}, {}))
+    write_bundle(target, Parts(schema, towers, catalogue, users, lineage, {}, {}), index=index)
+
+
+def kept_bundle(folder: Path, items: int, index: TunedKind = "hnsw") -> Path:
+    """Return the bundle of so many items in a folder; it is made unless it is there."""
+    named = f"recall-{items}" if index == "hnsw" else f"recall-{items}-{index}"
+    bundle = folder / "bundles" / named
+    if not bundle.exists():
+        make_bundle(bundle, items, index)
+    return bundle
 
 
 class World:
     """A bundle that is made unless it is there, so many users, and items that are posted."""
 
     def __init__(self, folder: Path, items: int, users: int, posted: int) -> None:
-        self.bundle = folder / "bundles" / f"recall-{items}"
+        self.bundle = kept_bundle(folder, items)
         self._folder = folder
-        if not self.bundle.exists():
-            make_bundle(self.bundle, items)
-        self._bundle, embedder = open_bundle(self.bundle)
+        self._items = items
+        self._bundle, self._embedder = open_bundle(self.bundle)
         side = self._bundle.schema.user
         flat = {f"u{n}": one for n, one in enumerate(draw_records("user", items, users, USERS))}
         self._users = {one: parse_posted(side, told | {"id": one})[1] for one, told in flat.items()}
@@ -66,8 +76,8 @@ class World:
         self.posted = [{"id": f"new-{n}", **one} for n, one in enumerate(drawn)]
         self._posted_ids = [one["id"] for one in self.posted]
         groups = [parse_posted(self._bundle.schema.item, one)[1] for one in self.posted]
-        self._posted_vectors = embedder.embed("item", [_flat(one) for one in groups])
-        self._vectors = embedder.embed("user", [_flat(one) for one in self._users.values()])
+        self._posted_vectors = self._embedder.embed("item", [_flat(one) for one in groups])
+        self._vectors = self._embedder.embed("user", [_flat(one) for one in self._users.values()])
 
     def store(self, url: str) -> None:
         """Write all users into a Redis, as the service does."""
@@ -96,6 +106,29 @@ class World:
             ef=settings.get("ef", HnswConfig().ef),
             answer_bytes=answer_bytes,
         )
+
+    def queries(self, most: int) -> Vectors:
+        """Return the vectors of so many stored users at most."""
+        return self._vectors[:most]
+
+    def near(self, drawn: int, among: int, seed: int) -> list[tuple[int, dict[str, object]]]:
+        """Return stored users, by number, each with an item like one among its nearest so many.
+
+        Of so many items that are drawn those, without an id, that are near to anyone.
+        """
+        flat = list(draw_records("item", self._items, drawn, seed))
+        parsed = [
+            _flat(parse_posted(self._bundle.schema.item, {"id": "x"} | one)[1]) for one in flat
+        ]
+        vectors, catalogue = self._embedder.embed("item", parsed), self._bundle.vectors
+        found: list[tuple[int, dict[str, object]]] = []
+        for start in range(0, len(self._vectors), USERS_AT_ONCE):
+            users = self._vectors[start : start + USERS_AT_ONCE]
+            at = min(among, len(catalogue)) - 1
+            least = -np.partition(-(users @ catalogue.T), at)[:, at]
+            for user, item in np.argwhere(users @ vectors.T >= least[:, None]).tolist():
+                found.append((start + user, flat[item]))
+        return found
 
     def facts(self) -> dict[str, object]:
         """Tell what was searched."""

@@ -21,6 +21,7 @@ from service.child.yielding import yielding
 from service.metrics_folder import MetricsFolder
 from service.processes.backoff import Backoff
 from service.processes.control import Channel, Message, Order, WorkerControl
+from service.processes.free_memory import give_back
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +111,7 @@ class Loader:
         # Collected once, then never visited again: a visit writes to each object's header, and
         # so would copy the pages that workers share.
         gc.collect()
+        give_back()
         gc.freeze()
         return generation
 

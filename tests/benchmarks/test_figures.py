@@ -1,5 +1,7 @@
 import argparse
 import json
+import re
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -20,3 +22,6 @@ def test_figures_are_printed_and_kept_with_what_was_asked(
     assert (found["name"], found["figures"]) == ("double", {"twice": 8})
     assert found["parameters"] == {"n": "4"}
     assert found["machine"]["cores"] >= 1
+    assert datetime.fromisoformat(found["date"]).tzinfo is not None
+    assert len(found["load before and after"]) == 2
+    assert re.fullmatch(r"([0-9a-f]{7,}\+?)?", found["commit"])

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.index.__main__ import TARGETS, Exam, measure
+from benchmarks.index.__main__ import TARGETS, Exam, Setting, measure, over_best
 from benchmarks.index.rivals import Labels, Rival, steps
 from export.index.base import Vectors
 from export.index.clustered import clustered_vectors, queries_near
@@ -60,8 +60,26 @@ def test_a_run_tells_of_every_rival_at_every_recall_it_reaches() -> None:
     assert found["rivals"]["hnsw"]["at"]["0.99"]["cpu_over_hnsw"] == 1
     sizes = {name: rival["bytes_a_vector"] for name, rival in found["rivals"].items()}
     assert sizes["compact"] < 0.25 * sizes["hnsw"]
+    assert [one["target"] for one in found["ratios"]] == ["at most 1.05"] * len(TARGETS)
     own = {
         kind: told["memory_bytes_a_vector"]["index, own"]
         for kind, told in found["as tuned"].items()
     }
     assert own["compact"] < own["hnsw"]
+
+
+def test_the_graph_is_held_against_the_best_of_the_others_by_ratios_within_a_round() -> None:
+    names = ("hnsw", "usearch", "voyager")
+    chosen = {(name, 0.95): (100, 0.95) for name in names}
+    cpus = [
+        (100.0, 200.0, 110.0),
+        (240.0, 300.0, 200.0),
+        (90.0, 10.0, 90.0),
+    ]
+    # usearch was lucky in the last round
+    rounds: list[dict[Setting, tuple[float, float]]]
+    rounds = [{(n, 0.95): (c, 0.0) for n, c in zip(names, one, strict=True)} for one in cpus]
+    found = over_best(0.95, chosen, rounds)
+    assert "voyager" in str(found["ratio"])
+    assert (found["median"], found["least"], found["most"]) == (1.0, 0.909, 1.2)
+    assert found["is"] == "met"

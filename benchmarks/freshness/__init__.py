@@ -1,0 +1,1 @@
+"""How soon is what is posted to one replica recalled on another?"""

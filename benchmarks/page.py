@@ -1,0 +1,109 @@
+"""Writes what a run of the benchmarks has found into docs/benchmarks.md, between its marks.
+
+Run: python -m benchmarks.page [--out runs/bench] [--page docs/benchmarks.md]
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.__main__ import OUT, RUNS
+from benchmarks.quality.page import between
+from export.contract.errors import ConfigError
+
+MARK = "benchmarks"
+PAGE = Path("docs/benchmarks.md")
+Found = dict[str, Any]
+
+
+def read_all(out: Path) -> list[Found]:
+    """Return what each benchmark has found, in the order in which they run.
+
+    Raises:
+        ConfigError: There is nothing.
+
+    """
+    paths = [path for name in RUNS if (path := out / f"{name}.json").exists()]
+    if not paths:
+        raise ConfigError(f"{out}: expected files of python -m benchmarks, found none")
+    return [json.loads(path.read_bytes()) for path in paths]
+
+
+def written(results: Sequence[Found]) -> str:
+    """Return a table of all ratios, with where and when each was found."""
+    lines = []
+    for machine in _distinct(one["machine"] for one in results):
+        versions = ", ".join(f"{name} {told}" for name, told in machine.items() if name != "cpu")
+        lines += [f"Machine: {machine['cpu']}, {versions}.", ""]
+    lines += _head("benchmark", "parameters", "date", "commit", "load before, after")
+    lines += [_row(_run_of(one)) for one in results]
+    lines += ["", *_head("benchmark", "ratio", "median", "least to most", "target", "is")]
+    for one in results:
+        for ratio in one["figures"]["ratios"]:
+            lines.append(_row([one["name"], *_told(ratio)]))
+    for one in results:
+        if sizing := one["figures"].get("sizing"):
+            lines += ["", *_sizes(sizing, one["figures"]["laws, for n items"])]
+    return "\n".join(lines)
+
+
+def _sizes(sizing: Sequence[Found], laws: Found) -> list[str]:
+    """Return a table with a column for each number of items."""
+    heads = [f"{size['items']:,} items, {size['is']}" for size in sizing]
+    names = [name for name in sizing[0] if name not in ("items", "is")]
+    cells = ([f"{one[name]:,}" if name in one else "" for one in sizing] for name in names)
+    rows = [_row([n, laws.get(n, ""), *row]) for n, row in zip(names, cells, strict=True)]
+    return [*_head("of a catalogue", "for n items", *heads), *rows]
+
+
+def _distinct(machines: Any) -> list[Found]:
+    return list({json.dumps(one): one for one in machines}.values())
+
+
+def _run_of(found: Found) -> list[str]:
+    hidden = {"work"}
+    parameters = (
+        f"{name} {value}" for name, value in found["parameters"].items() if name not in hidden
+    )
+    loads = ", ".join(str(one) for one in found["load before and after"])
+    return [found["name"], ", ".join(parameters), found["date"], found["commit"], loads]
+
+
+def _told(ratio: Found) -> list[str]:
+    said = ratio["is"] if ratio["is"] == "met" else f"**{ratio['is']}**"
+    between_them = f"{ratio['least']} to {ratio['most']}"
+    return [ratio["ratio"], str(ratio["median"]), between_them, ratio["target"], said]
+
+
+def _head(*names: str) -> list[str]:
+    return [_row(names), "|" + "---|" * len(names)]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def write(out: Path, page: Path) -> None:
+    """Replace what stands between the page's marks.
+
+    Raises:
+        ConfigError: There is nothing to be written, or the page has no marks.
+
+    """
+    text = between(page.read_text(encoding="utf-8"), MARK, written(read_all(out)), page)
+    page.write_text(text, encoding="utf-8")
+
+
+def main() -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--page", type=Path, default=PAGE)
+    asked = parser.parse_args()
+    write(asked.out, asked.page)
+
+
+if __name__ == "__main__":
+    main()

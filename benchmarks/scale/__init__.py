@@ -1,0 +1,1 @@
+"""How does what a service takes grow with its catalogue, and what would a larger one take?"""
