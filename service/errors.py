@@ -75,27 +75,34 @@ class Malformed(Problem):
 
 
 class Unauthenticated(Problem):
-    """The call steers the service or looks behind its answers, and does not bring its token."""
+    """The call needs a key, and brings none that this service knows."""
 
-    status, type, title = 401, "unauthenticated", "The token is missing or wrong"
+    status, type, title = 401, "unauthenticated", "The key is missing or unknown"
 
     def __init__(self) -> None:
         super().__init__(
-            "expected `Authorization: Bearer` with the service's FIRSTSIGHT_ADMIN_TOKEN",
+            "expected `Authorization: Bearer` with a key of this service",
             headers={"WWW-Authenticate": "Bearer"},
         )
 
 
 class Forbidden(Problem):
-    """The call steers the service or looks behind its answers, and is not from its machine."""
+    """The key has not the scope; or without keys the call is for whoever sits at the machine."""
 
-    status, type, title = 403, "forbidden", "Only for administrators"
+    status, type, title = 403, "forbidden", "Not for this caller"
 
-    def __init__(self) -> None:
-        super().__init__(
+    @classmethod
+    def of_key(cls, name: str, scopes: Sequence[str], needs: str) -> "Forbidden":
+        """Return the problem of a key that may do other things."""
+        return cls(f"key {name!r} has the scopes {', '.join(scopes)}; expected {needs}")
+
+    @classmethod
+    def elsewhere(cls) -> "Forbidden":
+        """Return the problem of a service without keys that somebody else would steer."""
+        return cls(
             "got a request through a gateway, with an Origin, or to a Host that is not this "
-            "machine; without FIRSTSIGHT_ADMIN_TOKEN a service is steered, and tells of `debug`, "
-            "on its own machine alone, and not to a page in a browser"
+            "machine; without keys a service is steered, and tells of `debug`, on its own machine "
+            "alone, and not to a page in a browser"
         )
 
 

@@ -68,8 +68,14 @@ class Settings(Strict):
     port: int = Field(8000, ge=0, le=65535)
     """The port to listen on, 0 for any free one; `--port`."""
     admin_token: SecretStr | None = None
-    """What `Authorization: Bearer` must bring to steer the service; without it only a service on a
-    loopback address can be steered."""
+    """A key with all scopes, by itself; `keys_file` is for more, and for less."""
+    keys_file: Path | None = None
+    """The file of API keys, one a line; read again when it changes. With it, or with `admin_token`,
+    every call but a probe needs a key."""
+    key: SecretStr | None = None
+    """The key that commands bring to a service: `items load`, `users load`."""
+    audit: bool = False
+    """Whether calls that write or steer are logged, with who made them."""
     workers: int = Field(1, ge=1, le=256)
     """Serving processes; `--workers`."""
     unnamed_kept_s: float = Field(600.0, ge=0)
