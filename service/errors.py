@@ -37,13 +37,17 @@ from starlette.responses import Response
 from export.contract.errors import Fault, RecordError
 from service.http.bounds import size
 from service.http.request_id import request_id
+from service.keys.mask import masked, masked_value
 from service.store import base as store
 
 MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(Exception):
-    """A request that cannot be answered as asked; the detail says what would be right."""
+    """A request that cannot be answered as asked; the detail says what would be right.
+
+    What was sent is told again, but for keys, which may have been sent in the wrong place.
+    """
 
     status: ClassVar[int]
     type: ClassVar[str]
@@ -52,10 +56,10 @@ class Problem(Exception):
     def __init__(
         self, detail: str, *, headers: Mapping[str, str] | None = None, **members: object
     ) -> None:
-        super().__init__(detail)
-        self.detail = detail
+        self.detail = masked(detail)
+        super().__init__(self.detail)
         self.headers = dict(headers or {})
-        self.members = members
+        self.members: dict[str, Any] = masked_value(members)
 
     def body(self) -> dict[str, Any]:
         """Return the members of RFC 9457, then this problem's own."""
