@@ -95,6 +95,8 @@ class Settings(Strict):
     """How many replicas must have it, with `write_ack: replica`."""
     erased_kept_days: int = Field(30, ge=0, le=36_500)
     """How long a mark keeps `users load` from bringing an erased user back; 0: no mark."""
+    users_kept_days: int = Field(0, ge=0, le=36_500)
+    """How long a user's record is kept after it was last written; 0: for ever."""
     snapshots_kept: int = Field(2, ge=0, le=100)
     """How many snapshots are kept of each bundle version; 0: none is written or read."""
     snapshot_entries: int = Field(10_000, ge=1)
