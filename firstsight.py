@@ -48,6 +48,7 @@ VERBS = (
     Verb("serve", "service.cli:serve", "service", "Serve a bundle over HTTP."),
     Verb("items", "service.cli:items", "service", "Load or delete items; snapshot, reconcile."),
     Verb("users", "service.cli:users", "service", "Load users into a service."),
+    Verb("keys", "service.commands.keys:keys", "service", "Make API keys."),
     Verb("replay", "service.cli:replay", "service", "Make a recall's answer again; compare."),
     Verb(
         "bundle",

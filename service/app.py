@@ -17,8 +17,10 @@ from service.duties.watch import look, show, watch
 from service.errors import Problem, answer_error
 from service.follower import Follower
 from service.http.direct import Direct
+from service.http.guard import Guard
 from service.http.layers import Admitted, Limited, Observed
 from service.http.openapi import API_VERSION, TITLE, document
+from service.keys.ring import KeyRing
 from service.parts import Parts
 from service.processes.control import WorkerControl
 from service.processes.loaded import Loaded
@@ -59,13 +61,14 @@ def create_app(
         stores = {version: open_store(settings, one, link) for version, one in versions}
         serving = Serving(loaded, wire(settings, loaded, stores, monitor))
     parts = Parts(settings, control or WorkerControl.alone(), link, serving)
+    ring = KeyRing(settings)
     app = FastAPI(
         title=TITLE,
         version=API_VERSION,
         docs_url=None,  # ours needs no script from elsewhere
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=lambda _: _serve(parts, monitor),
+        lifespan=lambda _: _serve(parts, monitor, ring),
         exception_handlers={
             Problem: answer_error,
             RecordError: answer_error,
@@ -75,14 +78,15 @@ def create_app(
         },
     )
     app.openapi = document  # type: ignore[method-assign]  # FastAPI's way to extend it
-    add_routes(app)
-    app.state.parts = parts
+    guard = Guard(settings, ring)
+    add_routes(app, guard)
+    app.state.parts, app.state.guard = parts, guard
     limits = settings.limits
     return Admitted(Observed(Limited(Direct(app), limits)), limits)
 
 
 @contextlib.asynccontextmanager
-async def _serve(parts: Parts, monitor: RecallMonitor | None) -> AsyncIterator[None]:
+async def _serve(parts: Parts, monitor: RecallMonitor | None, ring: KeyRing) -> AsyncIterator[None]:
     """Follow the item log and keep watch, from before the first request to after the last."""
     versions = [] if parts.serving is None else parts.serving.all
     for cases in versions:
@@ -93,6 +97,7 @@ async def _serve(parts: Parts, monitor: RecallMonitor | None) -> AsyncIterator[N
             await look(parts.link)
     show(parts)
     watching = asyncio.create_task(watch(parts))
+    looking = asyncio.create_task(ring.watch()) if ring.asks else None
     monitoring = None if monitor is None else asyncio.create_task(monitor.run())
     loaded = [cases.version for cases in versions]
     duties = [_begin_duties(parts.settings, cases, loaded) for cases in versions]
@@ -100,6 +105,7 @@ async def _serve(parts: Parts, monitor: RecallMonitor | None) -> AsyncIterator[N
         yield
     finally:
         await end(watching)
+        await end(looking)
         await end(monitoring)
         for cases, (snapshots, *tasks) in zip(versions, duties, strict=True):
             for task in tasks:

@@ -6,18 +6,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import SecretStr
 
 from export.contract.errors import ConfigError
 from service.child.environment import ENVIRONMENT
+from service.keys.key import check_keys
 from service.logs import log_as_json
 from service.metrics_home import metrics_home
 from service.settings import Settings, injected_names, read_settings
 from service.supervisor import Plan, StartFailed
 from service.supervisor import serve as supervise
+
+if TYPE_CHECKING:
+    from service.commands.client import Client
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +65,7 @@ def serve(
 ) -> None:
     """Serve a bundle over HTTP until Ctrl-C; settings come from FIRSTSIGHT_* (docs/settings.md)."""
     settings = read_settings(bundle=bundle, redis=redis, host=host, port=port, workers=workers)
+    check_keys(settings)
     log_as_json(settings.log_level)
     if injected := injected_names(os.environ):
         logger.info("names that Kubernetes set are ignored", extra={"names": injected})
@@ -155,10 +160,11 @@ def replay(
     raise typer.Exit(run(answer, bundle, snapshot, settings))
 
 
-def _service(url: str | None) -> str:
-    from service.commands.client import url_of
+def _service(url: str | None) -> "Client":
+    from service.commands.client import Client, key_of, url_of
 
-    return url_of(read_settings()) if url is None else url
+    settings = read_settings()
+    return Client(url_of(settings) if url is None else url, key_of(settings))
 
 
 @items.command("load")

@@ -37,13 +37,17 @@ from starlette.responses import Response
 from export.contract.errors import Fault, RecordError
 from service.http.bounds import size
 from service.http.request_id import request_id
+from service.keys.mask import masked, masked_value
 from service.store import base as store
 
 MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(Exception):
-    """A request that cannot be answered as asked; the detail says what would be right."""
+    """A request that cannot be answered as asked; the detail says what would be right.
+
+    What was sent is told again, but for keys, which may have been sent in the wrong place.
+    """
 
     status: ClassVar[int]
     type: ClassVar[str]
@@ -52,10 +56,10 @@ class Problem(Exception):
     def __init__(
         self, detail: str, *, headers: Mapping[str, str] | None = None, **members: object
     ) -> None:
-        super().__init__(detail)
-        self.detail = detail
+        self.detail = masked(detail)
+        super().__init__(self.detail)
         self.headers = dict(headers or {})
-        self.members = members
+        self.members: dict[str, Any] = masked_value(members)
 
     def body(self) -> dict[str, Any]:
         """Return the members of RFC 9457, then this problem's own."""
@@ -75,27 +79,34 @@ class Malformed(Problem):
 
 
 class Unauthenticated(Problem):
-    """The call steers the service or looks behind its answers, and does not bring its token."""
+    """The call needs a key, and brings none that this service knows."""
 
-    status, type, title = 401, "unauthenticated", "The token is missing or wrong"
+    status, type, title = 401, "unauthenticated", "The key is missing or unknown"
 
     def __init__(self) -> None:
         super().__init__(
-            "expected `Authorization: Bearer` with the service's FIRSTSIGHT_ADMIN_TOKEN",
+            "expected `Authorization: Bearer` with a key of this service",
             headers={"WWW-Authenticate": "Bearer"},
         )
 
 
 class Forbidden(Problem):
-    """The call steers the service or looks behind its answers, and is not from its machine."""
+    """The key has not the scope; or without keys the call is for whoever sits at the machine."""
 
-    status, type, title = 403, "forbidden", "Only for administrators"
+    status, type, title = 403, "forbidden", "Not for this caller"
 
-    def __init__(self) -> None:
-        super().__init__(
+    @classmethod
+    def of_key(cls, name: str, scopes: Sequence[str], needs: str) -> "Forbidden":
+        """Return the problem of a key that may do other things."""
+        return cls(f"key {name!r} has the scopes {', '.join(scopes)}; expected {needs}")
+
+    @classmethod
+    def elsewhere(cls) -> "Forbidden":
+        """Return the problem of a service without keys that somebody else would steer."""
+        return cls(
             "got a request through a gateway, with an Origin, or to a Host that is not this "
-            "machine; without FIRSTSIGHT_ADMIN_TOKEN a service is steered, and tells of `debug`, "
-            "on its own machine alone, and not to a page in a browser"
+            "machine; without keys a service is steered, and tells of `debug`, on its own machine "
+            "alone, and not to a page in a browser"
         )
 
 

@@ -7,12 +7,13 @@ import time
 from typing import Any
 
 from service.http.request_id import request_id
+from service.keys.mask import masked
 
 OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one JSON object: time (UTC), level, logger, message, facts."""
+    """Formats a record as one JSON object: time (UTC), level, logger, message, facts; no key."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line."""
@@ -28,7 +29,7 @@ class JsonLines(logging.Formatter):
         line |= {name: value for name, value in vars(record).items() if name not in OWN}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return masked(json.dumps(line, default=str, ensure_ascii=False))
 
 
 def log_as_json(level: str) -> None:

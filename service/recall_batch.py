@@ -7,8 +7,8 @@ from starlette.requests import Request
 
 from export.contract.errors import RecordError
 from service.errors import Forbidden, InvalidRecord, Unauthenticated
-from service.http.admin import require_admin
 from service.http.bodies import read_recall_body
+from service.http.guard import require_admin
 from service.payloads import RecallBody
 from service.recall import Recalled
 from service.recall_request import RecallRequest, check_recall
@@ -36,7 +36,7 @@ def asked_of(
 
     """
     if body.debug:
-        require_admin(http, settings, hides=False)
+        require_admin(http)
     cases = serving.for_user(body.user_id)
     side, ranker = cases.generation.schema.user, cases.generation.ranker
     return cases, check_recall(body, side, settings, from_query=from_query, ranker=ranker)

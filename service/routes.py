@@ -29,13 +29,16 @@ from service.http.answers import (
     user_answer,
     version_answer,
 )
+from service.http.audit import note_ids
 from service.http.bodies import read_batch, read_embed_body, read_object, read_recall_body
 from service.http.docs_page import docs_page
+from service.http.guard import Guard
 from service.http.http_date import unmodified_since
 from service.http.openapi import document
 from service.http.operations import OPERATIONS
 from service.http.query import path_id, read_recall_query, read_similar_query, read_switch
 from service.http.request_id import request_id
+from service.items import Posted
 from service.observe import CONTENT_TYPE_LATEST, exposition
 from service.parts import Parts
 from service.recall_batch import recall_batch as answer_batch
@@ -103,8 +106,10 @@ async def post_items(request: Request) -> Response:
     body = await read_object(request, parts.settings.limits)
     if "items" in body:
         outcomes = await cases.items.post(read_batch(body, "items", parts.settings.limits.items))
+        note_ids(request, [one.id for one in outcomes if isinstance(one, Posted)])
         return batch_answer(outcomes, with_vector=with_vector)
     [outcome] = await cases.items.post([body])
+    note_ids(request, [outcome.id] if isinstance(outcome, Posted) else [])
     return posted_answer(outcome, with_vector=with_vector)
 
 
@@ -231,8 +236,8 @@ ENDPOINTS = (
 )
 
 
-def add_routes(app: FastAPI) -> None:
-    """Add every route, each as `operations` describes it; answers are written by hand.
+def add_routes(app: FastAPI, guard: Guard) -> None:
+    """Add every route, each as `operations` describes it and guarded; answers are written by hand.
 
     FastAPI serializes nothing here and validates nothing: bodies are read with their limits, and
     an answer is bytes already.
@@ -242,7 +247,7 @@ def add_routes(app: FastAPI) -> None:
         operation = described[endpoint.__name__]
         app.add_api_route(
             operation.path,
-            endpoint,
+            guard.guarded(operation, endpoint),
             methods=[operation.method],
             operation_id=operation.name,
             summary=operation.summary,

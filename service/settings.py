@@ -68,8 +68,14 @@ class Settings(Strict):
     port: int = Field(8000, ge=0, le=65535)
     """The port to listen on, 0 for any free one; `--port`."""
     admin_token: SecretStr | None = None
-    """What `Authorization: Bearer` must bring to steer the service; without it only a service on a
-    loopback address can be steered."""
+    """A key with all scopes, by itself; `keys_file` is for more, and for less."""
+    keys_file: Path | None = None
+    """The file of API keys, one a line; read again when it changes. With it, or with `admin_token`,
+    every call but a probe needs a key."""
+    key: SecretStr | None = None
+    """The key that commands bring to a service: `items load`, `users load`."""
+    audit: bool = False
+    """Whether calls that write or steer are logged, with who made them."""
     workers: int = Field(1, ge=1, le=256)
     """Serving processes; `--workers`."""
     unnamed_kept_s: float = Field(600.0, ge=0)
@@ -89,6 +95,8 @@ class Settings(Strict):
     """How many replicas must have it, with `write_ack: replica`."""
     erased_kept_days: int = Field(30, ge=0, le=36_500)
     """How long a mark keeps `users load` from bringing an erased user back; 0: no mark."""
+    users_kept_days: int = Field(0, ge=0, le=36_500)
+    """How long a user's record is kept after it was last written; 0: for ever."""
     snapshots_kept: int = Field(2, ge=0, le=100)
     """How many snapshots are kept of each bundle version; 0: none is written or read."""
     snapshot_entries: int = Field(10_000, ge=1)

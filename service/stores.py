@@ -23,5 +23,6 @@ def open_store(settings: Settings, generation: Generation, link: Link | None = N
         generation.schema,
         prefix=settings.prefix,
         erased_kept_s=settings.erased_kept_days * 86_400,
+        users_kept_s=settings.users_kept_days * 86_400,
         log_entries=settings.log_entries,
     )

@@ -31,6 +31,12 @@ def url_of(settings: Settings) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
+def key_of(settings: Settings) -> str | None:
+    """Return the key that commands bring: `FIRSTSIGHT_KEY`, else `FIRSTSIGHT_ADMIN_TOKEN`."""
+    secret = settings.key or settings.admin_token
+    return None if secret is None else secret.get_secret_value()
+
+
 class ServiceFailed(Exception):
     """The service refused a call, or cannot be reached (status 0)."""
 
@@ -45,9 +51,9 @@ class ServiceFailed(Exception):
 
 
 class Client:
-    """Calls one service; may be used by several threads, and is closed by one."""
+    """Calls one service, with a key if there is one; for several threads, and closed by one."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str | None = None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(f"--url: got {url!r}, expected one like http://127.0.0.1:8000")
@@ -55,6 +61,7 @@ class Client:
         self._base = parts.path.rstrip("/")
         self._kind = HTTPConnection if parts.scheme == "http" else HTTPSConnection
         self._where = (parts.hostname, parts.port)
+        self._head = {} if key is None else {"Authorization": f"Bearer {key}"}
         self._own = threading.local()
         self._all: list[HTTPConnection] = []
 
@@ -75,7 +82,7 @@ class Client:
 
         """
         content = None if body is None else json_bytes(body)
-        sent = dict(head or {})
+        sent = {**self._head, **(head or {})}
         if content is not None:
             sent["Content-Type"] = "application/json"
         for is_last in (False, True):

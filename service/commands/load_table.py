@@ -70,7 +70,7 @@ class Tally:
         return 1 if self.refused else 0
 
 
-def load_items(path: Path, url: str) -> int:
+def load_items(path: Path, client: Client) -> int:
     """Post the items of a table in batches; return the exit code."""
     tally = Tally("item")
 
@@ -83,11 +83,11 @@ def load_items(path: Path, url: str) -> int:
             else:
                 tally.refuse(row.number, row.id, result["detail"])
 
-    with Client(url) as client:
+    with client:
         return _load(path, _side(client, "item"), tally, post)
 
 
-def load_users(path: Path, url: str, as_of: datetime | None = None) -> int:
+def load_users(path: Path, client: Client, as_of: datetime | None = None) -> int:
     """Put the users of a table, several at once; return the exit code.
 
     Whoever was written or erased after the moment that the table tells of stays as they are.
@@ -108,13 +108,13 @@ def load_users(path: Path, url: str, as_of: datetime | None = None) -> int:
         for row, failed in zip(rows, pool.map(put, rows), strict=True):
             tally.note(row, failed)
 
-    with Client(url) as client, ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
+    with client, ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
         return _load(path, _side(client, "user"), tally, put_all)
 
 
-def delete_items(ids: Iterable[str], url: str) -> None:
+def delete_items(ids: Iterable[str], client: Client) -> None:
     """Remove items."""
-    with Client(url) as client:
+    with client:
         for one in ids:
             client.call("DELETE", f"/items/{quote(one, safe='')}")
 

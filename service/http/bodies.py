@@ -24,6 +24,9 @@ EXPECTED = {
     "model_type": "an object",
 }
 
+LEVELS = 254
+"""Lists and objects within one another in a body, at most; no record needs more than three."""
+
 SIDES: tuple[tuple[str, SideName], ...] = (("users", "user"), ("items", "item"))
 
 
@@ -54,9 +57,26 @@ async def read_json(request: Request, limits: Limits) -> Any:
     if not body:
         raise Malformed("the body is empty, expected a JSON object")
     try:
-        return orjson.loads(body)
+        value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         return _with_special_numbers(body, error)
+    _refuse_deep(value)
+    return value
+
+
+def _refuse_deep(value: Any) -> None:
+    """Refuse what is nested over `LEVELS` deep: to show it in a problem could end in a fault.
+
+    orjson writes no deeper, and finds it out a few times faster than it read the value.
+
+    Raises:
+        Malformed: It is.
+
+    """
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        raise Malformed(f"the body is nested over {LEVELS} levels deep") from None
 
 
 def _with_special_numbers(body: bytes, error: ValueError) -> Any:

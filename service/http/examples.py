@@ -109,7 +109,7 @@ EXAMPLES: dict[type[Problem], Problem] = {
     for problem in (
         errors.Malformed("unexpected end of data: line 1 column 8 (char 7)"),
         errors.Unauthenticated(),
-        errors.Forbidden(),
+        errors.Forbidden.of_key("shop", ["recall"], "write"),
         errors.UnknownRoute("/recal"),
         errors.UnknownItem("v1"),
         errors.UnknownUser("u42"),

@@ -21,6 +21,12 @@ INFO = {
     "summary": "Two-tower recall that gives new items and new users a good place.",
     "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
 }
+KEY = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A key of the service; each call says which of the scopes `recall`, `write` and "
+    "`admin` (which has all) it needs. A service on a loopback address without keys asks for none.",
+}
 REQUEST = "01JD8X0J7Q6V3M5C9T2R4W8E1Z"
 REF = "#/components/schemas/{model}"
 
@@ -37,7 +43,7 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": INFO,
         "paths": paths,
-        "components": {"schemas": schemas["$defs"]},
+        "components": {"securitySchemes": {"key": KEY}, "schemas": schemas["$defs"]},
     }
 
 
@@ -61,7 +67,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
     if operation.body:
         described["requestBody"] = _request_body(operation)
     answers = {str(status): _answer(one) for status, one in operation.answers.items()}
-    problems = _problems((*operation.problems, *ALWAYS))
+    described["security"] = [] if operation.needs is None else [{"key": [operation.needs]}]
+    problems = _problems((*operation.refusals, *ALWAYS))
     # /readyz says 503 in a body of its own; nothing else answers one status in two ways.
     return described | {"responses": dict(sorted((problems | answers).items()))}
 

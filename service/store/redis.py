@@ -51,6 +51,7 @@ class Store:
         *,
         prefix: str = "fs",
         erased_kept_s: int = 30 * 86_400,
+        users_kept_s: int = 0,
         log_entries: int = LOG_ENTRIES,
     ) -> None:
         self.link = link
@@ -60,7 +61,7 @@ class Store:
         self.log = ItemLog(link.follows, self._keys)
         self.revs = ItemRevs(link.follows, self._keys, VECTOR_KEPT_S, log_entries)
         self.vectors = VectorVersions(link.follows, self._keys, self.revs)
-        self._users = UserWriter(link.user_writes, self._keys, erased_kept_s)
+        self._users = UserWriter(link.user_writes, self._keys, erased_kept_s, users_kept_s)
 
     # Users
 

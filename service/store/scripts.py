@@ -116,60 +116,92 @@ if ms <= 0 then return 0 end
 return redis.call('XTRIM', KEYS[1], 'MINID', '~', string.format('%.0f', ms) .. '-0')
 """
 
-WRITE_USER: Final = b"""
+KEEP_USER: Final = b"""
+-- What the scripts on users share. A record is kept for so many ms from its writing, 0: for ever.
+local function keep(key, record, ms)
+  if tonumber(ms) == 0 then
+    redis.call('SET', key, record)
+  else
+    redis.call('SET', key, record, 'PX', ms)
+  end
+end
+local function written_at(record)
+  return tonumber(string.match(record, '^{"written_at":([0-9.]+),'))
+end
+-- Whether SETTLE_USER may yet undo it: from its writing on it has this little time, and one that is
+-- kept has days.
+local function is_unsettled(key, record, time, ms)
+  local left, at = redis.call('PTTL', key), written_at(record)
+  if left < 0 or not at then return false end
+  local now = time[1] * 1000 + time[2] / 1000
+  return now + left - at * 1000 <= tonumber(ms) + 1000
+end
+"""
+
+WRITE_USER: Final = (
+    KEEP_USER
+    + b"""
 -- Writes a user's record with the moment of writing, unless it was written after a given one.
 -- A first write under a condition expires until SETTLE_USER keeps it. One that was left so, with
 -- the same record, is written again: a repeated request must not take its own write for a newer.
--- KEYS: user. ARGV: the record's JSON after '{', the moment (s) or '', how long it stays unsettled.
+-- KEYS: user. ARGV: the record's JSON after '{', the moment (s) or '', how long it stays unsettled
+-- and how long it is kept (ms).
 -- Answers: when it was written instead or '', what was there before or '', what is there now.
 local before = redis.call('GET', KEYS[1]) or ''
 local time = redis.call('TIME')
 local record = '{"written_at":' .. time[1] .. string.format('.%06d', time[2]) .. ',' .. ARGV[1]
 if ARGV[2] == '' then
-  redis.call('SET', KEYS[1], record)
+  keep(KEYS[1], record, ARGV[4])
   return {'', before, record}
 end
-if redis.call('PTTL', KEYS[1]) >= 0 and string.sub(before, -#ARGV[1]) == ARGV[1] then
-  before = ''
+local is_same = string.sub(before, -#ARGV[1]) == ARGV[1]
+if is_same and is_unsettled(KEYS[1], before, time, ARGV[3]) then before = '' end
+local at = written_at(before)
+if at and at > tonumber(ARGV[2]) then
+  return {string.match(before, '[0-9.]+'), before, before}
 end
-local written_at = string.match(before, '^{"written_at":([0-9.]+),')
-if written_at and tonumber(written_at) > tonumber(ARGV[2]) then
-  return {written_at, before, before}
-end
-if before == '' then
-  redis.call('SET', KEYS[1], record, 'PX', ARGV[3])
-else
-  redis.call('SET', KEYS[1], record)
-end
+keep(KEYS[1], record, before == '' and ARGV[3] or ARGV[4])
 return {'', before, record}
 """
+)
 
-REPLACE_USER: Final = b"""
+REPLACE_USER: Final = (
+    KEEP_USER
+    + b"""
 -- Writes a user's record with the moment of writing, if what is there is still what was read. One
 -- that SETTLE_USER may yet undo is left alone: what was made of it would outlive it.
--- KEYS: user. ARGV: the record's JSON after '{', what was read or ''.
+-- KEYS: user. ARGV: the record's JSON after '{', what was read or '', how long one stays unsettled
+-- and how long it is kept (ms).
 -- Answers: whether it was written, and what is there now or ''.
 local before = redis.call('GET', KEYS[1]) or ''
-if before ~= ARGV[2] or redis.call('PTTL', KEYS[1]) >= 0 then return {0, before} end
 local time = redis.call('TIME')
+if before ~= ARGV[2] or is_unsettled(KEYS[1], before, time, ARGV[3]) then return {0, before} end
 local record = '{"written_at":' .. time[1] .. string.format('.%06d', time[2]) .. ',' .. ARGV[1]
-redis.call('SET', KEYS[1], record)
+keep(KEYS[1], record, ARGV[4])
 return {1, record}
 """
+)
 
-SETTLE_USER: Final = b"""
+SETTLE_USER: Final = (
+    KEEP_USER
+    + b"""
 -- Keeps what a conditional write wrote, or undoes it, if it is still there.
--- KEYS: user. ARGV: what was written, 'keep' or 'undo', what was there before or ''.
+-- KEYS: user. ARGV: what was written, 'keep' or 'undo', what was there before or '', how long a
+-- record is kept (ms); of what was there before that counts from its own writing.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if ARGV[2] == 'keep' then
-  redis.call('PERSIST', KEYS[1])
+  keep(KEYS[1], ARGV[1], ARGV[4])
 elseif ARGV[3] == '' then
   redis.call('DEL', KEYS[1])
-else
+elseif ARGV[4] == '0' or not written_at(ARGV[3]) then
   redis.call('SET', KEYS[1], ARGV[3])
+else
+  local ms = written_at(ARGV[3]) * 1000 + tonumber(ARGV[4])
+  redis.call('SET', KEYS[1], ARGV[3], 'PXAT', string.format('%.0f', ms))
 end
 return 1
 """
+)
 
 MARK_ERASED: Final = b"""
 -- Marks a user as erased now.

@@ -28,15 +28,17 @@ class UserWriter:
     """Writes and erases users; every command touches one key, for a cluster spreads them.
 
     An erasure leaves a mark for some days, and a conditional write is refused while there is one.
-    A mark is named by a salted hash of the id, so Redis does not list who was erased.
+    A mark is named by a salted hash of the id, so Redis does not list who was erased. Each write
+    has the record expire when it was kept for so long, if that is not for ever (0).
 
     Every method raises StoreUnavailable when Redis does not answer in time, or with an error.
     """
 
-    def __init__(self, nodes: Nodes, keys: Keys, erased_kept_s: int) -> None:
+    def __init__(self, nodes: Nodes, keys: Keys, erased_kept_s: int, kept_s: int = 0) -> None:
         self._nodes = nodes
         self._keys = keys
         self._erased_kept_s = erased_kept_s
+        self._kept_ms = kept_s * 1000
 
     async def put(self, user: UserRecord) -> bool:
         """Write a user; say whether nothing was stored of them before."""
@@ -83,7 +85,9 @@ class UserWriter:
         before: Any = await self._get(self._keys.user(one))
         for attempt in range(1, ATTEMPTS + 1):
             is_written, now = await self._run(
-                REPLACE_USER, self._keys.user(one), merged(before)[1:], before or b""
+                REPLACE_USER,
+                self._keys.user(one),
+                *(merged(before)[1:], before or b"", UNSETTLED_MS, self._kept_ms),
             )
             if is_written:
                 return now, before is None
@@ -125,12 +129,12 @@ class UserWriter:
         """Return when it was written instead, or b""; what was there; and what is there now."""
         record = write_json(user)[1:]
         newer, before, written = await self._run(
-            WRITE_USER, self._keys.user(user.id), record, str(since_s), UNSETTLED_MS
+            WRITE_USER, self._keys.user(user.id), record, str(since_s), UNSETTLED_MS, self._kept_ms
         )
         return newer, before, written
 
     async def _settle(self, one: str, written: bytes, how: str, before: bytes) -> None:
-        await self._run(SETTLE_USER, self._keys.user(one), written, how, before)
+        await self._run(SETTLE_USER, self._keys.user(one), written, how, before, self._kept_ms)
 
     async def _run(self, script: bytes, key: bytes, *told: bytes | str | int) -> Any:
         return await self._nodes.ask(key, lambda line: line.run(script, key, *told))

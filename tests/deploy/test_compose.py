@@ -118,6 +118,21 @@ def test_the_service_is_given_settings_that_there_are(services: dict[str, Any]) 
     assert float(services["service"]["stop_grace_period"].removesuffix("s")) > grace
 
 
+def test_the_service_has_its_keys_from_a_folder_that_it_cannot_write(
+    services: dict[str, Any],
+) -> None:
+    keys = Path(services["service"]["environment"]["FIRSTSIGHT_KEYS_FILE"])
+    [folder] = [
+        volume
+        for volume in services["service"]["volumes"]
+        if isinstance(volume, dict) and volume["target"] == str(keys.parent)
+    ]
+    assert folder["read_only"]
+    assert "FIRSTSIGHT_ADMIN_TOKEN" not in services["service"]["environment"]
+    for name in ("gateway", "prometheus", "redis"):
+        assert "keys" not in str(services[name]), name
+
+
 @pytest.fixture
 def redis_url(tmp_path: Path) -> Iterator[str]:
     """A Redis with the file that is mounted, but for its folder and its port."""

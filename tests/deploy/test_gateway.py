@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.keys.key import new_key
 from tests.deploy.dockerfile import ROOT
 from tests.deploy.gateway import NGINX, TEMPLATE, Gateway, fill, values
 from tests.end_to_end.processes import Served, free_port
@@ -132,6 +133,30 @@ def test_what_is_for_operators_is_closed(gateway: Gateway, client: httpx.Client)
     assert told.status_code == 403
     assert client.get("/readyz").json()["state"] == "ready"
     assert client.get("/livez").status_code == 204
+
+
+@needs_nginx
+def test_a_key_goes_through_and_opens_nothing_that_is_closed(tmp_path: Path) -> None:
+    admin, line = new_key("ops", "admin")
+    (tmp_path / "keys").write_text(line)
+    served = Served(
+        tmp_path / "data", tiny_bundle(tmp_path / "bundles"), keys_file=tmp_path / "keys"
+    )
+    gateway = Gateway([served.port])
+    try:
+        with gateway.client() as client:
+            refused = client.get("/recall?user_id=u")
+            assert refused.status_code == 401
+            assert refused.headers["WWW-Authenticate"] == "Bearer"
+            client.headers["Authorization"] = f"Bearer {admin}"
+            assert client.get("/recall?user_id=u&debug=true").status_code == 200
+            assert client.put("/users/u", json={"age": 3}).status_code == 201
+            assert client.get("/bundles").status_code == 404
+            assert client.get("/metrics").status_code == 404
+        assert admin not in gateway.log.read_text() + gateway.errors.read_text()
+    finally:
+        gateway.stop()
+        served.kill()
 
 
 @pytest.mark.parametrize(

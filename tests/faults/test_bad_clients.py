@@ -113,6 +113,20 @@ def test_what_is_nested_deeply_is_refused(served: Served, path: str, body: bytes
     assert status in (400, 422), problem
 
 
+@pytest.mark.parametrize("number", [b"1", b"NaN"])
+@pytest.mark.parametrize(("levels", "expected"), [(254, 422), (255, 400), (960, 400), (1024, 400)])
+@pytest.mark.parametrize("path", ["/recall", "/items"])
+def test_more_than_254_levels_are_malformed_and_fewer_are_told_with_their_name(
+    served: Served, path: str, levels: int, expected: int, number: bytes
+) -> None:
+    body = b'{"id":' + b"[" * (levels - 1) + number + b"]" * (levels - 1) + b"}"
+    head = f"POST {path} HTTP/1.1\r\nContent-Length: {len(body)}"
+    status, problem, _ = send(served, head, iter([body]))
+    assert status == expected, problem
+    if expected == 422:
+        assert [one["feature"] for one in problem["errors"]] == ["id"]
+
+
 def test_a_body_that_trickles_is_given_up_and_holds_nobody_up(served: Served) -> None:
     def trickle() -> Iterator[bytes]:
         for _ in range(600):

@@ -15,7 +15,9 @@ from starlette.routing import Route
 
 from service.errors import MEDIA_TYPE
 from service.generation import Generation
+from service.http.guard import Guard
 from service.http.operations import OPERATIONS
+from service.keys.ring import KeyRing
 from service.payloads import (
     ItemBatchAnswer,
     ItemPosted,
@@ -347,7 +349,7 @@ def test_an_unexpected_error_tells_no_more_than_its_request(
 
 def test_every_route_is_described_and_every_description_routed() -> None:
     app = FastAPI(docs_url=None, redoc_url=None)
-    add_routes(app)
+    add_routes(app, Guard(Settings(), KeyRing(Settings())))
     routed = {
         (method, route.path)
         for route in app.routes

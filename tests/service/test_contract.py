@@ -12,13 +12,13 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
 from service import errors
 from service.errors import MEDIA_TYPE, Problem
 from service.generation import Generation
 from service.http.layers import BATCHES, PROBES
 from service.http.operations import OPERATIONS, Operation
+from service.keys.key import new_key
 from service.rollout.pointer import Pointer
 from service.rollout.pointer_store import change_pointer, read_pointer
 from service.settings import Limits
@@ -28,21 +28,21 @@ from tests.service.running import Service, patient
 STATUSES = {
     "GET /recall": "200 401 403 422 503 504",
     "POST /recall": "200 400 401 403 408 413 415 422 503 504",
-    "POST /recall/batch": "200 400 408 413 415 422 503 504",
-    "POST /items": "200 201 400 408 413 415 422 503 504",
-    "GET /items/{id}": "200 404 422 503",
-    "PATCH /items/{id}": "200 400 404 408 413 415 422 503 504",
-    "DELETE /items/{id}": "204 422 503 504",
-    "GET /items/{id}/similar": "200 404 422 503 504",
-    "POST /embed": "200 400 408 413 415 422 503 504",
-    "GET /users/{id}": "200 404 422 503 504",
-    "PUT /users/{id}": "200 201 400 408 412 413 415 422 503 504",
-    "PATCH /users/{id}": "200 201 400 408 413 415 422 503 504",
-    "DELETE /users/{id}": "204 422 503 504",
-    "GET /bundles": "200 401 403 404 422 503 504",
+    "POST /recall/batch": "200 400 401 403 408 413 415 422 503 504",
+    "POST /items": "200 201 400 401 403 408 413 415 422 503 504",
+    "GET /items/{id}": "200 401 403 404 422 503",
+    "PATCH /items/{id}": "200 400 401 403 404 408 413 415 422 503 504",
+    "DELETE /items/{id}": "204 401 403 422 503 504",
+    "GET /items/{id}/similar": "200 401 403 404 422 503 504",
+    "POST /embed": "200 400 401 403 408 413 415 422 503 504",
+    "GET /users/{id}": "200 401 403 404 422 503 504",
+    "PUT /users/{id}": "200 201 400 401 403 408 412 413 415 422 503 504",
+    "PATCH /users/{id}": "200 201 400 401 403 408 413 415 422 503 504",
+    "DELETE /users/{id}": "204 401 403 422 503 504",
+    "GET /bundles": "200 401 403 422 503 504",
     "POST /bundles/{version}/activate": "200 400 401 403 404 408 409 413 415 422 503 504",
     "POST /bundles/rollback": "200 400 401 403 404 408 409 413 415 422 503 504",
-    "GET /version": "200 422 503",
+    "GET /version": "200 401 403 422 503",
     "GET /livez": "200",
     "GET /readyz": "200 503",
     "GET /metrics": "200",
@@ -87,7 +87,8 @@ GOOD = [
 ]
 
 CALLS = {f"{one.method} {one.path}": one for one in OPERATIONS}
-TOKEN = "a token of some length"
+KEY, KEY_LINE = new_key("reader", "recall")
+OTHER, OTHER_LINE = new_key("writer", "write")
 LATE = {"x-request-timeout-ms": "20"}
 NEVER = "99999999999999-0"
 QUICK = {"catch_up_s": 1.0, "after_wait_ms": 100}
@@ -108,7 +109,7 @@ class Situations:
     def __getitem__(self, name: str) -> Service:
         """Return the service in a situation.
 
-        running, hasty, storeless, bundleless, hung, busy, guarded by a token, or public without.
+        running, hasty, storeless, bundleless, hung, busy, or guarded by keys.
         """
         if name not in self._made:
             self._made[name] = self._start(name)
@@ -122,14 +123,15 @@ class Situations:
             self._stack.callback(redis.wait)
             self._stack.callback(redis.kill)
         limits = {"hasty": {"body_timeout_s": 0.05}, "busy": {"in_flight": 1}}.get(name, {})
+        keys = self._folder / "keys"
+        keys.write_text(f"{KEY_LINE}\n{OTHER_LINE}\n")
         settings = patient(url).model_copy(
             update={
                 "limits": Limits.model_validate(limits),
                 "catch_up_s": 1.0,
                 "after_wait_ms": 100,
                 "bundles": self._folder / "bundles",
-                "admin_token": SecretStr(TOKEN) if name == "guarded" else None,
-                "host": "0.0.0.0" if name == "public" else "127.0.0.1",
+                "keys_file": keys if name == "guarded" else None,
             }
         )
         generation = None if name == "bundleless" else Generation.load(self._bundle)
@@ -183,13 +185,9 @@ def ask_when_busy(service: Service, call: str) -> httpx.Response:
     return answer
 
 
-def as_admin(service: Service, call: str, **headers: str) -> httpx.Response:
-    """Send what is for administrators only: of a recall, that with `debug`."""
-    if call == "GET /recall":
-        named = {"host": "127.0.0.1", **headers}
-        return service.get("/recall?user_id=u&debug=true", headers=named)
-    options: dict[str, Any] = {"json": {"debug": True}} if call == "POST /recall" else {}
-    return ask(service, call, headers=headers, **options)
+def with_a_key_of_another_scope(service: Service, call: str) -> httpx.Response:
+    key = OTHER if CALLS[call].needs == "recall" else KEY
+    return ask(service, call, headers={"authorization": f"Bearer {key}"})
 
 
 def too_late(situations: Situations, call: str) -> httpx.Response:
@@ -219,9 +217,8 @@ def too_large(situations: Situations, call: str) -> httpx.Response:
 Provoke = Callable[[Situations, str], httpx.Response]
 PROVOKED: dict[type[Problem], Provoke] = {
     errors.Malformed: lambda s, call: ask(s["running"], call, content=b'{"id": '),
-    errors.Unauthenticated: lambda s, call: as_admin(s["guarded"], call),
-    errors.Forbidden: lambda s, call: as_admin(s["running"], call, origin="http://a.page"),
-    errors.UnknownRoute: lambda s, call: ask(s["public"], call),
+    errors.Unauthenticated: lambda s, call: ask(s["guarded"], call),
+    errors.Forbidden: lambda s, call: with_a_key_of_another_scope(s["guarded"], call),
     errors.UnknownBundle: unknown_bundle,
     errors.BundleRefused: lambda s, call: ask(s["running"], call, "bad-1"),
     errors.Conflict: lambda s, call: ask(s["running"], call, "tiny-1", json={"expect": 77}),
@@ -246,7 +243,7 @@ PROVOKED: dict[type[Problem], Provoke] = {
 
 
 def described(operation: Operation) -> set[int]:
-    return {*operation.answers, *(problem.status for problem in operation.problems)}
+    return {*operation.answers, *(problem.status for problem in operation.refusals)}
 
 
 def test_the_table_of_statuses_is_that_of_the_description_and_of_the_docs() -> None:
@@ -288,7 +285,7 @@ def test_a_good_call_has_its_status(
 
 @pytest.mark.parametrize(
     ("call", "problem"),
-    [(call, problem) for call, one in CALLS.items() for problem in one.problems],
+    [(call, problem) for call, one in CALLS.items() for problem in one.refusals],
     ids=lambda value: value if isinstance(value, str) else value.type,
 )
 def test_every_problem_that_is_described_can_be_reached(

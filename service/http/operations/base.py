@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from service import errors
 from service.errors import Problem
+from service.keys.key import Scope
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Operation:
-    """One call."""
+    """One call; `needs` is the scope that a key must have for it, None where none is needed."""
 
     method: str
     path: str
@@ -46,6 +47,13 @@ class Operation:
     body: tuple[type[BaseModel], ...] = ()
     bodies: dict[str, object] = field(default_factory=dict)
     tag: str = "operations"
+    needs: Scope | None = field(kw_only=True)
+
+    @property
+    def refusals(self) -> tuple[type[Problem], ...]:
+        """Return all problems of the call but those of every call."""
+        guarded = () if self.needs is None else (errors.Unauthenticated, errors.Forbidden)
+        return (*self.problems, *guarded)
 
 
 TEXT = {"type": "string"}

@@ -42,6 +42,7 @@ ITEMS = (
         body=(payloads.ItemRecord, payloads.ItemBatch),
         bodies={"one": ITEM, "several": {"items": [ITEM, {"id": "v900002", "tags": ["music"]}]}},
         tag="items",
+        needs="write",
     ),
     Operation(
         "GET",
@@ -55,6 +56,7 @@ ITEMS = (
         (errors.UnknownItem, *AT_ONCE, errors.NotReady),
         (ITEM_ID, *HEAD),
         tag="items",
+        needs="recall",
     ),
     Operation(
         "PATCH",
@@ -70,6 +72,7 @@ ITEMS = (
         body=(payloads.Patch,),
         bodies={"change": PATCH, "forget": {"preference": None}},
         tag="items",
+        needs="write",
     ),
     Operation(
         "DELETE",
@@ -82,6 +85,7 @@ ITEMS = (
         (*WORK, *STORE),
         (ITEM_ID, *HEAD),
         tag="items",
+        needs="write",
     ),
     Operation(
         "GET",
@@ -94,5 +98,6 @@ ITEMS = (
         (errors.UnknownItem, *WORK),
         (ITEM_ID, K, EXCLUDE, AFTER, *HEAD),
         tag="items",
+        needs="recall",
     ),
 )

@@ -13,6 +13,7 @@ PROBES = (
         "The bundle, where it comes from, and the features it understands.",
         {200: Answer("The version.", (payloads.VersionAnswer,), {"version": VERSION})},
         (*AT_ONCE, errors.NotReady),
+        needs="recall",
     ),
     Operation(
         "GET",
@@ -21,6 +22,7 @@ PROBES = (
         "Is the process alive",
         "200 as long as the event loop turns.",
         {200: Answer("Alive.", (payloads.LiveAnswer,), {"alive": {"state": "alive"}})},
+        needs=None,
     ),
     Operation(
         "GET",
@@ -33,6 +35,7 @@ PROBES = (
             200: Answer("Yes.", (payloads.ReadyAnswer,), {"ready": READY}),
             503: Answer("No, or not yet.", (payloads.ReadyAnswer,), {"loading": NOT_READY}),
         },
+        needs=None,
     ),
     Operation(
         "GET",
@@ -41,6 +44,7 @@ PROBES = (
         "Metrics for Prometheus",
         "The same from every worker.",
         {200: Answer("Prometheus text.", media="text/plain")},
+        needs=None,
     ),
     Operation(
         "GET",
@@ -50,6 +54,7 @@ PROBES = (
         "OpenAPI 3.1.",
         {200: Answer("The document.", media="application/json")},
         AT_ONCE,
+        needs=None,
     ),
     Operation(
         "GET",
@@ -59,5 +64,6 @@ PROBES = (
         "One page without scripts; each problem's `type` points into it.",
         {200: Answer("The page.", media="text/html")},
         AT_ONCE,
+        needs=None,
     ),
 )

@@ -2,7 +2,7 @@
 
 from typing import get_args
 
-from service import errors, payloads
+from service import payloads
 from service.http.examples import (
     EMBED,
     EMBEDDED,
@@ -71,9 +71,10 @@ RECALL = (
                 {"cold": RECALL_COLD, "ranked": RECALL_RANKED},
             )
         },
-        (errors.Unauthenticated, errors.Forbidden, *WORK),
+        WORK,
         RECALL_PARAMETERS,
         tag="recall",
+        needs="recall",
     ),
     Operation(
         "POST",
@@ -89,7 +90,7 @@ RECALL = (
                 {"warm": RECALL_WARM, "explained": RECALL_EXPLAINED},
             )
         },
-        (*BODY, errors.Unauthenticated, errors.Forbidden, *WORK),
+        (*BODY, *WORK),
         HEAD,
         body=(payloads.RecallBody,),
         bodies={
@@ -98,6 +99,7 @@ RECALL = (
             "inline features": {"user": {"gender": "f", "age": 31}, "k": 20},
         },
         tag="recall",
+        needs="recall",
     ),
     Operation(
         "POST",
@@ -119,6 +121,7 @@ RECALL = (
         body=(payloads.RecallBatch,),
         bodies={"several": RECALL_BATCH},
         tag="recall",
+        needs="recall",
     ),
     Operation(
         "POST",
@@ -133,5 +136,6 @@ RECALL = (
         body=(payloads.EmbedBody,),
         bodies={"records": EMBED},
         tag="recall",
+        needs="recall",
     ),
 )

@@ -13,20 +13,10 @@ from service.http.operations.base import (
     Parameter,
 )
 
-TOKEN = Parameter(
-    "Authorization",
-    "header",
-    "`Bearer` and the service's `FIRSTSIGHT_ADMIN_TOKEN`; without one there is this call on a "
-    "loopback address only.",
-    TEXT,
-    "Bearer 8d0f8a0ce5b64d5a",
-)
 VERSION_ID = Parameter(
     "version", "path", "A version in `FIRSTSIGHT_BUNDLES`.", TEXT, "kuairand-4", True
 )
-STEER = (TOKEN, *HEAD)
-GUARD = (errors.Unauthenticated, errors.Forbidden, errors.UnknownRoute)
-CHANGES = (*GUARD, *BODY, errors.Conflict, *AT_ONCE, *STORE, errors.DeadlineExceeded)
+CHANGES = (*BODY, errors.Conflict, *AT_ONCE, *STORE, errors.DeadlineExceeded)
 
 ROLLOUT = (
     Operation(
@@ -36,9 +26,10 @@ ROLLOUT = (
         "List the versions that are there",
         "And which of them serves whom, as `firstsight bundle list` does.",
         {200: Answer("The versions.", (payloads.BundlesAnswer,), {"tried": BUNDLES})},
-        (*GUARD, *AT_ONCE, errors.DeadlineExceeded),
-        STEER,
+        (*AT_ONCE, errors.DeadlineExceeded),
+        HEAD,
         tag="rollout",
+        needs="admin",
     ),
     Operation(
         "POST",
@@ -50,10 +41,11 @@ ROLLOUT = (
         "serves that share of users.",
         {200: Answer("The pointer.", (payloads.PointerChange,), {"tried": CHANGED})},
         (errors.UnknownBundle, errors.BundleRefused, *CHANGES),
-        (VERSION_ID, *STEER),
+        (VERSION_ID, *HEAD),
         body=(payloads.Activation,),
         bodies={"try": {"share": 0.1, "expect": 6}},
         tag="rollout",
+        needs="admin",
     ),
     Operation(
         "POST",
@@ -64,9 +56,10 @@ ROLLOUT = (
         "of them and not both.",
         {200: Answer("The pointer.", (payloads.PointerChange,), {"dropped": ROLLED_BACK})},
         (errors.UnknownBundle, *CHANGES),
-        STEER,
+        HEAD,
         body=(payloads.Rollback,),
         bodies={"expected": {"expect": 7}},
         tag="rollout",
+        needs="admin",
     ),
 )

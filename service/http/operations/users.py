@@ -36,6 +36,7 @@ USERS = (
         (errors.UnknownUser, *WORK, *STORE),
         (USER_ID, *HEAD),
         tag="users",
+        needs="write",
     ),
     Operation(
         "PUT",
@@ -52,6 +53,7 @@ USERS = (
         body=(payloads.UserRecord,),
         bodies={"warm": USER, "cold": {"gender": "f", "age": 31}},
         tag="users",
+        needs="write",
     ),
     Operation(
         "PATCH",
@@ -69,6 +71,7 @@ USERS = (
         body=(payloads.Patch,),
         bodies={"change": USER_PATCH},
         tag="users",
+        needs="write",
     ),
     Operation(
         "DELETE",
@@ -81,5 +84,6 @@ USERS = (
         (*WORK, *STORE),
         (USER_ID, *HEAD),
         tag="users",
+        needs="write",
     ),
 )

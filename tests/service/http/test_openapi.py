@@ -84,7 +84,7 @@ def _fits(model: Any, example: object) -> bool:
 def test_every_status_is_described_in_words(operation: Operation) -> None:
     described = document()["paths"][operation.path][operation.method.lower()]
     statuses = {str(status) for status in operation.answers}
-    statuses |= {str(problem.status) for problem in operation.problems} | {"500"}
+    statuses |= {str(problem.status) for problem in operation.refusals} | {"500"}
     assert described["responses"].keys() == statuses
     assert all(answer["description"] for answer in described["responses"].values())
     in_path = {part[1:-1] for part in operation.path.split("/") if part.startswith("{")}

@@ -116,6 +116,17 @@ def test_the_mark_of_an_erased_user_is_kept_as_long_as_is_set(
     assert [redis_client.ttl(mark) for mark in marks] == [pytest.approx(ttl_s, abs=59)]
 
 
+@pytest.mark.parametrize(("days", "ttl_s"), [(0, -1), (3, 3 * 86_400)])
+def test_a_user_is_kept_as_long_as_is_set(
+    redis_url: str, redis_client: redis.Redis, generation: Generation, days: int, ttl_s: int
+) -> None:
+    settings = patient(redis_url).model_copy(update={"users_kept_days": days})
+    with Service(settings, generation) as service:
+        for method, status in (("PUT", 201), ("PATCH", 200)):
+            assert service.ask(method, "/users/u", json={}).status_code == status
+            assert redis_client.ttl("fs:user:u") == pytest.approx(ttl_s, abs=59)
+
+
 def test_what_is_stored_is_served_from_the_first_request_on(
     redis_url: str, bundle_folder: Path
 ) -> None:

@@ -193,18 +193,18 @@ def test_it_tells_which_state_of_the_items_answered(service: Service) -> None:
     assert after["path"]["exact"]
 
 
-def test_only_an_administrator_may_ask(redis_url: str, folder: Path) -> None:
-    settings = patient(redis_url).model_copy(update={"host": "0.0.0.0"})
-    with Service(settings, Generation.load(folder)) as running:
-        for answer in (
-            running.get("/recall?user_id=u&debug=true"),
-            running.post("/recall", {"debug": True}),
-        ):
-            assert (answer.status_code, answer.headers["content-type"]) == (403, MEDIA_TYPE)
-            assert answer.json()["type"] == "/docs#forbidden"
-        assert running.get("/recall?user_id=u&debug=false").status_code == 200
-        both = running.post("/recall/batch", {"requests": [{"debug": True}, {}]}).json()
-        assert [one["status"] for one in both["results"]] == [403, 200]
+def test_only_an_administrator_may_ask(service: Service) -> None:
+    page = {"origin": "http://a.page"}
+    for answer in (
+        service.get("/recall?user_id=u&debug=true", headers=page),
+        service.post("/recall", {"debug": True}, headers=page),
+    ):
+        assert (answer.status_code, answer.headers["content-type"]) == (403, MEDIA_TYPE)
+        assert answer.json()["type"] == "/docs#forbidden"
+    assert service.get("/recall?user_id=u&debug=false", headers=page).status_code == 200
+    asked = {"requests": [{"debug": True}, {}]}
+    both = service.post("/recall/batch", asked, headers=page).json()
+    assert [one["status"] for one in both["results"]] == [403, 200]
 
 
 def test_one_that_fails_takes_no_other_of_its_batch_along(service: Service) -> None:

@@ -27,12 +27,14 @@ LATER_S = 4e9
 """After everything that a test writes."""
 OURS = UserRecord("u", {"age": 1.0})
 TABLE = UserRecord("u", {"age": 2.0})
+USERS_KEPT_S = 0
+"""Of the writers below, unless a test says otherwise."""
 Work = Callable[[UserWriter], Awaitable[object]]
 
 
 def writer_of(client: Redis, kept_s: int) -> UserWriter:
     breaker = Breaker("writes", client, 10.0, lambda: None)
-    return UserWriter(OneNode(Node(client, breaker)), Keys("fs"), kept_s)
+    return UserWriter(OneNode(Node(client, breaker)), Keys("fs"), kept_s, USERS_KEPT_S)
 
 
 async def run(url: str, work: Work, kept_s: int = 60) -> object:
@@ -307,7 +309,8 @@ def test_a_patch_makes_nothing_of_what_a_load_may_yet_undo(
 def test_a_patch_of_what_is_never_settled_is_given_up(
     redis_url: str, redis_client: redis.Redis
 ) -> None:
-    redis_client.set("fs:user:u", b'{"id":"u","content":{"age":1.0}}', ex=30)
+    written = f'{{"written_at":{redis_client.time()[0]}.0,"id":"u","content":{{"age":1.0}}}}'
+    redis_client.set("fs:user:u", written, ex=30)
     before = redis_client.get("fs:user:u")
     with pytest.raises(Contended):
         do(redis_url, patch)
@@ -343,6 +346,68 @@ def test_only_an_unconditional_write_passes_a_mark_and_the_mark_stays(
     [mark] = redis_client.keys("fs:erased:*")
     redis_client.delete(mark)
     assert do(redis_url, load) is False
+
+
+DAY_S = 86_400
+
+
+@pytest.mark.parametrize("days", [0, 1, 36_500])
+@pytest.mark.parametrize("write", [put, load, patch])
+def test_each_write_has_a_user_kept_for_so_long(
+    redis_url: str,
+    redis_client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    write: Work,
+    days: int,
+) -> None:
+    monkeypatch.setattr(f"{__name__}.USERS_KEPT_S", days * DAY_S)
+    redis_client.set("fs:user:u", '{"written_at":1.0,"id":"u"}', ex=1000)
+    for _ in range(2):
+        assert do(redis_url, write) != "erased"
+        left = redis_client.ttl("fs:user:u")
+        assert left == -1 if days == 0 else days * DAY_S - 60 < left <= days * DAY_S
+
+
+@pytest.mark.parametrize("other", [return_after_erasure, patch, put])
+def test_a_user_is_kept_for_so_long_however_writes_interleave(
+    warm_url: str, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, other: Work
+) -> None:
+    monkeypatch.setattr(f"{__name__}.USERS_KEPT_S", DAY_S)
+    do(warm_url, put)
+    do(warm_url, patch)
+
+    async def main() -> None:
+        for order in merges(5, 4):
+            redis_client.delete("fs:user:u", *redis_client.keys("fs:erased:*"))
+            await interleave(warm_url, (load, other), order)
+            written_at = orjson.loads(redis_client.get("fs:user:u") or b"")["written_at"]
+            seconds, microseconds = redis_client.time()
+            kept_s = seconds + microseconds / 1e6 + redis_client.pttl("fs:user:u") / 1e3
+            assert kept_s - written_at == pytest.approx(DAY_S, abs=1), order
+
+    asyncio.run(main())
+
+
+def test_what_an_undone_load_replaced_is_kept_no_longer_for_it(
+    warm_url: str, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.USERS_KEPT_S", DAY_S)
+    half_s = redis_client.time()[0] - DAY_S // 2
+    replaced = f'{{"written_at":{half_s}.0,"id":"u","content":{{"age":3.0}}}}'
+    redis_client.set("fs:user:u", replaced, ex=DAY_S // 2)
+
+    async def main() -> None:
+        async with Stepped(warm_url, load) as loading, Stepped(warm_url, erase) as erasing:
+            while redis_client.get("fs:user:u") == replaced.encode():
+                await loading.step()
+            while not redis_client.keys("fs:erased:*"):
+                await erasing.step()
+            while not loading.task.done():
+                await loading.step()
+            assert redis_client.get("fs:user:u") == replaced.encode()
+            assert redis_client.ttl("fs:user:u") == pytest.approx(DAY_S // 2, abs=60)
+
+    asyncio.run(main())
 
 
 def test_a_mark_is_a_salted_hash_with_the_moment_for_as_long_as_is_set(

@@ -1,0 +1,121 @@
+"""The audit log: who wrote or steered what, and how it ended; recalls and keys are not in it."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.generation import Generation
+from service.http.audit import logger
+from service.http.operations import OPERATIONS
+from service.keys.key import new_key
+from service.logs import JsonLines
+from tests.service.running import Service, patient
+
+KEY, LINE = new_key("shop", "recall,write")
+HEAD = {"authorization": f"Bearer {KEY}", "x-request-id": "mine"}
+
+
+@pytest.fixture(autouse=True)
+def level_as_it_was() -> Iterator[None]:
+    before = logger.level
+    yield
+    logger.setLevel(before)
+
+
+@pytest.fixture
+def service(redis_url: str, generation: Generation, tmp_path: Path) -> Iterator[Service]:
+    (tmp_path / "keys").write_text(LINE)
+    told = {"audit": True, "keys_file": tmp_path / "keys"}
+    with Service(patient(redis_url).model_copy(update=told), generation) as service:
+        yield service
+
+
+def of_audit(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [one for one in caplog.records if one.name == logger.name]
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    """Return the facts of what was logged since the last time."""
+    told = [json.loads(JsonLines().format(one)) for one in of_audit(caplog)]
+    caplog.clear()
+    return [{k: line[k] for k in ("who", "operation", "ids", "status")} for line in told]
+
+
+def fact(operation: str, ids: list[str], status: int, who: str | None = "shop") -> dict[str, Any]:
+    return {"who": who, "operation": operation, "ids": ids, "status": status}
+
+
+def test_each_call_that_writes_or_steers_is_one_line(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines(caplog)
+    asked: list[tuple[str, str, Any, dict[str, Any]]] = [
+        ("POST", "/items", {"id": "n1"}, fact("post_items", ["n1"], 201)),
+        ("POST", "/items", {"id": ""}, fact("post_items", [], 422)),
+        ("POST", "/items", {"items": [{"id": "a"}, {"id": 7}]}, fact("post_items", ["a"], 200)),
+        ("PATCH", "/items/none", {}, fact("patch_item", ["none"], 404)),
+        ("DELETE", "/items/a%2Fb", None, fact("delete_item", ["a/b"], 204)),
+        ("PUT", "/users/u", {"country": "de"}, fact("put_user", ["u"], 201)),
+        ("PUT", "/users/u", {"shoes": 5}, fact("put_user", ["u"], 422)),
+        ("GET", "/users/u", None, fact("get_user", ["u"], 200)),
+        ("DELETE", "/users/u", None, fact("delete_user", ["u"], 204)),
+        ("POST", "/bundles/v9/activate", {}, fact("activate_bundle", ["v9"], 403)),
+    ]
+    for method, path, body, expected in asked:
+        service.ask(method, path, json=body, headers=HEAD)
+        assert lines(caplog) == [expected]
+    service.ask("DELETE", "/users/u")
+    assert lines(caplog) == [fact("delete_user", ["u"], 401, None)]
+
+
+def test_a_line_has_the_request_id_and_neither_key_nor_features(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.ask("PUT", "/users/u", json={"country": "canary"}, headers=HEAD)
+    [record] = of_audit(caplog)
+    line = JsonLines().format(record)
+    assert "canary" not in line
+    assert KEY not in line
+    assert {*json.loads(line)} == {
+        *("time", "level", "logger", "message", "who", "operation", "ids", "status")
+    }
+
+
+def test_recalls_are_not_in_it(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    for one in OPERATIONS:
+        if one.needs in (None, "recall"):
+            service.ask(one.method, one.path.format(id="u"), headers=HEAD)
+    assert lines(caplog) == []
+
+
+def test_what_its_deadline_cut_off_has_no_status(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    late = HEAD | {"x-request-timeout-ms": "20"}
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(60)
+
+    asked = service.client.build_request("PUT", "/users/u", headers=late, content=body())
+    assert service.do(service.client.send(asked)).status_code == 504
+    assert [one["status"] for one in lines(caplog)] == [None]
+
+
+def test_it_is_told_at_every_level_and_not_unless_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+    redis_url: str,
+    generation: Generation,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "level", logging.ERROR)
+    for audit in (False, True):
+        settings = patient(redis_url).model_copy(update={"audit": audit})
+        with Service(settings, generation) as service:
+            service.ask("DELETE", "/items/gone")
+        assert len(lines(caplog)) == audit
