@@ -52,7 +52,8 @@ class InBatchSoftmax(CandidateLoss):
         kept = self.held_against(batch).scatter(1, batch.own.unsqueeze(1), True)
         # Facts of the batch come first: of what is added to the scores nothing has a gradient.
         offset = torch.where(kept, offset, -torch.inf)
-        logits, own, weight = offset + batch.scores / self.temperature, batch.own, batch.weight
+        logits = torch.add(offset, batch.scores, alpha=1 / self.temperature)
+        own, weight = batch.own, batch.weight
         rows = batch.is_positive
         if not rows.all():
             logits, own, weight = logits[rows], own[rows], weight[rows]
