@@ -28,5 +28,9 @@ def _own_peak_kib() -> int:
 
 if __name__ == "__main__":
     sys.argv = sys.argv[1:]
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        if ended.code:
+            raise
     sys.stdout.write(f"{_own_peak_kib()}\n")

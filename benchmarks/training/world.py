@@ -29,18 +29,23 @@ def write_world(folder: Path, users: int, items: int, rows: int, seed: int = 1) 
                 "zip": _words("z", rng.integers(0, ZIPS, users)),
             }
         ),
-        "items": pa.table(
-            {
-                "item_id": _words("i", np.arange(items)),
-                "genres": _bags("genre", rng.integers(1, 5, items), GENRES, rng),
-                "title": _bags("word", rng.integers(1, 7, items), TITLE_WORDS, rng),
-                "year": pa.array(rng.integers(1930, 2001, items).astype(float)),
-            }
-        ),
+        "items": items_table(items, rng),
         "interactions": _interactions(users, items, rows, rng),
     }
     for name, table in tables.items():
         pq.write_table(table, folder / f"{name}.parquet")
+
+
+def items_table(items: int, rng: np.random.Generator) -> pa.Table:
+    """Return so many films: genres, the words of a title, a year."""
+    return pa.table(
+        {
+            "item_id": _words("i", np.arange(items)),
+            "genres": _bags("genre", rng.integers(1, 5, items), GENRES, rng),
+            "title": _bags("word", rng.integers(1, 7, items), TITLE_WORDS, rng),
+            "year": pa.array(rng.integers(1930, 2001, items).astype(float)),
+        }
+    )
 
 
 def _interactions(users: int, items: int, rows: int, rng: np.random.Generator) -> pa.Table:
