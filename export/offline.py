@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from export.contract.bundle import Bundle
 from export.contract.errors import DataError
 from export.contract.features import Raw
+from export.contract.record_stream import stream_records
 from export.contract.side import SideName
 from export.contract.similarity import count_clipped
 from export.contract.tables import RecordTable, read_records
@@ -23,6 +24,7 @@ from export.index.cached import open_index
 from export.index.exact import ExactConfig
 
 CHUNK = 1024
+PART = 16 * CHUNK  # rows of a table that are held at a time
 
 Note = Callable[[str], None]
 
@@ -36,20 +38,35 @@ def embed_file(
 ) -> int:
     """Embed a table of records; writes columns `<side>_id`, `vector`, and returns the rows.
 
-    `on_note` is told which columns are no features, which features have no column, and how many
-    items the lift of an inner product cut.
+    Memory grows with the rows of a Parquet file by eight bytes each. `on_note` is told which
+    columns are no features, which features have no column, and how many items the lift of an inner
+    product cut.
 
     Raises:
         BundleError, DataError: As reading them does.
     """
     check_ending(out)
     bundle, embedder = open_bundle(folder)
-    table = _read(source, bundle, side, on_note)
-    vectors = _embed(embedder, side, table, on_note)
-    flat = pa.array(vectors.reshape(-1), pa.float32())
-    column = pa.FixedSizeListArray.from_arrays(flat, bundle.schema.dim)
-    found = pa.table({f"{side}_id": pa.array(table.ids, pa.string()), "vector": column})
-    return write_tables(out, found.schema, [found])
+    dim, cut = bundle.schema.dim, 0
+    schema = pa.schema(
+        [(f"{side}_id", pa.string()), ("vector", pa.list_(pa.field("item", pa.float32()), dim))]
+    )
+
+    def parts() -> Iterator[pa.Table]:
+        nonlocal cut
+        for table in _stream(source, bundle, side, on_note):
+            vectors = embedder.embed(side, table.records)
+            cut += _count_cut(embedder, side, vectors)
+            flat = pa.array(vectors.reshape(-1), pa.float32())
+            columns = [
+                pa.array(table.ids, pa.string()),
+                pa.FixedSizeListArray.from_arrays(flat, dim),
+            ]
+            yield pa.table(columns, schema=schema)
+
+    rows = write_tables(out, schema, parts())
+    _tell_cut(cut, on_note)
+    return rows
 
 
 def recall_file(
@@ -87,15 +104,33 @@ def recall_file(
 
 def _read(path: Path, bundle: Bundle, side_name: SideName, on_note: Note) -> RecordTable:
     """Read a table of records, and say where its columns and the features differ."""
-    side = bundle.schema.side(side_name)
-    table = read_records(path, side, f"{side_name}_id")
+    table = read_records(path, bundle.schema.side(side_name), f"{side_name}_id")
     table = _with_concepts(table, bundle, side_name)
+    _tell_columns(table, path, bundle, side_name, on_note)
+    return table
+
+
+def _stream(
+    path: Path, bundle: Bundle, side_name: SideName, on_note: Note
+) -> Iterator[RecordTable]:
+    """Read the same in parts, so that memory does not grow with the rows."""
+    side = bundle.schema.side(side_name)
+    for number, part in enumerate(stream_records(path, side, f"{side_name}_id", PART)):
+        table = _with_concepts(part, bundle, side_name)
+        if not number:
+            _tell_columns(table, path, bundle, side_name, on_note)
+        yield table
+
+
+def _tell_columns(
+    table: RecordTable, path: Path, bundle: Bundle, side_name: SideName, on_note: Note
+) -> None:
+    side = bundle.schema.side(side_name)
     if unused := table.extras.column_names:
         on_note(f"{path}: columns that are no features: {', '.join(unused)}")
     told = {*table.features, *side.concepts}
     if missing := [name for name in side.given if name not in told]:
         on_note(f"{path}: features without a column: {', '.join(missing)}")
-    return table
 
 
 def _with_concepts(table: RecordTable, bundle: Bundle, side_name: SideName) -> RecordTable:
@@ -113,10 +148,17 @@ def _with_concepts(table: RecordTable, bundle: Bundle, side_name: SideName) -> R
 
 def _embed(embedder: Embedder, side: SideName, table: RecordTable, on_note: Note) -> Vectors:
     vectors = embedder.embed(side, table.records)
-    similarity = embedder.schema.similarity
-    if side == "item" and (cut := count_clipped(similarity, vectors)):
-        on_note(f"{cut} items are longer than the bundle's largest_norm and were cut to it")
+    _tell_cut(_count_cut(embedder, side, vectors), on_note)
     return vectors
+
+
+def _count_cut(embedder: Embedder, side: SideName, vectors: Vectors) -> int:
+    return count_clipped(embedder.schema.similarity, vectors) if side == "item" else 0
+
+
+def _tell_cut(cut: int, on_note: Note) -> None:
+    if cut:
+        on_note(f"{cut} items are longer than the bundle's largest_norm and were cut to it")
 
 
 def _recall(

@@ -14,6 +14,7 @@ from training.config import TrainConfig
 from training.dropout import Flags, States, draw_states, forget_words, hide, hide_columns
 from training.losses.base import Scored, SideVectors, Vectors
 from training.metrics import UserItems
+from training.ragged import spans
 from training.rows import SideRows
 from training.vectors import VectorFiles
 
@@ -113,9 +114,8 @@ class Batches:
         user, item = self.users.batch(rows), self.items.batch(columns.rows)
         categories = self._categories(item)  # before anything is hidden
         states, shown_items = self._hide(user, item, rows, columns.rows, rng)
-        items = self.items.entity[columns.rows].astype(np.int64)
-        same = items[: len(rows), None] == items[None]
-        places = torch.from_numpy(self.users.entity[rows].astype(np.int64)), torch.from_numpy(items)
+        users, items = self.users.entity[rows].astype(np.int64), self.items.entity[columns.rows]
+        places = torch.from_numpy(users), torch.from_numpy(items.astype(np.int64))
         return Batch(
             rows=rows,
             user=tensors(user),
@@ -126,10 +126,10 @@ class Batches:
             is_positive=torch.from_numpy(self.is_positive[rows]),
             weight=torch.from_numpy(self.weight[rows]),
             candidate=torch.from_numpy(columns.candidate),
-            same_item=torch.from_numpy(same),
-            known_positive=torch.from_numpy(self._known(rows, items) & ~same),
+            same_item=torch.from_numpy(items[: len(rows), None] == items),
+            known_positive=torch.from_numpy(self._known(users, items)),
             cold=torch.from_numpy(~shown_items),
-            log_q=torch.from_numpy(columns.log_q),
+            log_q=torch.from_numpy(columns.log_q).expand(len(rows), -1),
             sessions={name: torch.from_numpy(one[rows]) for name, one in self.sessions.items()},
             categories=categories,
             given={files: whole.take(*places) for files, whole in self.given.items()},
@@ -166,16 +166,19 @@ class Batches:
         ids = {name: item["ids"][:, at].astype(np.int64) for name, at in column.items()}
         return tensors(ids)
 
-    def _known(self, rows: Indices, items: Indices) -> Flags:
-        """Say which columns hold an item that the row's user clicked in training: [B, C]."""
-        distinct, column = np.unique(items, return_inverse=True)
-        row, positive = self.positives.pairs(self.users.entity[rows].astype(np.int64))
-        place = np.searchsorted(distinct, positive)
-        place[place == len(distinct)] = 0
-        inside = distinct[place] == positive
-        known = np.zeros((len(rows), len(distinct)), dtype=bool)
-        known[row[inside], place[inside]] = True
-        return known[:, column]
+    def _known(self, users: Indices, items: NDArray[np.int32]) -> Flags:
+        """Say which columns hold another item that the row's user clicked in training: [B, C]."""
+        row, clicked = self.positives.pairs(users)
+        order = np.argsort(items, kind="stable")
+        distinct, start, count = np.unique(items[order], return_index=True, return_counts=True)
+        number = np.zeros(1 + max(distinct[-1], clicked.max(initial=0)), dtype=np.int32)
+        number[distinct] = np.arange(1, 1 + len(distinct))  # 0: in no column
+        at = number[clicked]
+        others = (at > 0) & (clicked != items[row])
+        row, at = row[others], at[others] - 1
+        known = np.zeros((len(users), len(items)), dtype=bool)
+        known[np.repeat(row, count[at]), order[spans(start[at], count[at])]] = True
+        return known
 
 
 def tensors(arrays: Arrays) -> Tensors:

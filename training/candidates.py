@@ -17,7 +17,7 @@ class Columns:
 
     rows: Indices  # [C], rows of `Shown`
     candidate: Flags  # [B, C]
-    log_q: NDArray[np.float32]  # [B, C]
+    log_q: NDArray[np.float32]  # [B, C], or [1, C] where it is the same for every row
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,14 @@ class Candidates:
         candidate = np.concatenate([batch, *(one.further for one in drawn)], axis=1)
         draws = sum(one.draws for one in drawn)
         if not draws:
-            return Columns(columns, candidate, np.zeros(candidate.shape, dtype=np.float32))
+            return Columns(columns, candidate, np.zeros((1, len(columns)), dtype=np.float32))
         laws = zip(drawn, self.sources, strict=True)
         expected = np.sum([one.draws * source.law for one, source in laws], axis=0)  # [items]
         shared = expected[self.shown.item[columns]] / draws  # [C], the same for every row
-        log_q = np.repeat(_log(shared)[None], len(rows), axis=0)
+        log_q = _log(shared)[None]
         own = np.concatenate([one.chance for one in drawn], axis=1)  # [B, C - B]
         if own.any():
+            log_q = np.repeat(log_q, len(rows), axis=0)
             log_q[:, len(rows) :] = _log(shared[len(rows) :] + own / draws)
         return Columns(columns, candidate, log_q)
 

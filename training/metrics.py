@@ -38,7 +38,8 @@ class UserItems:
         if len(user) and (min(user.min(), item.min()) < 0 or user.max() >= users):
             raise ValueError(f"got a user above {users - 1} or an index below 0")
         width = 1 + item.max(initial=0)
-        user, item = np.divmod(np.unique(user * width + item), width)
+        pairs = np.sort(user * width + item)
+        user, item = np.divmod(pairs[np.diff(pairs, prepend=-1) > 0], width)
         counts = np.bincount(user, minlength=users)
         return cls(np.concatenate([[0], np.cumsum(counts)]), item)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ Mask = NDArray[np.bool_]
 class Padded(NamedTuple):
     """A batch of rows, each filled up to one width at its end."""
 
-    ids: NDArray[np.int32]  # [batch, width], -1 where padded
+    ids: NDArray[np.int32]  # [batch, width], `fill` where padded
     weights: NDArray[np.float32] | None  # [batch, width], 0 where padded
     mask: Mask  # [batch, width], true where there is an id
 
@@ -54,9 +54,14 @@ class Ragged:
         """How many values each row holds."""
         return np.diff(self.indptr)
 
+    def lengths_of(self, rows: Integers) -> Positions:
+        """How many values these rows hold: a batch does not pay for all."""
+        found: Positions = self.indptr[rows + 1] - self.indptr[rows]
+        return found
+
     def take(self, rows: Integers) -> "Ragged":
         """Return these rows, in this order; a row may come more than once."""
-        lengths = self.lengths[rows]
+        lengths = self.lengths_of(rows)
         flat = spans(self.indptr[rows], lengths)
         weights = None if self.weights is None else self.weights[flat]
         return Ragged(offsets(lengths), self.values[flat], weights, self.missing[rows])
@@ -66,26 +71,31 @@ class Ragged:
         rows: Integers,
         width: int | None = None,
         keep: Literal["first", "last"] = "last",
+        fill: int = -1,
     ) -> Padded:
-        """Gather a batch, padded at the end to `width`, by default its longest row.
+        """Gather a batch, padded at the end with `fill` to `width`, by default its longest row.
 
         Longer rows keep their `last` values (the newest of a sequence) or their `first` (the
         heaviest of a profile).
         """
-        lengths = self.lengths[rows]
+        lengths = self.lengths_of(rows)
         if width is None:
             width = int(lengths.max(initial=0))
         kept = np.minimum(lengths, width)
         start = self.indptr[rows] + (lengths - kept if keep == "last" else 0)
         mask = np.arange(width) < kept[:, None]  # [batch, width]
-        flat = spans(start, kept)
-        ids = np.full(mask.shape, -1, dtype=np.int32)
-        ids[mask] = self.values[flat]
-        if self.weights is None:
-            return Padded(ids, None, mask)
-        weights = np.zeros(mask.shape, dtype=np.float32)
-        weights[mask] = self.weights[flat]
+        ids = _gathered(self.values, start, mask, fill)
+        weights = None if self.weights is None else _gathered(self.weights, start, mask, 0)
         return Padded(ids, weights, mask)
+
+
+def _gathered(values: NDArray[Any], start: Positions, mask: Mask, fill: int) -> NDArray[Any]:
+    """Return what follows each start, `fill` outside of the mask."""
+    if not len(values):
+        return np.full(mask.shape, fill, dtype=values.dtype)
+    found = values.take(start[:, None] + np.arange(mask.shape[1]), mode="clip")
+    found[~mask] = fill
+    return found
 
 
 def offsets(lengths: Integers | Mask) -> Positions:

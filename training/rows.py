@@ -65,11 +65,11 @@ class SideRows:
 def _padded(name: str, side: Side, bag: Ragged, at: NDArray[Any]) -> Arrays:
     """Return one bag's rows [batch, length >= 1] and weights; missing has the missing row."""
     feature = side.features[name]
-    longest = int(bag.lengths[at].max(initial=0))
+    longest = int(bag.lengths_of(at).max(initial=0))
     width = min(max(1, longest), getattr(feature, "max_length", longest))
     newest = isinstance(feature, SequenceFeature)
-    padded = bag.rows(at, width, keep="last" if newest else "first")
-    rows = np.where(padded.mask, padded.ids, PADDING_ROW)
+    padded = bag.rows(at, width, keep="last" if newest else "first", fill=PADDING_ROW)
+    rows = padded.ids
     missing = bag.missing[at]
     rows[missing, 0] = MISSING_ROW
     arrays: Arrays = {name: rows}

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,16 +47,23 @@ def read_table(path: Path) -> pa.Table:
         DataError: The file is not there, not readable, or of another kind.
 
     """
-    try:
+    with readable(path):
         if path.suffix == ".parquet":
-            return _each_column_once(pyarrow.parquet.read_table(path), path)
+            return each_column_once(pyarrow.parquet.read_table(path), path)
         if path.suffix == ".csv":
             return _read_csv(path)
+    raise DataError(f"{path}: got {path.suffix!r}, expected a .parquet or .csv file")
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Say of a file that cannot be read which one it is."""
+    try:
+        yield
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: {' '.join(str(error).split())}") from error
-    raise DataError(f"{path}: got {path.suffix!r}, expected a .parquet or .csv file")
 
 
 def read_as_of(path: Path) -> datetime | None:
@@ -97,10 +105,11 @@ def _read_csv(path: Path) -> pa.Table:
         column_types={name: pa.string() for name in names}, strings_can_be_null=False
     )
     table = pyarrow.csv.read_csv(path, parse_options=lines, convert_options=options)
-    return _each_column_once(table, path)
+    return each_column_once(table, path)
 
 
-def _each_column_once(table: pa.Table, path: Path) -> pa.Table:
+def each_column_once(table: pa.Table, path: Path) -> pa.Table:
+    """Return the table; raises DataError where two columns have one name."""
     names: list[str] = table.column_names
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -108,8 +117,8 @@ def _each_column_once(table: pa.Table, path: Path) -> pa.Table:
     return table
 
 
-def read_ids(table: pa.Table, column: str, path: Path) -> list[str]:
-    """Return an id column as text.
+def read_ids(table: pa.Table, column: str, path: Path, *, before: int = 0) -> list[str]:
+    """Return an id column as text; so many rows of the file are `before` the table's.
 
     Raises:
         DataError: The column is missing, not of text or whole numbers, or holds a bad id.
@@ -134,7 +143,8 @@ def read_ids(table: pa.Table, column: str, path: Path) -> list[str]:
     if not _are_ids(values):
         row, one, fault = next((r, i, f) for r, i in enumerate(ids, 1) if (f := id_fault(i)))
         got = Fault.of(column, one, fault).got
-        raise DataError(f"{path}: column {column!r}, row {row}: got {got}, expected {fault}")
+        at = before + row
+        raise DataError(f"{path}: column {column!r}, row {at}: got {got}, expected {fault}")
     return ids
 
 
@@ -186,10 +196,17 @@ def read_records(path: Path, side: Side, id_column: str) -> RecordTable:
     table = read_table(path)
     ids = read_ids(table, id_column, path)
     unique_ids(ids, id_column, path)
+    return records_of(table, ids, path, side, id_column)
+
+
+def records_of(
+    table: pa.Table, ids: list[str], path: Path, side: Side, id_column: str, before: int = 0
+) -> RecordTable:
+    """Parse what was read; so many rows of the file are `before` it. Raises DataError."""
     names = [name for name in side.features if name in table.column_names]
     records: list[dict[str, Raw]] = [{} for _ in ids]
     for name in names:
-        parsed = _parsed(_cells(table.column(name)), name, side.features[name], path)
+        parsed = _parsed(_cells(table.column(name)), name, side.features[name], path, before)
         try:
             for record, value in zip(records, parsed, strict=True):
                 if value is not None:
@@ -211,10 +228,12 @@ def _cells(column: pa.ChunkedArray) -> Iterator[object]:
             yield None if length is None else flat[start:end]
 
 
-def _parsed(cells: Iterable[object], name: str, feature: Feature, path: Path) -> Iterator[Raw]:
+def _parsed(
+    cells: Iterable[object], name: str, feature: Feature, path: Path, before: int
+) -> Iterator[Raw]:
     """Parse one column, each distinct scalar once."""
     seen: dict[object, Raw] = {None: None}
-    for row, cell in enumerate(cells, start=1):
+    for row, cell in enumerate(cells, start=before + 1):
         hashable = not isinstance(cell, list | dict)
         if hashable and cell in seen:
             yield seen[cell]

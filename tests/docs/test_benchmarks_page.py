@@ -5,11 +5,13 @@ import pytest
 
 from benchmarks import memory
 from benchmarks.__main__ import RUNS
+from benchmarks.embed_catalogue import MEMORY, SPEED
 from benchmarks.freshness.__main__ import targets
 from benchmarks.quality.page import part_of
 from benchmarks.recall_http.ratios import TARGETS
 from benchmarks.startup.__main__ import TARGETS as STARTUP
 from benchmarks.targets import Target
+from benchmarks.training import rounds
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 OF: dict[str, tuple[Target[Any], ...]] = {
@@ -17,6 +19,8 @@ OF: dict[str, tuple[Target[Any], ...]] = {
     "memory": memory.TARGETS,
     "startup": STARTUP,
     "freshness": targets(),
+    "training": (rounds.TARGETS[0], rounds.OVER_PEERS, rounds.TARGETS[1]),
+    "embed_catalogue": (SPEED, MEMORY),
 }
 
 

@@ -54,6 +54,23 @@ class TestEmbed:
         expected = open_bundle(tiny)[1].embed("user", USERS)
         np.testing.assert_array_equal(np.array(vectors, np.float32), expected)
 
+    def test_a_file_in_parts_gives_what_it_gives_whole(
+        self, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source = tmp_path / "items.parquet"
+        columns = {"item_id": [f"i{n}" for n in range(9)], "note": ["x"] * 9}
+        pyarrow.parquet.write_table(pa.table(columns | {"length": np.arange(9.0)}), source)
+        told: list[str] = []
+        found = []
+        for part in (100, 2):
+            monkeypatch.setattr("export.offline.PART", part)
+            out = tmp_path / f"{part}.parquet"
+            assert embed_file(tiny, "item", source, out, on_note=told.append) == 9
+            found.append(pyarrow.parquet.read_table(out))
+        assert found[0].equals(found[1])
+        assert len(told) == 4  # what is no feature, and what has no column: once a file
+        assert told[:2] == told[2:]
+
     def test_items_of_the_bundle_give_the_vectors_of_the_bundle(
         self, tiny: Path, tmp_path: Path
     ) -> None:

@@ -46,20 +46,23 @@ class InBatchSoftmax(CandidateLoss):
 
     def __call__(self, batch: Scored) -> Tensor:
         """Return the weighted mean over clicked rows; 0 where none has weight."""
-        logits = batch.scores / self.temperature - self._correction(batch)
+        offset = -self._correction(batch)
         if self.cold_odds != 1:
-            logits = logits - math.log(self.cold_odds) * batch.cold
+            offset = offset - math.log(self.cold_odds) * batch.cold
         kept = self.held_against(batch).scatter(1, batch.own.unsqueeze(1), True)
+        # Facts of the batch come first: of what is added to the scores nothing has a gradient.
+        offset = torch.where(kept, offset, -torch.inf)
+        logits = torch.add(offset, batch.scores, alpha=1 / self.temperature)
+        own, weight = batch.own, batch.weight
         rows = batch.is_positive
-        losses = functional.cross_entropy(
-            logits.masked_fill(~kept, -torch.inf)[rows], batch.own[rows], reduction="none"
-        )
-        return weighted_mean(losses, batch.weight[rows])
+        if not rows.all():
+            logits, own, weight = logits[rows], own[rows], weight[rows]
+        return weighted_mean(functional.cross_entropy(logits, own, reduction="none"), weight)
 
     def _correction(self, batch: Scored) -> Tensor:
-        """Return what is taken off the logits, float[B, C]."""
+        """Return what is taken off the logits: float[B, C], or of less where it is the same."""
         if self.logq == "off":
-            return torch.zeros_like(batch.log_q)
+            return torch.zeros(1, 1)
         if self.logq == "classic":
             return batch.log_q
         own = batch.own.unsqueeze(1)

@@ -100,7 +100,7 @@ class RankerRows:
 
     def _histories(self, rows: Indices) -> tuple[Arrays, Indices, Flags]:
         """Return the distinct items of the rows' histories, their places, and which are known."""
-        longest = int(self.history.lengths[rows].max(initial=0))
+        longest = int(self.history.lengths_of(rows).max(initial=0))
         padded = self.history.rows(rows, max(1, min(longest, self.most)))
         distinct, place = np.unique(padded.ids[padded.mask], return_inverse=True)
         history = np.zeros(padded.mask.shape, dtype=np.int64)

@@ -85,14 +85,18 @@ def _times_before(
     if not len(entity) or not len(asked):
         return times
     width = np.int64(max(other.max(), target.max()) + 1)
-    pairs, number = np.unique(entity * width + other, return_inverse=True)
-    beyond = np.int64(len(entity) + 1)
-    keys = np.sort(number * beyond + np.arange(len(entity)))
+    pair = entity * width + other
+    order = np.argsort(pair, kind="stable")  # events of one pair lie together, each after the last
+    pair = pair[order]
+    new = np.diff(pair, prepend=-1) > 0
+    first = np.flatnonzero(new)
     sought = asked * width + target
-    found = np.searchsorted(pairs, sought)
-    known = np.flatnonzero(pairs[np.minimum(found, len(pairs) - 1)] == sought)
-    lowest = found[known] * beyond
-    times[known] = np.searchsorted(keys, lowest + stop[known]) - np.searchsorted(keys, lowest)
+    found = np.minimum(np.searchsorted(pair[first], sought), len(first) - 1)
+    met = np.flatnonzero((pair[first[found]] == sought) & (order[first[found]] < stop))
+    found = found[met]
+    beyond = np.int64(len(entity) + 1)
+    keys = (np.cumsum(new) - 1) * beyond + order
+    times[met] = np.searchsorted(keys, found * beyond + stop[met]) - first[found]
     return times
 
 

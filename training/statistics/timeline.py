@@ -24,6 +24,7 @@ class Timeline:
     rows: Positions  # [m] rows of the log
     keys: Positions  # [m] entity * (moments + 1) + rank of the moment
     rank: Positions  # [rows of the log] rank of the moment each row asks at
+    before: Positions  # [rows of the log] of a train row: its entity's first event at its moment
     moments: NDArray[Any]  # [r] distinct readings of the clock, ascending; one if there is none
 
     @classmethod
@@ -37,7 +38,11 @@ class Timeline:
         rank[rows] = ranks
         keys = log.ids(side)[rows] * np.int64(len(moments) + 1) + ranks
         order = np.argsort(keys, kind="stable")
-        return cls(rows[order], keys[order], rank, moments)
+        rows, keys = rows[order], keys[order]
+        first = np.diff(keys, prepend=-1) > 0
+        before = np.full(len(log), -1)
+        before[rows] = np.maximum.accumulate(np.where(first, np.arange(len(keys)), 0))
+        return cls(rows, keys, rank, before, moments)
 
     def only(self, mask: Mask) -> "Timeline":
         """Return the timeline of these of its positions."""
@@ -101,8 +106,9 @@ def views(log: Log, rule: Rule, rows: Positions) -> Iterator[View]:
     timeline = Timeline.of(log, rule.side, rule.clock)
     entity = log.ids(rule.side)[rows]
     if rule.kind == "point_in_time":
-        rank = timeline.rank[rows]
-        start, stop = timeline.start(entity), timeline.reach(entity, rank)
+        rank, before = timeline.rank[rows], timeline.before[rows]
+        start, stop = timeline.start(entity), timeline.end(entity)
+        stop = np.where(before < 0, stop, before)
         yield View(np.arange(len(rows)), timeline, entity, rank, start, stop)
         return
     fold = np.where(log.is_train[rows], log.fold[rows], FOLDS)

@@ -1,0 +1,1 @@
+"""How fast are rows encoded and trained on, beside a peer and beside the network alone?"""

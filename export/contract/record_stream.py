@@ -1,0 +1,75 @@
+"""Tables of records in parts: what memory holds does not grow with the rows."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+
+from export.contract.side import Side
+from export.contract.tables import (
+    RecordTable,
+    each_column_once,
+    read_ids,
+    read_records,
+    readable,
+    records_of,
+    unique_ids,
+)
+
+READ_AHEAD_BYTES = 1 << 20
+
+
+def stream_records(path: Path, side: Side, id_column: str, rows: int) -> Iterator[RecordTable]:
+    """Read a table as `read_records` does, so many rows at a time, at least once.
+
+    Of a Parquet file memory holds these and eight bytes an id, to see that none stands twice: that
+    is told before anything is given, and what else is wrong where it stands. Any other table comes
+    whole.
+
+    Raises:
+        DataError: As `read_records` does.
+
+    """
+    if path.suffix != ".parquet" or not path.is_file():
+        yield read_records(path, side, id_column)
+        return
+    with readable(path):
+        file = pyarrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=READ_AHEAD_BYTES)
+    with file:
+        if file.metadata.num_rows <= rows:
+            yield read_records(path, side, id_column)
+            return
+        each_column_once(file.schema_arrow.empty_table(), path)
+        _check_unique(file, id_column, path, rows)
+        batches, before = file.iter_batches(batch_size=rows), 0
+        while True:
+            with readable(path):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            table = pa.Table.from_batches([batch])
+            ids = read_ids(table, id_column, path, before=before)
+            yield records_of(table, ids, path, side, id_column, before)
+            before += len(table)
+
+
+def _check_unique(file: pyarrow.parquet.ParquetFile, column: str, path: Path, rows: int) -> None:
+    """Check that no id of a file stands twice; other faults are found row by row.
+
+    Eight bytes an id are held: their hashes. Where two are equal the ids themselves are asked.
+    """
+    if column not in file.schema_arrow.names:
+        return
+    hashes = np.empty(file.metadata.num_rows, dtype=np.int64)
+    with readable(path):
+        done = 0
+        for batch in file.iter_batches(batch_size=rows, columns=[column]):
+            hashes[done : done + len(batch)] = [hash(one) for one in batch.column(0).to_pylist()]
+            done += len(batch)
+        hashes.sort()
+        if (hashes[1:] != hashes[:-1]).all():
+            return
+        ids = file.read(columns=[column])
+    unique_ids(read_ids(ids, column, path), column, path)
