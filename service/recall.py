@@ -3,10 +3,9 @@
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 import orjson
 
@@ -19,20 +18,24 @@ from service.generation import Found, Generation
 from service.http.wire import json_bytes
 from service.index.view import Searches
 from service.known_user import KnownUser, Stored, UserReader
-from service.observe import DEGRADED, RECALLS, STAGE_SECONDS
 from service.pace import Pace
 from service.ranking import Ranked, Ranking
+from service.recall_metrics import (
+    EMBED_SECONDS,
+    ENCODE_SECONDS,
+    SEARCH_SECONDS,
+    STORE_SECONDS,
+    count_answers,
+    count_stale,
+    note_batch,
+    time_recall,
+)
 from service.recall_request import RecallRequest
 from service.records import State, UserRecord
 from service.settings import Settings
 from service.store import StoreUnavailable
 
 logger = logging.getLogger(__name__)
-
-STORE_SECONDS = STAGE_SECONDS.labels("store")
-EMBED_SECONDS = STAGE_SECONDS.labels("embed")
-SEARCH_SECONDS = STAGE_SECONDS.labels("search")
-
 
 Looked = TypeVar("Looked")
 Look = Callable[[Stored | None, KnownUser, Found], Looked]
@@ -52,6 +55,13 @@ class Log(Protocol):
         """Wait until a log entry is applied; False if that takes too long."""
 
 
+class Asked(NamedTuple):
+    """A request that waits for its batch, and since when by the performance counter."""
+
+    request: RecallRequest
+    at_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class Recalled:
     """An answer: items with scores, best first, and how they were found."""
@@ -67,11 +77,12 @@ class Recalled:
 
     def encode(self, request_id: str, **beside: object) -> bytes:
         """Return the JSON body; what is given `beside` stands in front."""
+        begun_s = time.perf_counter()
         found, rank = self.found, {}
         if self.ranked is not None:
             found = self.ranked.found
             rank = {"rank": self.ranked.kind, "rank_scores": self.ranked.chances}
-        return json_bytes(
+        body = json_bytes(
             {
                 **beside,
                 "user_id": self.user_id,
@@ -87,6 +98,8 @@ class Recalled:
                 "request_id": request_id,
             }
         )
+        ENCODE_SECONDS.observe(time.perf_counter() - begun_s)
+        return body
 
 
 class Recaller:
@@ -120,8 +133,10 @@ class Recaller:
         One with `after` first waits until that log entry is applied here; if that takes too long
         the answer says `stale`.
         """
+        begun_s = time.perf_counter()
         is_stale = request.after is not None and not await self._applied(request.after)
-        return _told(await self._batcher.ask(request), is_stale=is_stale)
+        answer = await self._batcher.ask(Asked(request, time.perf_counter()))
+        return _told(answer, begun_s, is_stale=is_stale)
 
     async def recall_all(self, requests: Sequence[RecallRequest]) -> list[Recalled | BaseException]:
         """Answer several, in order, in as few batches as can be; each as if it were alone.
@@ -129,12 +144,16 @@ class Recaller:
         In place of an answer stands what was raised for it. They wait for what they name as
         `after` together, so no longer than one would.
         """
+        begun_s = time.perf_counter()
         awaited = list({one.after for one in requests if one.after is not None})
         applied = await asyncio.gather(*map(self._applied, awaited))
         stale = {after for after, was in zip(awaited, applied, strict=True) if not was}
-        answers = await self._batcher.ask_all(requests)
+        asked_s = time.perf_counter()
+        answers = await self._batcher.ask_all([Asked(one, asked_s) for one in requests])
         return [
-            _told(answer, is_stale=one.after in stale) if isinstance(answer, Recalled) else answer
+            _told(answer, begun_s, is_stale=one.after in stale)
+            if isinstance(answer, Recalled)
+            else answer
             for one, answer in zip(requests, answers, strict=True)
         ]
 
@@ -151,6 +170,7 @@ class Recaller:
                 anything else has its turn.
 
         """
+        begun_s = time.perf_counter()
         is_stale = request.after is not None and not await self._applied(request.after)
         stored = await self._read([] if request.user_id is None else [request.user_id])
         users, found = await self._find([request], stored, here=True)
@@ -158,13 +178,15 @@ class Recaller:
         ranking = None if self._ranking is None else self._ranking.anew()
         ranked = await _rank(ranking, [request], users, found)
         [answer] = self._answers([request], users, found, ranked)
-        return _told(answer, is_stale=is_stale), looked
+        return _told(answer, begun_s, is_stale=is_stale), looked
 
     async def _applied(self, after: str) -> bool:
         return await self._follower.wait_for(after, self._after_wait_s)
 
-    async def _recall(self, requests: Sequence[RecallRequest]) -> list[Recalled]:
+    async def _recall(self, asked: Sequence[Asked]) -> list[Recalled]:
+        note_batch([one.at_s for one in asked])
         begun_s = time.perf_counter()
+        requests = [one.request for one in asked]
         stored = await self._read([one.user_id for one in requests if one.user_id is not None])
         STORE_SECONDS.observe(time.perf_counter() - begun_s)
         users, found = await self._find(requests, stored)
@@ -192,7 +214,7 @@ class Recaller:
         ranked: Mapping[int, Ranked],
     ) -> list[Recalled]:
         similarity, version = self._generation.schema.similarity, self._generation.version
-        _count(users, version)
+        count_answers(users, version)
         return [
             Recalled(
                 user_id=one.user_id,
@@ -286,20 +308,13 @@ async def _rank(
     return dict(zip(asking, ranked, strict=True))
 
 
-def _told(answer: Recalled, *, is_stale: bool) -> Recalled:
-    """Return an answer that says so where it is stale."""
+def _told(answer: Recalled, begun_s: float, *, is_stale: bool) -> Recalled:
+    """Return an answer that says so where it is stale; time it from its beginning on."""
+    time_recall(answer.state, answer.version, begun_s)
     if not is_stale:
         return answer
-    DEGRADED.labels("stale").inc()
+    count_stale()
     return replace(answer, degraded=[*answer.degraded, "stale"])
-
-
-def _count(users: Sequence[KnownUser], version: str) -> None:
-    """Count the answers of a batch, each state and reason once: a count costs a microsecond."""
-    for state, answers in Counter(user.state for user in users).items():
-        RECALLS.labels(state, version).inc(answers)
-    for reason, answers in Counter(one for user in users for one in user.degraded).items():
-        DEGRADED.labels(reason).inc(answers)
 
 
 def _without_vector(request: RecallRequest, user: KnownUser) -> KnownUser:

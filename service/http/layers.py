@@ -84,6 +84,7 @@ class Observed:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._count = cache(lambda route, status: REQUESTS.labels(route, status).inc)
+        self._time = cache(lambda route: REQUEST_SECONDS.labels(route).observe)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -107,7 +108,7 @@ class Observed:
             logger.exception("unexpected error")
         route = getattr(scope.get("route"), "path", "none")
         self._count(route, status)()
-        REQUEST_SECONDS.observe(time.perf_counter() - begun_s)
+        self._time(route)(time.perf_counter() - begun_s)
         logger.debug("answered", extra={"route": route, "status": status})
 
 
