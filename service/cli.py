@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from service.supervisor import serve as supervise
 
 logger = logging.getLogger(__name__)
 
+EXPORTER = "opentelemetry-exporter-otlp-proto-http"
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 Url = Annotated[
@@ -66,11 +68,24 @@ def serve(
         logger.info("names that Kubernetes set are ignored", extra={"names": injected})
     if settings.bundle is not None and not (settings.bundle / "manifest.json").is_file():
         raise ConfigError(f"{settings.bundle}: no bundle here (manifest.json is missing)")
+    _refuse_untraceable(settings)
     with _metrics_folder():
         try:
             supervise(plan_of(settings))
         except StartFailed as error:
             raise NotServing(str(error)) from error
+
+
+def _refuse_untraceable(settings: Settings) -> None:
+    if settings.traces_url is None:
+        return
+    try:
+        version(EXPORTER)
+    except PackageNotFoundError as error:
+        needed = (
+            "FIRSTSIGHT_TRACES_URL needs the extra 'tracing': pip install 'firstsight[tracing]'"
+        )
+        raise ConfigError(needed) from error
 
 
 def plan_of(settings: Settings) -> Plan:

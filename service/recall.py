@@ -20,19 +20,11 @@ from service.index.view import Searches
 from service.known_user import KnownUser, Stored, UserReader
 from service.pace import Pace
 from service.ranking import Ranked, Ranking
-from service.recall_metrics import (
-    EMBED_SECONDS,
-    ENCODE_SECONDS,
-    SEARCH_SECONDS,
-    STORE_SECONDS,
-    count_answers,
-    count_stale,
-    note_batch,
-    time_recall,
-)
+from service.recall_metrics import count_answers, count_stale, note_batch, time_recall
 from service.recall_request import RecallRequest
 from service.records import State, UserRecord
 from service.settings import Settings
+from service.stages import RequestTrace, note_stage, recorded_request
 from service.store import StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -56,10 +48,11 @@ class Log(Protocol):
 
 
 class Asked(NamedTuple):
-    """A request that waits for its batch, and since when by the performance counter."""
+    """A request that waits for its batch, since when by the performance counter, and its trace."""
 
     request: RecallRequest
     at_s: float
+    trace: RequestTrace | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +91,7 @@ class Recalled:
                 "request_id": request_id,
             }
         )
-        ENCODE_SECONDS.observe(time.perf_counter() - begun_s)
+        note_stage("encode", begun_s)
         return body
 
 
@@ -135,7 +128,8 @@ class Recaller:
         """
         begun_s = time.perf_counter()
         is_stale = request.after is not None and not await self._applied(request.after)
-        answer = await self._batcher.ask(Asked(request, time.perf_counter()))
+        asked = Asked(request, time.perf_counter(), recorded_request.get())
+        answer = await self._batcher.ask(asked)
         return _told(answer, begun_s, is_stale=is_stale)
 
     async def recall_all(self, requests: Sequence[RecallRequest]) -> list[Recalled | BaseException]:
@@ -148,8 +142,8 @@ class Recaller:
         awaited = list({one.after for one in requests if one.after is not None})
         applied = await asyncio.gather(*map(self._applied, awaited))
         stale = {after for after, was in zip(awaited, applied, strict=True) if not was}
-        asked_s = time.perf_counter()
-        answers = await self._batcher.ask_all([Asked(one, asked_s) for one in requests])
+        asked_s, trace = time.perf_counter(), recorded_request.get()
+        answers = await self._batcher.ask_all([Asked(one, asked_s, trace) for one in requests])
         return [
             _told(answer, begun_s, is_stale=one.after in stale)
             if isinstance(answer, Recalled)
@@ -185,10 +179,21 @@ class Recaller:
 
     async def _recall(self, asked: Sequence[Asked]) -> list[Recalled]:
         note_batch([one.at_s for one in asked])
-        begun_s = time.perf_counter()
         requests = [one.request for one in asked]
+        traces = {one.trace: one.at_s for one in asked if one.trace is not None}
+        if not traces:
+            return await self._run(requests)
+        now_s = time.perf_counter()
+        for trace, at_s in traces.items():
+            trace.stage("wait", at_s, now_s)
+        first, *others = traces
+        with first.batch(others, len(asked), self._generation.version):
+            return await self._run(requests)
+
+    async def _run(self, requests: Sequence[RecallRequest]) -> list[Recalled]:
+        begun_s = time.perf_counter()
         stored = await self._read([one.user_id for one in requests if one.user_id is not None])
-        STORE_SECONDS.observe(time.perf_counter() - begun_s)
+        note_stage("store", begun_s)
         users, found = await self._find(requests, stored)
         ranked = await _rank(self._ranking, requests, users, found)
         return self._answers(requests, users, found, ranked)
@@ -259,7 +264,7 @@ class Recaller:
             [users[row].record for row in rows],
             [users[row].state == "warm" for row in rows],
         )
-        EMBED_SECONDS.observe(time.perf_counter() - begun_s)
+        note_stage("embed", begun_s)
         asked = Searches(
             self._generation.view,
             vectors,
@@ -280,7 +285,7 @@ class Recaller:
             found, took_s = _timed(asked)
         else:
             found, took_s = await asyncio.to_thread(_timed, asked)
-        SEARCH_SECONDS.observe(time.perf_counter() - begun_s)
+        note_stage("search", begun_s)
         self._pace.note(len(found), took_s)
         if self._monitor is not None:
             self._monitor.note(self._generation.version, asked, found)

@@ -12,13 +12,7 @@ from service.observe import (
     RECALL_SECONDS,
     RECALL_WAIT_SECONDS,
     RECALLS,
-    STAGE_SECONDS,
 )
-
-STORE_SECONDS = STAGE_SECONDS.labels("store")
-EMBED_SECONDS = STAGE_SECONDS.labels("embed")
-SEARCH_SECONDS = STAGE_SECONDS.labels("search")
-ENCODE_SECONDS = STAGE_SECONDS.labels("encode")
 
 _recalls = cache(lambda state, version: RECALLS.labels(state, version).inc)
 _degraded = cache(lambda reason: DEGRADED.labels(reason).inc)
