@@ -47,7 +47,7 @@ def test_it_has_what_grafana_asks_of_a_dashboard() -> None:
 
 
 def test_panels_lie_in_the_grid_and_none_on_another() -> None:
-    taken = set()
+    taken: set[tuple[int, int]] = set()
     for panel in PANELS:
         at = panel["gridPos"]
         assert at["x"] >= 0
