@@ -53,6 +53,5 @@ def log_as_json(level: str) -> None:
 
 
 def _log_uncaught(told: "threading.ExceptHookArgs | sys.UnraisableHookArgs") -> None:
-    error = told.exc_value or told.exc_type()
-    if not isinstance(error, SystemExit):  # how a thread is ended
-        logger.error("uncaught error", exc_info=error)
+    if told.exc_value is not None and not isinstance(told.exc_value, SystemExit):
+        logger.error("uncaught error", exc_info=told.exc_value)
