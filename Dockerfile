@@ -31,7 +31,7 @@ RUN HNSWLIB_NO_NATIVE=1 CFLAGS="${CPU_LEVEL:+-march=${CPU_LEVEL}} -g0" \
 # A layer of its own, since it changes with pyproject.toml only: some 400 MB.
 FROM compiler AS service-libraries
 RUN python -c "import tomllib; told = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-        print(*told['dependencies'], *told['optional-dependencies']['service'], sep='\n')" > libraries.txt \
+        print(*told['dependencies'], *told['optional-dependencies']['service'], *told['optional-dependencies']['tracing'], sep='\n')" > libraries.txt \
     && python -m venv --without-pip /opt/firstsight \
     && pip --python /opt/firstsight/bin/python install --find-links /hnswlib --requirement libraries.txt
 

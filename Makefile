@@ -70,7 +70,7 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/.torch
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/.torch
 	@echo "installing firstsight with all its extras"
-	@$(BIN)/pip install --quiet --editable '.[service,training,export,compact,factors,benchmarks,dev]'
+	@$(BIN)/pip install --quiet --editable '.[service,tracing,training,export,compact,factors,benchmarks,dev]'
 	@touch $@ $(VENV)/.demo
 
 # On Linux without a GPU the CPU build is enough, and some gigabytes smaller than the default one.

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -32,6 +32,9 @@ from service.store import Link, StoreUnavailable
 from service.store.task import end
 from service.stores import open_store
 from service.use_cases import UseCases, wire
+
+if TYPE_CHECKING:
+    from service.tracing import Tracing
 
 LOOK_S = 0.1
 
@@ -62,13 +65,14 @@ def create_app(
         serving = Serving(loaded, wire(settings, loaded, stores, monitor))
     parts = Parts(settings, control or WorkerControl.alone(), link, serving)
     ring = KeyRing(settings)
+    tracing = open_tracing(settings)
     app = FastAPI(
         title=TITLE,
         version=API_VERSION,
         docs_url=None,  # ours needs no script from elsewhere
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=lambda _: _serve(parts, monitor, ring),
+        lifespan=lambda _: _serve(parts, monitor, ring, tracing),
         exception_handlers={
             Problem: answer_error,
             RecordError: answer_error,
@@ -82,11 +86,22 @@ def create_app(
     add_routes(app, guard)
     app.state.parts, app.state.guard = parts, guard
     limits = settings.limits
-    return Admitted(Observed(Limited(Direct(app), limits)), limits)
+    return Admitted(Observed(Limited(Direct(app), limits), tracing), limits)
+
+
+def open_tracing(settings: Settings) -> "Tracing | None":
+    """Return what records traces; None: nobody asks for them, and nothing of theirs is imported."""
+    if settings.traces_url is None:
+        return None
+    from service.tracing import Tracing
+
+    return Tracing(settings.traces_url, settings.traces_share)
 
 
 @contextlib.asynccontextmanager
-async def _serve(parts: Parts, monitor: RecallMonitor | None, ring: KeyRing) -> AsyncIterator[None]:
+async def _serve(
+    parts: Parts, monitor: RecallMonitor | None, ring: KeyRing, tracing: "Tracing | None"
+) -> AsyncIterator[None]:
     """Follow the item log and keep watch, from before the first request to after the last."""
     versions = [] if parts.serving is None else parts.serving.all
     for cases in versions:
@@ -114,6 +129,8 @@ async def _serve(parts: Parts, monitor: RecallMonitor | None, ring: KeyRing) -> 
             await snapshots.stop()
         if parts.link is not None:
             await parts.link.close()
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)
 
 
 def _begin_duties(

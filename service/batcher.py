@@ -1,6 +1,7 @@
 """Concurrent requests become one batch."""
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
@@ -65,7 +66,8 @@ class Batcher(Generic[Asked, Answered]):
     def _go_on(self) -> None:
         """Run those who came meanwhile in a task of their own; no client's leaving ends it."""
         if self._waiting:
-            self._task = asyncio.get_running_loop().create_task(self._run())
+            nobodys = contextvars.Context()  # nor does it log, or trace, as the request it follows
+            self._task = asyncio.get_running_loop().create_task(self._run(), context=nobodys)
         else:
             self._runs = False
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+EXPORTER = "opentelemetry-exporter-otlp-proto-http"
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 Url = Annotated[
@@ -70,6 +72,7 @@ def serve(
     if injected := injected_names(os.environ):
         logger.info("names that Kubernetes set are ignored", extra={"names": injected})
     _check_offered(settings)
+    _refuse_untraceable(settings)
     with _metrics_folder():
         try:
             supervise(plan_of(settings))
@@ -90,6 +93,18 @@ def _check_offered(settings: Settings) -> None:
     if not any(settings.bundles.glob("*/manifest.json")):
         raise ConfigError(told)
     logger.warning("bundle not there", extra={"reason": told})
+
+
+def _refuse_untraceable(settings: Settings) -> None:
+    if settings.traces_url is None:
+        return
+    try:
+        version(EXPORTER)
+    except PackageNotFoundError as error:
+        needed = (
+            "FIRSTSIGHT_TRACES_URL needs the extra 'tracing': pip install 'firstsight[tracing]'"
+        )
+        raise ConfigError(needed) from error
 
 
 def plan_of(settings: Settings) -> Plan:

@@ -18,15 +18,36 @@ __all__ = ["CONTENT_TYPE_LATEST", "exposition"]
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 STAGES = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
 
 REQUESTS = Counter("firstsight_requests", "Requests answered.", ["route", "status"])
 REQUEST_SECONDS = Histogram(
-    "firstsight_request_seconds", "From the request's head to the answer's end.", buckets=SECONDS
+    "firstsight_request_seconds",
+    "From the request's head to the answer's end.",
+    ["route"],
+    buckets=SECONDS,
 )
 RECALLS = Counter("firstsight_recall", "Recalls, by how they were answered.", ["state", "version"])
+RECALL_SECONDS = Histogram(
+    "firstsight_recall_seconds",
+    "From a recall's being asked, with its `after`, to its being answered, not yet written.",
+    ["state", "version"],
+    buckets=SECONDS,
+)
+RECALL_WAIT_SECONDS = Histogram(
+    "firstsight_recall_wait_seconds",
+    "From a recall's being asked to its batch's running.",
+    buckets=STAGES,
+)
+BATCH_RECALLS = Histogram(
+    "firstsight_batch_recalls", "Recalls that were answered together.", buckets=BATCHES
+)
 STAGE_SECONDS = Histogram(
-    "firstsight_stage_seconds", "The stages of one batch of recalls.", ["stage"], buckets=STAGES
+    "firstsight_stage_seconds",
+    "The stages of one batch of recalls, and of each answer its encoding.",
+    ["stage"],
+    buckets=STAGES,
 )
 DEGRADED = Counter("firstsight_degraded", "Recalls answered with less than all.", ["reason"])
 PUBLISH_TO_SEARCHABLE = Histogram(
@@ -68,6 +89,29 @@ SERVED_SHARE = Gauge(
     ["version"],
     multiprocess_mode="livemax",
 )
+READY = Gauge(
+    "firstsight_ready",
+    "1 while some worker's /readyz says 200.",
+    multiprocess_mode="livemax",
+)
+DURABILITY = Gauge(
+    "firstsight_durability",
+    "1 for what an acknowledged item survives, as /readyz says it; 0 for all else.",
+    ["level"],
+    multiprocess_mode="livemax",
+)
+BUNDLE_AGE_SECONDS = Gauge(
+    "firstsight_bundle_age_seconds",
+    "Since the export of a bundle that is loaded.",
+    ["version"],
+    multiprocess_mode="livemax",
+)
+ITEMS_CHECKSUM = Gauge(
+    "firstsight_items_checksum",
+    "A number of 48 bits for the ids and revs of all changed items.",
+    ["version"],
+    multiprocess_mode="livemax",
+)
 BUNDLE_REFUSED = Gauge(
     "firstsight_bundle_refused",
     "1 while a version that is to be served cannot be; /readyz says why.",
@@ -92,6 +136,14 @@ LOG_LAG_SECONDS = Gauge(
     "Age of the oldest log entry not yet applied.",
     multiprocess_mode="livemax",
 )
+# Counted from 0 on, for of a series that begins at 1 Prometheus sees no increase.
+for _counter, _values in (
+    (DEGRADED, ("store", "features", "stale")),
+    (SNAPSHOTS, ("written", "failed", "refused")),
+    (RECONCILED, ("read", "announced")),
+):
+    for _value in _values:
+        _counter.labels(_value)
 
 
 def exposition() -> bytes:

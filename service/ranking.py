@@ -13,6 +13,7 @@ from service.index.found import Found
 from service.index.top import Scores
 from service.known_user import KnownUser
 from service.observe import STAGE_SECONDS
+from service.stages import trace_stage
 
 RANK_SECONDS = STAGE_SECONDS.labels("rank")
 
@@ -57,7 +58,7 @@ class Ranking:
 
         Users, histories and candidates are read before anything else has its turn.
         """
-        begun_s = time.perf_counter()
+        ranked_s = begun_s = time.perf_counter()
         histories = [self._history(user) for user, _ in asked]
         codes = [self.codes(found.items) for _, found in asked]
         sizes = [len(own) for own in codes]
@@ -80,6 +81,7 @@ class Ranking:
             spent_s += time.perf_counter() - begun_s
             await asyncio.sleep(0)
         RANK_SECONDS.observe(spent_s)
+        trace_stage("rank", ranked_s, time.perf_counter())
         kind, of_each = self._ranker.facts.kind, np.split(chances, np.cumsum(sizes)[:-1])
         return [_ordered(kind, found, own) for (_, found), own in zip(asked, of_each, strict=True)]
 

@@ -3,10 +3,9 @@
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 import orjson
 
@@ -19,20 +18,16 @@ from service.generation import Found, Generation
 from service.http.wire import json_bytes
 from service.index.view import Searches
 from service.known_user import KnownUser, Stored, UserReader
-from service.observe import DEGRADED, RECALLS, STAGE_SECONDS
 from service.pace import Pace
 from service.ranking import Ranked, Ranking
+from service.recall_metrics import count_answers, count_stale, note_batch, time_recall
 from service.recall_request import RecallRequest
 from service.records import State, UserRecord
 from service.settings import Settings
+from service.stages import RequestTrace, note_stage, recorded_request
 from service.store import StoreUnavailable
 
 logger = logging.getLogger(__name__)
-
-STORE_SECONDS = STAGE_SECONDS.labels("store")
-EMBED_SECONDS = STAGE_SECONDS.labels("embed")
-SEARCH_SECONDS = STAGE_SECONDS.labels("search")
-
 
 Looked = TypeVar("Looked")
 Look = Callable[[Stored | None, KnownUser, Found], Looked]
@@ -52,6 +47,14 @@ class Log(Protocol):
         """Wait until a log entry is applied; False if that takes too long."""
 
 
+class Asked(NamedTuple):
+    """A request that waits for its batch, since when by the performance counter, and its trace."""
+
+    request: RecallRequest
+    at_s: float
+    trace: RequestTrace | None
+
+
 @dataclass(frozen=True, slots=True)
 class Recalled:
     """An answer: items with scores, best first, and how they were found."""
@@ -67,11 +70,12 @@ class Recalled:
 
     def encode(self, request_id: str, **beside: object) -> bytes:
         """Return the JSON body; what is given `beside` stands in front."""
+        begun_s = time.perf_counter()
         found, rank = self.found, {}
         if self.ranked is not None:
             found = self.ranked.found
             rank = {"rank": self.ranked.kind, "rank_scores": self.ranked.chances}
-        return json_bytes(
+        body = json_bytes(
             {
                 **beside,
                 "user_id": self.user_id,
@@ -87,6 +91,8 @@ class Recalled:
                 "request_id": request_id,
             }
         )
+        note_stage("encode", begun_s)
+        return body
 
 
 class Recaller:
@@ -120,8 +126,11 @@ class Recaller:
         One with `after` first waits until that log entry is applied here; if that takes too long
         the answer says `stale`.
         """
+        begun_s = time.perf_counter()
         is_stale = request.after is not None and not await self._applied(request.after)
-        return _told(await self._batcher.ask(request), is_stale=is_stale)
+        asked = Asked(request, time.perf_counter(), recorded_request.get())
+        answer = await self._batcher.ask(asked)
+        return _told(answer, begun_s, is_stale=is_stale)
 
     async def recall_all(self, requests: Sequence[RecallRequest]) -> list[Recalled | BaseException]:
         """Answer several, in order, in as few batches as can be; each as if it were alone.
@@ -129,12 +138,16 @@ class Recaller:
         In place of an answer stands what was raised for it. They wait for what they name as
         `after` together, so no longer than one would.
         """
+        begun_s = time.perf_counter()
         awaited = list({one.after for one in requests if one.after is not None})
         applied = await asyncio.gather(*map(self._applied, awaited))
         stale = {after for after, was in zip(awaited, applied, strict=True) if not was}
-        answers = await self._batcher.ask_all(requests)
+        asked_s, trace = time.perf_counter(), recorded_request.get()
+        answers = await self._batcher.ask_all([Asked(one, asked_s, trace) for one in requests])
         return [
-            _told(answer, is_stale=one.after in stale) if isinstance(answer, Recalled) else answer
+            _told(answer, begun_s, is_stale=one.after in stale)
+            if isinstance(answer, Recalled)
+            else answer
             for one, answer in zip(requests, answers, strict=True)
         ]
 
@@ -151,6 +164,7 @@ class Recaller:
                 anything else has its turn.
 
         """
+        begun_s = time.perf_counter()
         is_stale = request.after is not None and not await self._applied(request.after)
         stored = await self._read([] if request.user_id is None else [request.user_id])
         users, found = await self._find([request], stored, here=True)
@@ -158,15 +172,28 @@ class Recaller:
         ranking = None if self._ranking is None else self._ranking.anew()
         ranked = await _rank(ranking, [request], users, found)
         [answer] = self._answers([request], users, found, ranked)
-        return _told(answer, is_stale=is_stale), looked
+        return _told(answer, begun_s, is_stale=is_stale), looked
 
     async def _applied(self, after: str) -> bool:
         return await self._follower.wait_for(after, self._after_wait_s)
 
-    async def _recall(self, requests: Sequence[RecallRequest]) -> list[Recalled]:
+    async def _recall(self, asked: Sequence[Asked]) -> list[Recalled]:
+        note_batch([one.at_s for one in asked])
+        requests = [one.request for one in asked]
+        traces = {one.trace: one.at_s for one in asked if one.trace is not None}
+        if not traces:
+            return await self._run(requests)
+        now_s = time.perf_counter()
+        for trace, at_s in traces.items():
+            trace.stage("wait", at_s, now_s)
+        first, *others = traces
+        with first.batch(others, len(asked), self._generation.version):
+            return await self._run(requests)
+
+    async def _run(self, requests: Sequence[RecallRequest]) -> list[Recalled]:
         begun_s = time.perf_counter()
         stored = await self._read([one.user_id for one in requests if one.user_id is not None])
-        STORE_SECONDS.observe(time.perf_counter() - begun_s)
+        note_stage("store", begun_s)
         users, found = await self._find(requests, stored)
         ranked = await _rank(self._ranking, requests, users, found)
         return self._answers(requests, users, found, ranked)
@@ -192,7 +219,7 @@ class Recaller:
         ranked: Mapping[int, Ranked],
     ) -> list[Recalled]:
         similarity, version = self._generation.schema.similarity, self._generation.version
-        _count(users, version)
+        count_answers(users, version)
         return [
             Recalled(
                 user_id=one.user_id,
@@ -237,7 +264,7 @@ class Recaller:
             [users[row].record for row in rows],
             [users[row].state == "warm" for row in rows],
         )
-        EMBED_SECONDS.observe(time.perf_counter() - begun_s)
+        note_stage("embed", begun_s)
         asked = Searches(
             self._generation.view,
             vectors,
@@ -258,7 +285,7 @@ class Recaller:
             found, took_s = _timed(asked)
         else:
             found, took_s = await asyncio.to_thread(_timed, asked)
-        SEARCH_SECONDS.observe(time.perf_counter() - begun_s)
+        note_stage("search", begun_s)
         self._pace.note(len(found), took_s)
         if self._monitor is not None:
             self._monitor.note(self._generation.version, asked, found)
@@ -286,20 +313,13 @@ async def _rank(
     return dict(zip(asking, ranked, strict=True))
 
 
-def _told(answer: Recalled, *, is_stale: bool) -> Recalled:
-    """Return an answer that says so where it is stale."""
+def _told(answer: Recalled, begun_s: float, *, is_stale: bool) -> Recalled:
+    """Return an answer that says so where it is stale; time it from its beginning on."""
+    time_recall(answer.state, answer.version, begun_s)
     if not is_stale:
         return answer
-    DEGRADED.labels("stale").inc()
+    count_stale()
     return replace(answer, degraded=[*answer.degraded, "stale"])
-
-
-def _count(users: Sequence[KnownUser], version: str) -> None:
-    """Count the answers of a batch, each state and reason once: a count costs a microsecond."""
-    for state, answers in Counter(user.state for user in users).items():
-        RECALLS.labels(state, version).inc(answers)
-    for reason, answers in Counter(one for user in users for one in user.degraded).items():
-        DEGRADED.labels(reason).inc(answers)
 
 
 def _without_vector(request: RecallRequest, user: KnownUser) -> KnownUser:

@@ -127,6 +127,10 @@ class Settings(Strict):
     """When a bundle that is still loading is given up."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """The least level that is logged."""
+    traces_url: str | None = Field(None, pattern=r"^https?://[^\s/]+\S*$")
+    """Where traces are posted to as OTLP, with its path; without it none is recorded."""
+    traces_share: float = Field(0.01, ge=0, le=1)
+    """The share of requests that are recorded, of those whose caller says nothing."""
     limits: Limits = Limits()
     """See `Limits`."""
 

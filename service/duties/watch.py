@@ -3,14 +3,19 @@
 import asyncio
 import contextlib
 import logging
-from typing import NoReturn
+import time
+from typing import NoReturn, get_args
 
 from service.observe import (
+    BUNDLE_AGE_SECONDS,
     BUNDLE_REFUSED,
+    DURABILITY,
     INDEX_ITEMS,
+    ITEMS_CHECKSUM,
     LOG_LAG_ENTRIES,
     LOG_LAG_SECONDS,
     LOG_SKIPPED,
+    READY,
     SERVED_SHARE,
 )
 from service.parts import Parts
@@ -19,10 +24,14 @@ from service.rollout.pointer import Pointer
 from service.rollout.pointer_store import PointerUnknown, ask_pointer, restore_pointer
 from service.serving import Serving
 from service.store import Link, StoreUnavailable
+from service.store.durability import Level
 
 logger = logging.getLogger(__name__)
 
 LOOK_S = 1.0
+LEVELS = get_args(Level)
+EXACT = 1 << 48
+"""Whole numbers below it are told exactly by a float, which all that Prometheus keeps is."""
 
 
 async def watch(parts: Parts) -> NoReturn:
@@ -53,6 +62,11 @@ async def _measure(serving: Serving, skipped: int) -> int:
 
 def show(parts: Parts) -> None:
     """Set the gauges."""
+    status, told = parts.readiness()
+    READY.set(status == 200)
+    for level in LEVELS:
+        DURABILITY.labels(level).set(level == told["durability"])
+    BUNDLE_REFUSED.set(parts.refused is not None)
     serving = parts.serving
     if serving is None:
         return
@@ -63,10 +77,12 @@ def show(parts: Parts) -> None:
         INDEX_ITEMS.labels("delta", version).set(generation.delta_size)
         INDEX_ITEMS.labels("tombstones", version).set(generation.tombstones)
         SERVED_SHARE.labels(version).set(serving.share(version))
+        exported = generation.bundle.manifest.lineage.exported_at
+        BUNDLE_AGE_SECONDS.labels(version).set(time.time() - exported.timestamp())
+        ITEMS_CHECKSUM.labels(version).set(int(generation.checksum, 16) % EXACT)
     lags = [cases.follower.lag for cases in serving.all]
     LOG_LAG_ENTRIES.set(max(lag.entries for lag in lags))
     LOG_LAG_SECONDS.set(max(lag.seconds for lag in lags))
-    BUNDLE_REFUSED.set(parts.refused is not None)
 
 
 async def look(link: Link) -> None:

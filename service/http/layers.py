@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from functools import cache
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -12,6 +13,9 @@ from service.errors import answer as answer_problem
 from service.http.request_id import set_request_id
 from service.observe import REQUEST_SECONDS, REQUESTS
 from service.settings import Limits
+
+if TYPE_CHECKING:
+    from service.tracing import Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -79,11 +83,16 @@ class Admitted:
 
 
 class Observed:
-    """Gives each request its id, counts and times it, and logs what escapes."""
+    """Gives each request its id, counts, times and traces it, and logs what escapes.
 
-    def __init__(self, app: ASGIApp) -> None:
+    tracing: None where no trace is sent; probes are never traced.
+    """
+
+    def __init__(self, app: ASGIApp, tracing: "Tracing | None" = None) -> None:
         self._app = app
+        self._tracing = tracing
         self._count = cache(lambda route, status: REQUESTS.labels(route, status).inc)
+        self._time = cache(lambda route: REQUEST_SECONDS.labels(route).observe)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -92,7 +101,9 @@ class Observed:
             return
         begun_s = time.perf_counter()
         identity = set_request_id(header(scope, b"x-request-id")).encode()
-        status = 500
+        status, trace = 500, None
+        if self._tracing is not None and scope["path"] not in PROBES:
+            trace = self._tracing.begin(header(scope, b"traceparent"))
 
         async def send_marked(message: Message) -> None:
             nonlocal status
@@ -105,9 +116,12 @@ class Observed:
             await self._app(scope, receive, send_marked)
         except Exception:  # answered already, by the handler of unexpected errors
             logger.exception("unexpected error")
-        route = getattr(scope.get("route"), "path", "none")
+        finally:
+            route = getattr(scope.get("route"), "path", "none")
+            if trace is not None:
+                trace.end(scope["method"], route, status)
         self._count(route, status)()
-        REQUEST_SECONDS.observe(time.perf_counter() - begun_s)
+        self._time(route)(time.perf_counter() - begun_s)
         logger.debug("answered", extra={"route": route, "status": status})
 
 

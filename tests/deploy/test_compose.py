@@ -157,3 +157,24 @@ def test_its_redis_keeps_what_was_acknowledged(redis_url: str, tmp_path: Path) -
         served.kill()
     with redis.Redis.from_url(redis_url) as asked:
         assert asked.config_get("maxmemory")["maxmemory"] == str(1 << 30)
+
+
+def test_prometheus_is_given_the_rules_where_it_looks_for_them(services: dict[str, Any]) -> None:
+    mounted = dict(one.split(":")[:2] for one in services["prometheus"]["volumes"])
+    config = yaml.safe_load((FOLDER / "monitoring" / "prometheus.yml").read_text("utf-8"))
+    [pattern] = config["rule_files"]
+    assert mounted["./monitoring/rules"] == pattern.removesuffix("/*.yml")
+    assert list((FOLDER / "monitoring" / "rules").glob("*.yml"))
+    assert config["scrape_configs"][0]["job_name"] == "firstsight"  # which the rules name
+
+
+def test_grafana_is_given_its_dashboards_where_it_looks_for_them(services: dict[str, Any]) -> None:
+    mounted = dict(one.split(":")[:2] for one in services["grafana"]["volumes"])
+    folder = FOLDER / "monitoring" / "grafana" / "provisioning"
+    assert mounted["./monitoring/grafana/provisioning"] == "/etc/grafana/provisioning"
+    [provider] = yaml.safe_load((folder / "dashboards" / "firstsight.yml").read_text())["providers"]
+    assert mounted["./monitoring/grafana/dashboards"] == provider["options"]["path"]
+    [source] = yaml.safe_load((folder / "datasources" / "prometheus.yml").read_text())[
+        "datasources"
+    ]
+    assert source["url"] == "http://prometheus:9090"

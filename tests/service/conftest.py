@@ -2,6 +2,8 @@
 
 import logging
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -94,9 +96,12 @@ def logging_as_it_was() -> Iterator[None]:
     """Give back the handlers that the service's own logging replaces."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    hooks = threading.excepthook, sys.unraisablehook
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    threading.excepthook, sys.unraisablehook = hooks
 
 
 @pytest.fixture

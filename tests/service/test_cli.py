@@ -307,3 +307,13 @@ def test_the_supervisor_is_told_what_the_settings_say() -> None:
     assert isinstance(handed, Settings)
     assert handed.redis is not None
     assert handed.redis.get_secret_value() == "unix:///x.sock"
+
+
+def test_traces_without_what_sends_them_stop_the_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("service.cli.EXPORTER", "no-such-distribution")
+    monkeypatch.setenv("FIRSTSIGHT_TRACES_URL", "http://127.0.0.1:4318/v1/traces")
+    assert firstsight.run(["serve"]) == 2
+    told = "firstsight: FIRSTSIGHT_TRACES_URL needs the extra 'tracing': "
+    assert capsys.readouterr().err == f"{told}pip install 'firstsight[tracing]'\n"

@@ -4,18 +4,20 @@ import os
 import subprocess
 import sys
 import textwrap
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from prometheus_client import REGISTRY
 
+from service.duties.watch import show
 from service.generation import Generation
 from service.http.request_id import new_request_id, request_id, set_request_id
 from service.logs import JsonLines
 from service.metrics_folder import MULTIPROCESS
+from service.store.durability import Level
 from tests.service.running import Service, patient
-
-DOC = Path(__file__).parents[2] / "docs" / "http.md"
 
 
 def sample(name: str, **labels: str) -> float:
@@ -30,8 +32,13 @@ def test_requests_and_recalls_are_counted_by_route_status_and_state(
         ("firstsight_requests_total", {"route": "/items/{id}", "status": "404"}),
         ("firstsight_requests_total", {"route": "none", "status": "404"}),
         ("firstsight_recall_total", {"state": "fallback", "version": "tiny-1"}),
-        ("firstsight_request_seconds_count", {}),
+        ("firstsight_request_seconds_count", {"route": "/recall"}),
+        ("firstsight_request_seconds_count", {"route": "/items/{id}"}),
+        ("firstsight_recall_seconds_count", {"state": "fallback", "version": "tiny-1"}),
+        ("firstsight_recall_wait_seconds_count", {}),
+        ("firstsight_batch_recalls_count", {}),
         ("firstsight_stage_seconds_count", {"stage": "store"}),
+        ("firstsight_stage_seconds_count", {"stage": "encode"}),
     ]
     before = [sample(name, **labels) for name, labels in counted]
     with Service(patient(redis_url), generation) as service:
@@ -39,18 +46,70 @@ def test_requests_and_recalls_are_counted_by_route_status_and_state(
         service.get("/items/none-such")
         service.get("/a/random/path")
         after = [sample(name, **labels) for name, labels in counted]
-        assert [b - a for a, b in zip(before, after, strict=True)] == [1, 1, 1, 1, 3, 1]
+        assert [b - a for a, b in zip(before, after, strict=True)] == [1] * len(counted)
         assert sample("firstsight_index_items", part="main", version="tiny-1") == 40
         text = service.get("/metrics").text
     assert 'firstsight_recall_total{state="fallback",version="tiny-1"}' in text
 
 
-def test_every_metric_is_documented() -> None:
-    told = DOC.read_text()
-    for metric in REGISTRY.collect():
-        if metric.name.startswith("firstsight_"):
-            name = f"{metric.name}_total" if metric.type == "counter" else metric.name
-            assert name in told, name
+def test_no_label_holds_what_a_client_sends(redis_url: str, generation: Generation) -> None:
+    with Service(patient(redis_url), generation) as service:
+        service.ask("PUT", "/users/canary", json={"country": "canary"})
+        service.post("/items", {"id": "canary", "topics": ["canary"]})
+        service.post("/recall", {"user_id": "canary", "user": {"country": "canary"}})
+        for path in ("/canary", "/recall?user_id=canary&canary=1", "/items/canary"):
+            service.get(path, headers={"X-Request-Id": "canary"})
+        service.ask("CANARY", "/recall")
+        assert "canary" not in service.get("/metrics").text.lower()
+
+
+def test_a_batch_is_counted_once_and_each_of_its_recalls_tells_how_long_it_waited(
+    redis_url: str, generation: Generation
+) -> None:
+    batches = "firstsight_batch_recalls"
+    waits, stores = "firstsight_recall_wait_seconds", "firstsight_stage_seconds_count"
+    with Service(patient(redis_url), generation) as service:
+        before = [sample(f"{batches}_sum"), sample(f"{batches}_count"), sample(f"{waits}_count")]
+        stored = sample(stores, stage="store")
+        service.post("/recall/batch", {"requests": [{"user_id": f"u{n}"} for n in range(12)]})
+        after = [sample(f"{batches}_sum"), sample(f"{batches}_count"), sample(f"{waits}_count")]
+        assert [b - a for a, b in zip(before, after, strict=True)] == [12, 1, 12]
+        assert sample(stores, stage="store") - stored == 1
+
+
+def test_the_gauges_of_a_replica_say_what_its_readyz_says(
+    redis_url: str, generation: Generation
+) -> None:
+    with Service(patient(redis_url), generation) as service:
+        show(service.parts)
+        said = service.get("/readyz").json()
+        assert sample("firstsight_ready") == 1
+        assert {
+            level: sample("firstsight_durability", level=level) for level in get_args(Level)
+        } == {level: float(level == said["durability"]) for level in get_args(Level)}
+        exported = generation.bundle.manifest.lineage.exported_at
+        age_s = (datetime.now(UTC) - exported).total_seconds()
+        told = sample("firstsight_bundle_age_seconds", version="tiny-1")
+        assert told == pytest.approx(age_s, abs=60)
+        before = sample("firstsight_items_checksum", version="tiny-1")
+        service.post("/items", {"id": "new", "topics": ["art"]})
+        show(service.parts)
+        after = sample("firstsight_items_checksum", version="tiny-1")
+        checksum = service.get("/readyz").json()["checksum"]
+        assert before != after == int(checksum, 16) % 2**48
+        service.control.is_leaving = True
+        show(service.parts)
+        assert sample("firstsight_ready") == 0
+
+
+def test_what_is_rare_is_counted_from_0_on() -> None:
+    for name, label, values in (
+        ("firstsight_degraded_total", "reason", ("store", "features", "stale")),
+        ("firstsight_snapshots_total", "was", ("written", "failed", "refused")),
+        ("firstsight_reconciled_total", "was", ("read", "announced")),
+    ):
+        for value in values:
+            assert REGISTRY.get_sample_value(name, {label: value}) is not None
 
 
 def test_several_workers_answer_with_the_same_metrics(tmp_path: Path) -> None:

@@ -111,11 +111,11 @@ def metrics(served: Served) -> dict[str, float]:
     line.request("GET", "/metrics")
     told = line.getresponse().read().decode().splitlines()
     line.close()
-    found = {}
+    found = {"firstsight_request_seconds_count": 0.0}
     for one in told:
         name, _, value = one.rpartition(" ")
         if name == 'firstsight_requests_total{route="none",status="503"}':
             found["firstsight_requests_total"] = float(value)
-        elif name == "firstsight_request_seconds_count":
-            found[name] = float(value)
+        elif name.startswith("firstsight_request_seconds_count{"):
+            found["firstsight_request_seconds_count"] += float(value)
     return found
