@@ -117,6 +117,11 @@ BUNDLE_REFUSED = Gauge(
     "1 while a version that is to be served cannot be; /readyz says why.",
     multiprocess_mode="livemax",
 )
+KEYS_REFUSED = Gauge(
+    "firstsight_keys_refused",
+    "1 while the file of keys cannot be read, so that the keys read before go on.",
+    multiprocess_mode="livemax",
+)
 GROWTH_BLOCKED = Gauge(
     "firstsight_growth_blocked",
     "1 while the recent index has no room for what was posted, and no handover takes it in.",

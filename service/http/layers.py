@@ -101,7 +101,7 @@ class Observed:
             return
         begun_s = time.perf_counter()
         identity = set_request_id(header(scope, b"x-request-id")).encode()
-        status, trace = 500, None
+        status, trace = 0, None
         if self._tracing is not None and scope["path"] not in PROBES:
             trace = self._tracing.begin(header(scope, b"traceparent"))
 
@@ -110,6 +110,7 @@ class Observed:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-request-id", identity)]
+                self._count(_route(scope), status)()  # before who asked can know of it
             await send(message)
 
         try:
@@ -117,12 +118,18 @@ class Observed:
         except Exception:  # answered already, by the handler of unexpected errors
             logger.exception("unexpected error")
         finally:
-            route = getattr(scope.get("route"), "path", "none")
+            route = _route(scope)
+            if not status:  # the client has left, or the answer could not be begun
+                status = 500
+                self._count(route, status)()
             if trace is not None:
                 trace.end(scope["method"], route, status)
-        self._count(route, status)()
         self._time(route)(time.perf_counter() - begun_s)
         logger.debug("answered", extra={"route": route, "status": status})
+
+
+def _route(scope: Scope) -> str:
+    return getattr(scope.get("route"), "path", "none")
 
 
 class Limited:

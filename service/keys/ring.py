@@ -8,10 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
-from prometheus_client import Gauge
-
 from export.contract.errors import ConfigError
 from service.keys.key import Key, digest_of, read_keys
+from service.observe import KEYS_REFUSED
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -20,12 +19,6 @@ LOOK_S = 1.0
 
 TOKEN_NAME = "FIRSTSIGHT_ADMIN_TOKEN"
 """What the key of that setting is called; no line of a file can give a key this name."""
-
-KEYS_REFUSED = Gauge(
-    "firstsight_keys_refused",
-    "1 while the file of keys cannot be read, so that the keys read before go on.",
-    multiprocess_mode="livemax",
-)
 
 
 class KeyRing:

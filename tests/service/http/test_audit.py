@@ -82,7 +82,7 @@ def test_a_line_has_the_request_id_and_neither_key_nor_features(
     assert "canary" not in line
     assert KEY not in line
     assert {*json.loads(line)} == {
-        *("time", "level", "logger", "message", "who", "operation", "ids", "status")
+        *("time", "level", "logger", "message", "request_id", "who", "operation", "ids", "status")
     }
 
 
