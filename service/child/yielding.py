@@ -1,5 +1,6 @@
 """Work that may wait gives way to processes that answer requests."""
 
+import atexit
 import contextlib
 import logging
 import os
@@ -47,6 +48,8 @@ def yield_for_good() -> None:
     """Have this process give way until it ends: for a command that a user runs beside a service."""
     os.nice(IN_SESSION)
     _give_way()
+    # The interpreter lets go of its handlers at its end, and an alarm would end it before.
+    atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)
 
 
 def _give_way() -> bool:

@@ -100,3 +100,16 @@ def test_a_command_that_leads_a_session_gives_way_to_every_other() -> None:
 def test_a_command_gives_way_to_the_others_of_its_session() -> None:
     lines = ("before = os.nice(0)", "yield_for_good()", "print(os.nice(0) - before)")
     assert said(*lines, own_session=False) == ["5"]
+
+
+@needs_autogroups
+def test_a_command_that_leads_a_session_ends_as_it_would_have() -> None:
+    lines = (
+        "import time",
+        "module.LOOK_S, module.LEAST = 0.001, 0",
+        "yield_for_good()",
+        "class Slow:",
+        "  def __del__(self): [None for _ in range(10**7)]",
+        "kept = Slow()",
+    )
+    assert said(*lines, own_session=True) == []
