@@ -13,9 +13,11 @@ logger = logging.getLogger(__name__)
 
 AUTOGROUP = Path("/proc/self/autogroup")
 GIVES_WAY = 19
-"""The nice value of such work's session: of a core that both want it has a seventieth. With a third
-(5) the p99 of recalls was 4.8 times that of before while a version is rolled out, with this 2.3
-times, and the rollout took as long: there are moments enough when nobody wants the core."""
+"""The nice value of such work's session: of a core that both want it has a seventieth.
+
+Over a rollout the p99 of recalls was 4.8 and 5.4 times that of before where it had a third (5), and
+2.3 to 4.5 times in four runs with this; until a version was served it took as long.
+"""
 IN_SESSION = 5
 """The nice value within a session, which a process cannot take back."""
 LOOK_S, LEAST = 1.0, 0.2

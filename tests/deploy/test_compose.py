@@ -14,6 +14,7 @@ import redis
 import yaml
 from compose_spec import PyCompose
 
+from service.redis.embedded import server_binary
 from service.settings import Settings
 from tests.deploy.dockerfile import ROOT, Dockerfile
 from tests.deploy.gateway import TEMPLATE
@@ -21,7 +22,6 @@ from tests.end_to_end.processes import Served, free_port
 from tests.tiny import tiny_bundle
 
 FOLDER = ROOT / "deploy"
-REDIS = shutil.which("redis-server")
 
 
 def interpolated() -> str:
@@ -136,10 +136,15 @@ def test_the_service_has_its_keys_from_a_folder_that_it_cannot_write(
 @pytest.fixture
 def redis_url(tmp_path: Path) -> Iterator[str]:
     """A Redis with the file that is mounted, but for its folder and its port."""
-    if REDIS is None:
-        pytest.skip("redis-server is not installed")
     port = free_port()
-    words = [REDIS, str(FOLDER / "redis.conf"), "--port", str(port), "--dir", str(tmp_path)]
+    words = [
+        server_binary(),
+        str(FOLDER / "redis.conf"),
+        "--port",
+        str(port),
+        "--dir",
+        str(tmp_path),
+    ]
     server = subprocess.Popen([*words, "--bind", "127.0.0.1"], stdout=subprocess.DEVNULL)
     yield f"redis://127.0.0.1:{port}"
     server.terminate()

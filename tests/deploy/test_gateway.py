@@ -1,6 +1,5 @@
 """The gateway's configuration, in a real nginx before two real replicas on one Redis."""
 
-import contextlib
 import json
 import re
 import socket
@@ -19,8 +18,7 @@ import pytest
 from service.keys.key import new_key
 from tests.deploy.dockerfile import ROOT
 from tests.deploy.gateway import NGINX, TEMPLATE, Gateway, fill, values
-from tests.end_to_end.processes import Served, free_port
-from tests.end_to_end.test_two_services import redis_url
+from tests.end_to_end.processes import Served, free_port, serve_pair
 from tests.tiny import tiny_bundle
 
 needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
@@ -36,24 +34,9 @@ SNEAKY = (
 )
 
 
-@contextlib.contextmanager
-def pair(folder: Path) -> Iterator[tuple[Served, Served]]:
-    """Serve the tiny bundle twice, on the Redis of the first."""
-    bundle = tiny_bundle(folder / "bundles")
-    first = Served(folder / "first", bundle)
-    try:
-        second = Served(folder / "second", bundle, "--redis", redis_url(first))
-        try:
-            yield first, second
-        finally:
-            second.kill()
-    finally:
-        first.kill()
-
-
 @pytest.fixture(scope="module")
 def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Served]]:
-    with pair(tmp_path_factory.mktemp("pair")) as found:
+    with serve_pair(tmp_path_factory.mktemp("pair")) as found:
         yield found
 
 
@@ -248,7 +231,7 @@ def test_a_client_that_asks_too_much_is_told_to_wait(replicas: tuple[Served, Ser
 @pytest.fixture
 def mortal(tmp_path: Path) -> Iterator[tuple[Gateway, Served]]:
     """A gateway before two replicas of its own, and the one that may be killed."""
-    with pair(tmp_path) as (first, second):
+    with serve_pair(tmp_path) as (first, second):
         gateway = Gateway([first.port, second.port])
         yield gateway, second
         gateway.stop()

@@ -8,10 +8,13 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from tests.tiny import tiny_bundle
 
 START_S = 60.0
 
@@ -112,3 +115,27 @@ def recalled(served: Served, item: str, **options: object) -> bool:
     status, answer = served.ask("POST", "/recall", body)
     assert status == 200, answer
     return item in answer["items"]
+
+
+@contextlib.contextmanager
+def serve_pair(folder: Path) -> Iterator[tuple[Served, Served]]:
+    """Serve the tiny bundle with the embedded Redis, and again with that Redis by its URL."""
+    bundle = tiny_bundle(folder / "bundles")
+    first = Served(folder / "first", bundle)
+    try:
+        second = Served(folder / "second", bundle, "--redis", redis_url(first))
+        try:
+            yield first, second
+        finally:
+            second.kill()
+    finally:
+        first.kill()
+
+
+def redis_url(served: Served) -> str:
+    """Return the URL of a service's embedded Redis."""
+    for process in served.family():
+        for connection in process.net_connections(kind="unix"):
+            if "redis-server" in process.name() and connection.laddr:
+                return f"unix://{connection.laddr}"
+    raise AssertionError("no embedded redis-server")

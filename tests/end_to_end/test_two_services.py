@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.processes import Served, recalled
+from tests.end_to_end.processes import Served, recalled, redis_url, serve_pair
 from tests.tiny import tiny_bundle
 
 POSTS = 200
@@ -16,26 +16,8 @@ POSTS = 200
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[tuple[Served, Served]]:
-    """One service with the embedded Redis, and another one that uses it by its URL."""
-    bundle = tiny_bundle(tmp_path / "bundles")
-    first = Served(tmp_path / "first", bundle)
-    try:
-        second = Served(tmp_path / "second", bundle, "--redis", redis_url(first))
-        try:
-            yield first, second
-        finally:
-            second.kill()
-    finally:
-        first.kill()
-
-
-def redis_url(served: Served) -> str:
-    """Return the URL of a service's embedded Redis."""
-    for process in served.family():
-        for connection in process.net_connections(kind="unix"):
-            if "redis-server" in process.name() and connection.laddr:
-                return f"unix://{connection.laddr}"
-    raise AssertionError("no embedded redis-server")
+    with serve_pair(tmp_path) as found:
+        yield found
 
 
 def post(served: Served, item: str) -> dict[str, object]:
