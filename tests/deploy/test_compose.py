@@ -137,15 +137,9 @@ def test_the_service_has_its_keys_from_a_folder_that_it_cannot_write(
 def redis_url(tmp_path: Path) -> Iterator[str]:
     """A Redis with the file that is mounted, but for its folder and its port."""
     port = free_port()
-    words = [
-        server_binary(),
-        str(FOLDER / "redis.conf"),
-        "--port",
-        str(port),
-        "--dir",
-        str(tmp_path),
-    ]
-    server = subprocess.Popen([*words, "--bind", "127.0.0.1"], stdout=subprocess.DEVNULL)
+    words = [str(server_binary()), str(FOLDER / "redis.conf"), "--port", str(port)]
+    words += ["--dir", str(tmp_path), "--bind", "127.0.0.1"]
+    server = subprocess.Popen(words, stdout=subprocess.DEVNULL)
     yield f"redis://127.0.0.1:{port}"
     server.terminate()
     server.wait(timeout=10)
