@@ -33,7 +33,7 @@ class Rollouts(Scenario):
     }
     rate: float = 20.0
     rollouts: int = 200
-    most_s: float = 360.0
+    most_s: float = 240.0
     users: int = 2000
     bases: int = 3
     share: float = 0.3

@@ -7,15 +7,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from shutil import which
 
 import pytest
 import redis
 
-from service.redis.embedded import EmbeddedRedis, server_version
+from service.redis.embedded import EmbeddedRedis
 from service.store import Store, StoreUnavailable, WriteAck, Written
 from service.store.durability import WAIT_MS, AckKind, Durability, Keeping
 from tests.end_to_end.processes import free_port
+from tests.faults.own_redis import waitaof_server
 from tests.service.conftest import start_redis
 from tests.service.store.test_redis import VECTORS, put, with_store
 
@@ -95,10 +95,11 @@ def test_a_redis_that_cannot_wait_for_its_disk_is_said_to_do_no_such_thing(durab
 
 
 def test_a_redis_that_can_is_waited_for(tmp_path: Path) -> None:
-    binary = which("redis-server") or which("valkey-server")
-    if binary is None or tuple(map(int, server_version(Path(binary)).split(".")[:2])) < (7, 2):
-        pytest.skip("needs a redis-server 7.2 on PATH")
-    process, url = start_redis(tmp_path, "--appendonly", "yes", binary=Path(binary))
+    try:
+        binary = waitaof_server()
+    except LookupError as missing:
+        pytest.skip(str(missing))
+    process, url = start_redis(tmp_path, "--appendonly", "yes", binary=binary)
     try:
         assert looked(url, WriteAck("fsync")) == Durability("fsync")
         assert written(url, WriteAck("fsync")).fault is None
