@@ -18,7 +18,7 @@ import pyarrow.parquet
 import pytest
 import redis
 
-from service.redis.embedded import server_binary
+from service.redis.embedded import EmbeddedRedis, server_binary, socket_path
 from tests.end_to_end.processes import START_S, Served, free_port, recalled
 from tests.tiny import TOPICS, tiny_bundle
 
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "recovery.md").read_text("utf-8")
 VERSION = "tiny-1"
 STAY = ("redis-server ", "firstsight serve ")
-BINARIES = sorted({"/usr/bin", str(server_binary().parent)})  # the wheel's, 6.2, last
+BINARIES = ("/usr/bin", str(server_binary().parent))  # the system's, if it has one; the wheel's
 
 
 def blocks(heading: str) -> list[str]:
@@ -177,7 +177,11 @@ class Asked(Served):
         self.port = port
 
 
-@pytest.fixture(params=BINARIES)
+WITH_ONE = pytest.mark.parametrize("site", BINARIES[-1:], ids=["wheel"], indirect=True)
+"""What asks nothing of a Redis but that it is one."""
+
+
+@pytest.fixture(params=BINARIES, ids=["system", "wheel"])
 def site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
     if not (Path(request.param) / "redis-server").exists():
         pytest.skip(f"no redis-server in {request.param}")
@@ -294,6 +298,7 @@ def test_what_a_snapshot_has_beyond_the_backup_is_served_and_stored_again(site: 
     assert min(stored(site)["later"], stored(site)["before2"]) > max(known.values())
 
 
+@WITH_ONE
 def test_what_is_written_after_a_restore_wins_over_what_a_snapshot_has(site: Site) -> None:
     """By a replica that has no snapshot, and so has not heard of what came after the backup."""
     before = before_the_backup(site)
@@ -326,6 +331,7 @@ def test_a_replica_that_ran_on_brings_what_came_after_the_backup(site: Site) -> 
     assert all(recalled(served, name) for name in names(5, "after"))
 
 
+@WITH_ONE
 def test_an_earlier_state_on_purpose_stays(site: Site) -> None:
     before = before_the_backup(site)
     known = stored(site)
@@ -342,6 +348,7 @@ def test_an_earlier_state_on_purpose_stays(site: Site) -> None:
     assert stored(site) == known
 
 
+@WITH_ONE
 def test_redis_is_lost_and_replicas_run(site: Site) -> None:
     served = before_the_backup(site)
     known = stored(site)
@@ -358,6 +365,7 @@ def test_redis_is_lost_and_replicas_run(site: Site) -> None:
     assert_all_of_the_backup(served)
 
 
+@WITH_ONE
 def test_redis_is_lost_and_snapshots_are_left(site: Site) -> None:
     before = before_the_backup(site)
     known = stored(site)
@@ -376,6 +384,7 @@ def write_users(site: Site) -> None:
     pyarrow.parquet.write_table(table, site.folder / "users.parquet")
 
 
+@WITH_ONE
 def test_redis_is_lost_and_a_bundle_and_tables_are_left(site: Site) -> None:
     """No snapshot, no backup; the upstream table has new items, changed ones, and lacks some."""
     kept = pyarrow.parquet.read_table(site.bundles / VERSION / "items.parquet")
@@ -406,6 +415,20 @@ def test_a_redis_that_is_to_append_reads_no_dump(site: Site) -> None:
         assert client.dbsize() <= 1  # but for the pointer, which the replica has written by now
 
 
+@WITH_ONE
+def test_the_embedded_redis_is_backed_up_by_its_socket(site: Site) -> None:
+    [command] = re.findall(r"`(redis-cli -s [^`]*) \.\.\.`", PAGE)
+    with EmbeddedRedis(site.data / "redis") as url, redis.Redis.from_url(url) as client:
+        client.set("a", "b")
+        assert socket_path(site.data / "redis") == site.data / "redis" / "redis.sock"
+        site.do(f'{command} "$BACKUP/redis.rdb"')
+    shutil.copy(site.backup / "redis.rdb", site.folder / "redis" / "dump.rdb")
+    *_, start, _, _, _ = blocks("Restoring a backup")
+    site.do(start)
+    with site.client() as client:
+        assert client.get("a") == b"b"
+
+
 def test_a_newer_redis_serves_what_an_older_one_wrote(site: Site) -> None:
     """The older one is that of the wheel, 6.2; on its append-only file."""
     site.use(BINARIES[-1])
@@ -426,4 +449,5 @@ def test_every_test_that_the_page_names_is_here() -> None:
     assert named == ours - {
         "test_every_test_that_the_page_names_is_here",
         "test_a_newer_redis_serves_what_an_older_one_wrote",
+        "test_the_embedded_redis_is_backed_up_by_its_socket",
     }
