@@ -20,36 +20,43 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
-COPY pyproject.toml ./
-# hnswlib is the one dependency that is compiled. Left alone it is for the building machine's own
-# processor. setuptools takes the flags of C++ from CXXFLAGS, older ones from CFLAGS.
-RUN HNSWLIB_NO_NATIVE=1 CFLAGS="${CPU_LEVEL:+-march=${CPU_LEVEL}} -g0" \
+COPY deploy/locks/build.txt deploy/locks/hnswlib.txt deploy/locks/
+# What compiles is locked too, so nothing is fetched that no hash was known of. hnswlib is the one
+# dependency that is compiled. Left alone it is for the building machine's own processor. setuptools
+# takes the flags of C++ from CXXFLAGS, older ones from CFLAGS.
+RUN python -m venv /build/tools \
+    && tools/bin/pip install --only-binary :all: --require-hashes --requirement deploy/locks/build.txt \
+    && HNSWLIB_NO_NATIVE=1 CFLAGS="${CPU_LEVEL:+-march=${CPU_LEVEL}} -g0" \
     CXXFLAGS="${CPU_LEVEL:+-march=${CPU_LEVEL}} -g0" \
-    pip wheel --no-deps --wheel-dir /hnswlib "$(grep --only-matching --max-count=1 'hnswlib>=[^"]*' pyproject.toml)"
+    tools/bin/pip wheel --no-deps --no-build-isolation --require-hashes --wheel-dir /hnswlib \
+        --requirement deploy/locks/hnswlib.txt
 
 
-# A layer of its own, since it changes with pyproject.toml only: some 400 MB.
+# A layer of its own, since it changes with its lock only: some 400 MB.
 FROM compiler AS service-libraries
-RUN python -c "import tomllib; told = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-        print(*told['dependencies'], *told['optional-dependencies']['service'], *told['optional-dependencies']['tracing'], sep='\n')" > libraries.txt \
-    && python -m venv --without-pip /opt/firstsight \
-    && pip --python /opt/firstsight/bin/python install --find-links /hnswlib --requirement libraries.txt
+COPY deploy/locks/service.txt deploy/locks/
+RUN python -m venv --without-pip /opt/firstsight \
+    && pip --python /opt/firstsight/bin/python install --only-binary :all: --require-hashes \
+        --requirement deploy/locks/service.txt \
+    && pip --python /opt/firstsight/bin/python install --no-deps --no-index /hnswlib/*.whl \
+    && pip --python /opt/firstsight/bin/python check
 
 
 FROM compiler AS training-libraries
 ARG TORCH_CPU_INDEX=https://download.pytorch.org/whl/cpu
-RUN python -c "import tomllib; told = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-        extras = told['optional-dependencies']; \
-        print(*told['dependencies'], *extras['training'], *extras['export'], sep='\n')" > libraries.txt \
-    && python -m venv --without-pip /opt/firstsight \
-    && pip --python /opt/firstsight/bin/python install --extra-index-url "${TORCH_CPU_INDEX}" \
-        "$(grep --only-matching --max-count=1 'torch==[^"]*' pyproject.toml)+cpu" \
-    && pip --python /opt/firstsight/bin/python install --find-links /hnswlib --requirement libraries.txt
+COPY deploy/locks/training.txt deploy/locks/torch.txt deploy/locks/
+RUN python -m venv --without-pip /opt/firstsight \
+    && pip --python /opt/firstsight/bin/python install --only-binary :all: --require-hashes \
+        --requirement deploy/locks/training.txt \
+    && pip --python /opt/firstsight/bin/python install --no-deps --only-binary :all: --require-hashes \
+        --extra-index-url "${TORCH_CPU_INDEX}" --requirement deploy/locks/torch.txt \
+    && pip --python /opt/firstsight/bin/python install --no-deps --no-index /hnswlib/*.whl \
+    && pip --python /opt/firstsight/bin/python check
 
 
 FROM compiler AS wheel
 COPY . .
-RUN pip wheel --no-deps --wheel-dir /wheels .
+RUN tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels .
 
 
 # What both images share: who runs, and where things are.

@@ -8,7 +8,7 @@ TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 ONCE ?=
 PORT ?= 8000
 
-.PHONY: help demo test test-long soak bench bench-quick check format openapi image manifests clean
+.PHONY: help demo test test-long soak bench bench-quick check format openapi image locks audit manifests clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -34,13 +34,15 @@ bench: $(VENV)/.dev ## Measure what is served, into runs/bench and docs/benchmar
 bench-quick: $(VENV)/.dev ## The same at small sizes, into runs/bench-quick alone (under 4 minutes)
 	@$(BIN)/python -m benchmarks --quick --out runs/bench-quick $(ARGS)
 
-check: $(VENV)/.dev ## Formatting, lint, types, import rules, generated docs
+check: $(VENV)/.dev ## Formatting, lint, types, import rules, generated docs, locks
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m service.http.openapi --check docs/openapi.json
 	$(BIN)/hadolint Dockerfile
+	$(BIN)/python -m deploy.lock
+	$(BIN)/python -m deploy.audit --lists
 
 format: $(VENV)/.dev ## Format the code and mend what lint can mend
 	$(BIN)/ruff check --fix .
@@ -53,6 +55,12 @@ image: ## Build the images firstsight and firstsight-training; needs Docker (doc
 	docker build --build-arg REVISION=$$(git rev-parse HEAD) --build-arg CREATED=$$(date -u +%FT%TZ) --tag firstsight .
 	docker build --build-arg REVISION=$$(git rev-parse HEAD) --build-arg CREATED=$$(date -u +%FT%TZ) \
 	    --target training --tag firstsight-training .
+
+locks: $(VENV)/.dev ## Lock what the images install again (ARGS="--upgrade"); needs package indexes (docs/security.md)
+	@$(BIN)/python -m deploy.lock write $(TORCH_CPU_INDEX) $(ARGS)
+
+audit: $(VENV)/.dev ## Ask for advisories and licences of what the images install (exit 3: nobody answered)
+	@$(BIN)/python -m deploy.audit $(ARGS)
 
 manifests: ## Render deploy/kubernetes from the chart again; needs Helm (docs/deploy.md)
 	@for one in claim fetch full; do \
@@ -70,7 +78,7 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/.torch
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/.torch
 	@echo "installing firstsight with all its extras"
-	@$(BIN)/pip install --quiet --editable '.[service,tracing,training,export,compact,factors,benchmarks,dev]'
+	@$(BIN)/pip install --quiet --editable '.[service,tracing,training,export,compact,factors,benchmarks,dev,audit]'
 	@touch $@ $(VENV)/.demo
 
 # On Linux without a GPU the CPU build is enough, and some gigabytes smaller than the default one.

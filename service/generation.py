@@ -60,6 +60,8 @@ class Generation:
         self._begin_from(MainIndex(ids, bundle.vectors, index), 0)
         self.position: Position | None = None
         """Up to where every entry of the item log is applied; None: nothing of it was read."""
+        self.is_ahead = False
+        """Whether a snapshot told of what the store may have lost; until they were compared."""
 
     def _begin_from(self, main: MainIndex, tick: int) -> None:
         """Serve what is in a main index, with nothing beside it."""

@@ -65,11 +65,12 @@ class Reconciler:
         self._follower = follower
 
     async def run(self, every_s: float) -> NoReturn:
-        """Reconcile every so often, and soon after all items had to be read."""
+        """Reconcile every so often, and soon after all items had to be read, at the start too."""
         loads, next_s = self._follower.counts.loads, time.monotonic() + every_s
         while True:
             await asyncio.sleep(LOOK_S)
-            is_asked = self._follower.counts.loads != loads or time.monotonic() >= next_s
+            has_read_all = self._generation.is_ahead or self._follower.counts.loads != loads
+            is_asked = has_read_all or time.monotonic() >= next_s
             if not (is_asked and self._follower.is_current):
                 continue
             try:
@@ -81,7 +82,7 @@ class Reconciler:
                 logger.exception("not reconciled")
                 await asyncio.sleep(RETRY_S)
                 continue
-            loads = self._follower.counts.loads
+            loads, self._generation.is_ahead = self._follower.counts.loads, False
             # Not all replicas at once.
             next_s = time.monotonic() + every_s * random.uniform(0.8, 1.2)
 

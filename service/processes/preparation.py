@@ -47,6 +47,7 @@ async def _take_over(
     except StoreUnavailable:
         epoch = None
     restore(generation, snapshots, epoch)
+    has_snapshot = generation.position is not None
     embedder = Embedder.open(generation.bundle.layout, generation.schema)
     follower = Follower(store, generation, Intake(store, generation, embedder))
     try:
@@ -56,6 +57,8 @@ async def _take_over(
             raise ItemsUnread(f"items cannot be read, and others serve them: {error}") from error
         logger.warning("items not read before serving", extra={"reason": str(error)})
     finally:
+        # The log does not go on where the snapshot ends: workers compare, as after a break.
+        generation.is_ahead = has_snapshot and follower.counts.loads > 0
         await store.link.close()
 
 

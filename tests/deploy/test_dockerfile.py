@@ -67,6 +67,33 @@ def test_the_base_is_named_by_its_digest(ours: Dockerfile) -> None:
     assert re.search(r":3\.11\.\d+-slim-\w+@sha256:[0-9a-f]{64}$", ours.arguments["BASE"])
 
 
+STAGES = ("compiler", "service-libraries", "training-libraries", "wheel", "training", "service")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_nothing_is_installed_that_no_hash_was_known_of(ours: Dockerfile, stage: str) -> None:
+    steps = " ".join(ours.stages[stage].values("RUN"))
+    calls = re.findall(r"pip (?:--python \S+ )?(?:install|wheel) [^&]*", steps)
+    assert calls
+    for call in calls:
+        is_ours = "--no-index" in call or (call.endswith(" .") and "--no-build-isolation" in call)
+        assert is_ours or "--require-hashes" in call, call
+        if "wheel" not in call and not is_ours:  # built is hnswlib, and what we are
+            assert "--only-binary :all:" in call, call
+
+
+def test_each_lock_is_installed_where_it_was_copied_to(ours: Dockerfile) -> None:
+    for stage, locks in {
+        "compiler": {"build", "hnswlib"},
+        "service-libraries": {"service"},
+        "training-libraries": {"torch", "training"},
+    }.items():
+        copied = " ".join(ours.stages[stage].values("COPY"))
+        used = " ".join(ours.stages[stage].values("RUN"))
+        named = [set(re.findall(r"deploy/locks/(\w+)\.txt", text)) for text in (copied, used)]
+        assert named == [locks, locks]
+
+
 def test_what_hnswlib_is_built_for_is_what_the_service_checks(ours: Dockerfile) -> None:
     level = ours.arguments["CPU_LEVEL"]
     assert level in ADDED

@@ -110,6 +110,37 @@ def test_an_emptied_redis_has_again_what_the_snapshot_holds(
     assert_alike(world.replica("elsewhere"), known)
 
 
+@pytest.mark.parametrize("lost", ["all", "the end"])
+def test_who_starts_ahead_of_redis_writes_it_there_again_by_itself_and_soon(
+    world: World, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    """The loader has read all items already, so no worker sees a break of its own."""
+    monkeypatch.setattr(reconcile_module, "LOOK_S", 0.02)
+    known = filled(world)
+    assert not world.replica().generation.is_ahead
+    if lost == "all":
+        redis_client.flushall()
+    else:
+        entries: Any = redis_client.xrevrange(LOG, count=1)
+        [(at, fields)] = entries
+        redis_client.xdel(LOG, at)
+        redis_client.zrem(ITEMS, fields[b"id"])
+        redis_client.xadd(LOG, {**fields, b"rev": b"1"})
+    new = world.replica()
+    assert new.generation.is_ahead
+    assert not world.replica("elsewhere", snapshots_kept=0).generation.is_ahead
+
+    async def main() -> None:
+        async with new.running():
+            reconciler = Reconciler(new.generation, new.store, new.intake, new.follower)
+            task = asyncio.ensure_future(reconciler.run(300))
+            await until(lambda: redis_client.zcard(ITEMS) == known.generation.changes)
+            await until(lambda: not new.generation.is_ahead)
+            task.cancel()
+
+    asyncio.run(main())
+
+
 def test_an_older_primary_is_told_what_it_lacks_by_the_snapshot(
     world: World, redis_client: redis.Redis
 ) -> None:
