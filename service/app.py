@@ -46,7 +46,7 @@ NO_TELEMETRY: "TelemetryConfig" = {
     "logs": False,
     "auto_configure": False,
 }
-"""FastAPI's own names paths and queries, and so users; an older FastAPI has none, and ignores it."""
+"""FastAPI's own names paths and queries, and so users; an older one has none, and ignores it."""
 
 
 def create_app(
