@@ -95,7 +95,12 @@ def _guided(run: Run, folder: Path, seed: int, seconds: int) -> int:
     home = folder / f"round-{seed}"
     home.mkdir()
     redis, url = start_redis(home)
-    options = [f"-seed={seed}", f"-max_total_time={seconds}", "-print_final_stats=1", "-timeout=15"]
+    options = [
+        f"-seed={seed}",
+        f"-max_total_time={seconds}",
+        "-print_final_stats=1",
+        "-timeout=120",
+    ]
     options += [f"-artifact_prefix={home}/", f"-dict={folder}/words", "-rss_limit_mb=1500"]
     words = ["-m", "tests.fuzz.guided", str(home), url, str(folder / "corpus"), *options]
     words += ["-max_len=4096"]
