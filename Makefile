@@ -8,7 +8,7 @@ TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 ONCE ?=
 PORT ?= 8000
 
-.PHONY: help demo test test-long soak bench bench-quick check format openapi image locks audit manifests clean
+.PHONY: help demo test test-long fuzz soak bench bench-quick check format openapi image locks audit manifests clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -23,6 +23,9 @@ test: $(VENV)/.dev ## Run the whole test suite (ARGS="...": arguments of pytest)
 test-long: $(VENV)/.dev ## What is tried at random, at length: 2,000 operations, 1,000 mutations (minutes)
 	@OPERATIONS=2000 MUTATIONS=1000 $(BIN)/pytest tests/service/test_replica.py tests/faults/test_life.py \
 	    tests/faults/test_bundle_damage.py tests/faults/test_snapshot_damage.py $(ARGS)
+
+fuzz: $(VENV)/.dev ## Every call as described, then requests, records and files that nobody should send (a quarter of an hour)
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 soak: $(VENV)/.dev ## Kill and churn a real service for over an hour; run again, it goes on (ARGS="--only churn")
 	@$(BIN)/python -m benchmarks.soak --out runs/soak $(ARGS)

@@ -167,6 +167,8 @@ def check_answers(bundle: Bundle, answers: Answers) -> None:
         raise BundleError(f"{path}: {explain(error)}") from error
     except KeyError as error:
         raise BundleError(f"{path}: names an item that the catalogue lacks: {error}") from error
+    except (IndexError, ValueError) as error:
+        raise BundleError(f"{path}: its answers are not those of its queries: {error}") from error
     except BundleError:
         raise
     except ContractError as error:

@@ -34,9 +34,19 @@ from service.stores import open_store
 from service.use_cases import UseCases, wire
 
 if TYPE_CHECKING:
+    from fastapi.telemetry import TelemetryConfig
+
     from service.tracing import Tracing
 
 LOOK_S = 0.1
+
+NO_TELEMETRY: "TelemetryConfig" = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "auto_configure": False,
+}
+"""FastAPI's own names paths and queries, and so users; an older one has none, and ignores it."""
 
 
 def create_app(
@@ -73,6 +83,7 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lambda _: _serve(parts, monitor, ring, tracing),
+        telemetry=NO_TELEMETRY,
         exception_handlers={
             Problem: answer_error,
             RecordError: answer_error,

@@ -34,7 +34,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from export.contract.errors import Fault, RecordError
+from export.contract.errors import MOST_TOLD, Fault, RecordError
 from service.http.bounds import size
 from service.http.request_id import request_id
 from service.keys.mask import masked, masked_value
@@ -52,6 +52,8 @@ class Problem(Exception):
     status: ClassVar[int]
     type: ClassVar[str]
     title: ClassVar[str]
+    told: ClassVar[tuple[str, ...]] = ()
+    """Headers that come with each of the kind."""
 
     def __init__(
         self, detail: str, *, headers: Mapping[str, str] | None = None, **members: object
@@ -82,6 +84,7 @@ class Unauthenticated(Problem):
     """The call needs a key, and brings none that this service knows."""
 
     status, type, title = 401, "unauthenticated", "The key is missing or unknown"
+    told = ("WWW-Authenticate",)
 
     def __init__(self) -> None:
         super().__init__(
@@ -208,12 +211,13 @@ class UnsupportedMedia(Problem):
 
 
 class InvalidRecord(Problem):
-    """One or more values cannot be used; each is named."""
+    """One or more values cannot be used; each is named, up to 20."""
 
     status, type, title = 422, "invalid-record", "A value cannot be used"
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__("; ".join(map(str, faults)), errors=[asdict(fault) for fault in faults])
+        told = faults[:MOST_TOLD]
+        super().__init__("; ".join(map(str, told)), errors=[asdict(fault) for fault in told])
 
     @classmethod
     def of(cls, feature: str, got: object, expected: str) -> "InvalidRecord":
@@ -234,6 +238,7 @@ class Overloaded(Problem):
     """More is asked than can be done now."""
 
     status, type, title = 503, "overloaded", "Too much is asked at once"
+    told = ("Retry-After",)
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, headers={"Retry-After": "1"})
@@ -243,6 +248,7 @@ class NotReady(Problem):
     """There is nothing to answer from yet."""
 
     status, type, title = 503, "not-ready", "Not ready"
+    told = ("Retry-After",)
 
     def __init__(self, waiting_for: str) -> None:
         super().__init__(
@@ -254,6 +260,7 @@ class StoreUnavailable(Problem):
     """Redis does not answer, and this call cannot do without it."""
 
     status, type, title = 503, "store-unavailable", "The store does not answer"
+    told = ("Retry-After",)
 
     def __init__(self, detail: str = "Redis does not answer") -> None:
         super().__init__(detail, headers={"Retry-After": "1"})

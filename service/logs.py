@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from service.http.request_id import request_id
+from service.keys.hidden import without_hidden
 from service.keys.mask import masked
 
 OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -19,7 +20,7 @@ logger = logging.getLogger(__name__)
 class JsonLines(logging.Formatter):
     """Formats a record as one JSON object: time (UTC), level, logger, message, request_id, facts.
 
-    `request_id` is null outside of a request. No key is in it.
+    `request_id` is null outside of a request. No key is in it, and nothing that is hidden.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -35,7 +36,7 @@ class JsonLines(logging.Formatter):
         line |= {name: value for name, value in vars(record).items() if name not in OWN}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return masked(json.dumps(line, default=str, ensure_ascii=False))
+        return without_hidden(masked(json.dumps(line, default=str, ensure_ascii=False)))
 
 
 def log_as_json(level: str) -> None:

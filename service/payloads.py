@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 from export.contract.strict import Strict
+from service.http.shapes import EXACT, LIMITS, AsWhole, Count, Id, LogIdText, at_most
 from service.records import State
 from service.replay.debug import Debug
 from service.store.durability import Level
@@ -24,8 +25,8 @@ HISTORY = "Item ids from oldest to newest; replaces `last`, `profile` and `item_
 
 
 Expected = Annotated[
-    StrictInt | None,
-    Field(ge=0, description="The pointer's generation; 409 if it is another by now."),
+    Annotated[StrictInt, Field(ge=0, lt=EXACT), AsWhole] | None,
+    Field(description="The pointer's generation; 409 if it is another by now."),
 ]
 
 
@@ -43,14 +44,16 @@ class ProblemBody(Strict):
 class RecallBody(Strict):
     """What `POST /recall` takes; inline features win over stored ones."""
 
-    user_id: StrictStr | None = None
+    user_id: Id | None = None
     user: Features | None = None
     context: Features = {}
-    history: list[StrictStr] | None = Field(None, description=HISTORY)
-    k: StrictInt | None = Field(None, description="1 to 1000; 100 if left out.")
-    exclude: list[StrictStr] = []
+    history: Annotated[list[StrictStr], at_most(LIMITS.history)] | None = Field(
+        None, description=HISTORY
+    )
+    k: Count | None = Field(None, description="1 to 1000; 100 if left out.")
+    exclude: Annotated[list[StrictStr], at_most(LIMITS.exclude)] = []
     cold: StrictBool = Field(False, description="Answer as if no preference were known.")
-    after: StrictStr | None = Field(
+    after: LogIdText | None = Field(
         None, description="A `log_id`: wait up to 250 ms until this replica has applied it."
     )
     rank: Rank | None = Field(None, description=RANK)
@@ -60,7 +63,7 @@ class RecallBody(Strict):
 class RecallBatch(Strict):
     """What `POST /recall/batch` takes."""
 
-    requests: list[RecallBody]
+    requests: Annotated[list[RecallBody], at_most(LIMITS.requests)]
 
 
 class RecallAnswer(Strict):
@@ -101,27 +104,27 @@ class ItemRecord(Strict):
     """An item to post: its id and its features, flat."""
 
     model_config = ConfigDict(extra="allow")
-    id: str
+    id: Id
 
 
 class ItemBatch(Strict):
     """Several items to post."""
 
-    items: list[ItemRecord]
+    items: Annotated[list[ItemRecord], at_most(LIMITS.items)]
 
 
 class UserRecord(Strict):
     """A user's features, flat; the id stands in the path and may be repeated."""
 
     model_config = ConfigDict(extra="allow")
-    id: str | None = None
+    id: Id = Field(default_factory=str)
 
 
 class Patch(Strict):
     """Features to change, flat; null removes one, and `"preference": null` the whole group."""
 
     model_config = ConfigDict(extra="allow")
-    id: str | None = None
+    id: Id = Field(default_factory=str)
 
 
 class ItemPosted(Strict):
@@ -190,20 +193,21 @@ class EmbedRecord(Strict):
     """Features, flat. The id is no must."""
 
     model_config = ConfigDict(extra="allow")
-    id: str | None = None
+    id: Id | None = None
 
 
 class EmbedUser(EmbedRecord):
     """A user's features, those of the context among them."""
 
-    history: list[str] | None = Field(None, description=HISTORY)
+    history: Annotated[list[str], at_most(LIMITS.history)] | None = Field(None, description=HISTORY)
 
 
 class EmbedBody(Strict):
     """Records to embed, of one side or both."""
 
-    users: list[EmbedUser] | None = None
-    items: list[EmbedRecord] | None = None
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+    users: Annotated[list[EmbedUser], at_most(LIMITS.items)] = Field(default_factory=list)
+    items: Annotated[list[EmbedRecord], at_most(LIMITS.items)] = Field(default_factory=list)
 
 
 class EmbeddedRecord(Strict):
@@ -292,7 +296,9 @@ class ReadyAnswer(Strict):
 class Activation(Strict):
     """What `POST /bundles/{version}/activate` takes; nothing must be given."""
 
-    share: Annotated[float, Field(gt=0, le=1, description="Of the users, to try it; 1: all.")] = 1.0
+    share: Annotated[
+        float, Field(strict=True, gt=0, le=1, description="Of the users, to try it; 1: all.")
+    ] = 1.0
     expect: Expected = None
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from export.contract.errors import Fault
+from export.contract.errors import MOST_TOLD, Fault
 from export.contract.features import Mismatch, Raw
 from export.contract.side import Record, Side
 from service.errors import InvalidRecord
@@ -124,6 +124,8 @@ def _context(values: Mapping[str, object], side: Side, *, from_query: bool) -> R
     known: dict[str, Raw] = {}
     faults: list[Fault] = []
     for name, value in values.items():
+        if len(faults) == MOST_TOLD:
+            break
         feature = side.context.get(name)
         if feature is None:
             names = ", ".join(side.context) or "none"

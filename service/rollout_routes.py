@@ -19,7 +19,7 @@ from service.errors import (
     UnknownBundle,
 )
 from service.http.answers import json_answer
-from service.http.bodies import read_object
+from service.http.bodies import few_unknown, read_object
 from service.http.query import decode
 from service.parts import Parts
 from service.payloads import Activation, Rollback
@@ -95,7 +95,7 @@ async def _body(request: Request, kind: type[Body]) -> Body:
         return kind()
     value = await read_object(request, parts.settings.limits)
     try:
-        return kind.model_validate(value)
+        return kind.model_validate(few_unknown(value, kind))
     except ValidationError as error:
         known = f"one of {', '.join(kind.model_fields)}"
         named = [(str(one["loc"][0]), one["input"]) for one in error.errors()]

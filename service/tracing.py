@@ -1,10 +1,12 @@
 """Traces of requests, sent as OTLP over HTTP; imported only where that is asked for."""
 
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import Token
 from typing import Final
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
@@ -23,10 +25,14 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
+from service.keys.hidden import hide
 from service.stages import RequestTrace, Trace, recorded, recorded_request
 
 TIMEOUT_S: Final = 2
 """How long a collector is waited for; by a thread, and by a worker that leaves."""
+
+HEADERS: Final = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
+"""Where the SDK reads what it sends to the collector beside spans: `name=value,...`."""
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -43,6 +49,7 @@ class Tracing:
     """
 
     def __init__(self, url: str, share: float) -> None:
+        hide(secrets_of(url, os.environ))  # the exporter logs URLs and headers that do not work
         self._provider = TracerProvider(
             sampler=ParentBased(TraceIdRatioBased(share)),
             resource=Resource.create({SERVICE_NAME: "firstsight"}),
@@ -66,6 +73,20 @@ class Tracing:
     def close(self) -> None:
         """Send what waits, and end; for a thread, since it waits for the collector."""
         self._provider.shutdown()
+
+
+def secrets_of(url: str, environ: Mapping[str, str]) -> set[str]:
+    """Return what a collector knows its callers by: in its URL, and in the headers for it."""
+    parts = urlsplit(url)
+    login = parts.netloc.rpartition("@")[0]
+    values = [text for _, text in parse_qsl(parts.query)]
+    secrets = {login, parts.password or "", parts.query, *values}
+    for name in HEADERS:
+        for header in environ.get(name, "").split(","):
+            _, equals, value = header.partition("=")
+            text = unquote(value if equals else header).strip()  # what is no header is logged too
+            secrets |= {text, text.rpartition(" ")[2]}  # `Bearer` is none
+    return secrets | {quote(one) for one in secrets} | {unquote(one) for one in secrets}
 
 
 class Recorded:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import tokenize
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -58,6 +59,12 @@ __all__ = [
 ]
 
 UNIT_NORM = (0.99, 1.01)
+
+NO_ARRAY = (
+    *(ValueError, TypeError, EOFError, OSError, OverflowError, MemoryError, RecursionError),
+    *(SyntaxError, tokenize.TokenError),
+)
+"""What numpy raises for a file that is none: it reads the head as Python and believes its shape."""
 
 
 @dataclass(frozen=True)
@@ -238,8 +245,8 @@ def _read_vectors(path: Path, shape: tuple[int, int], *, is_mapped: bool) -> NDA
 def _load(path: Path, mmap_mode: Literal["r"] | None = None) -> NDArray[Any]:
     try:
         vectors = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise BundleError(f"{path}: {error}") from error
+    except NO_ARRAY as error:
+        raise BundleError(f"{path}: {str(error) or type(error).__name__}") from error
     if not isinstance(vectors, np.ndarray):
         raise BundleError(f"{path}: holds several arrays, expected one")
     return vectors

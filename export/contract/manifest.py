@@ -266,7 +266,7 @@ def parse_manifest(path: Path) -> Manifest:
         raise BundleError(told) from None
     except ValidationError as error:
         raise BundleError(f"{path}: {explain(error)}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: not JSON: {error}") from error
     check_version(manifest.version)
     return manifest

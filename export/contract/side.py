@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import field_validator, model_validator
 
-from export.contract.errors import Fault, RecordError
+from export.contract.errors import MOST_TOLD, Fault, RecordError
 from export.contract.features import KINDS, Category, Feature, FeatureKind, Input, Mismatch, Raw
 from export.contract.statistics import Count, Total
 from export.contract.strict import Strict
@@ -210,12 +210,15 @@ class Side(Strict):
             cells: Whether values come from a table, where text may hold a list.
 
         Raises:
-            RecordError: Names every feature at fault, with what came and what would be right.
+            RecordError: Names the features at fault, `MOST_TOLD` of them at most, with what came
+                and what would be right.
 
         """
         parsed: dict[str, Raw] = {}
         faults: list[Fault] = []
         for name, value in record.items():
+            if len(faults) == MOST_TOLD:
+                break
             feature = self.features.get(name)
             if feature is None:
                 known = ", ".join(self.given)

@@ -82,7 +82,10 @@ class HnswConfig(TunableSettings):
         if got != expected:
             raise BundleError(f"index file {path}: holds {got}, expected {expected}")
         graph = hnswlib.Index(space="ip", dim=dim)
-        graph.load_index(str(path))
+        try:
+            graph.load_index(str(path))
+        except RuntimeError as error:
+            raise BundleError(f"index file {path}: {error}") from error
         return HnswIndex(graph, dim=dim, count=count, ef=self.ef)
 
 

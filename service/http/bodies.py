@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+from itertools import islice
 from typing import Any
 
 import orjson
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
-from export.contract.errors import Fault
+from export.contract.errors import MOST_TOLD, Fault
 from export.contract.side import SideName
 from export.contract.tables import AN_ID
 from service.errors import BodyTimeout, InvalidRecord, Malformed, UnsupportedMedia
@@ -117,8 +118,8 @@ def read_embed_body(body: Features, most: int) -> dict[SideName, list[object]]:
     lists: dict[SideName, list[object]] = {
         side: read_batch({name: body[name]}, name, most) for name, side in SIDES if name in body
     }
-    if beside := sorted(body.keys() - {name for name, _ in SIDES}):
-        raise InvalidRecord.of(beside[0], body[beside[0]], "'users', 'items' and nothing beside")
+    if (beside := _first_beside(body, *(name for name, _ in SIDES))) is not None:
+        raise InvalidRecord.of(beside, body[beside], "'users', 'items' and nothing beside")
     if not lists:
         raise InvalidRecord.of("body", body, "lists of records, 'users' or 'items' or both")
     return lists
@@ -128,11 +129,11 @@ def read_recall_body(value: object, limits: Limits) -> RecallBody:
     """Read the body of `POST /recall`; `limits` are named where a value is of another type.
 
     Raises:
-        InvalidRecord: Names every member at fault.
+        InvalidRecord: Names the members at fault, and of a list the first that is.
 
     """
     try:
-        return RecallBody.model_validate(value)
+        return RecallBody.model_validate(few_unknown(value, RecallBody))
     except ValidationError as error:
         raise InvalidRecord(_faults(error, limits)) from None
 
@@ -149,9 +150,22 @@ def read_batch(body: Features, name: str, most: int) -> list[object]:
         raise InvalidRecord.of(name, members, list_of(name, most))
     if len(members) > most:
         raise InvalidRecord([Fault(name, f"{len(members)} {name}", list_of(name, most))])
-    if beside := sorted(body.keys() - {name}):
-        raise InvalidRecord.of(beside[0], body[beside[0]], f"nothing beside {name!r}")
+    if (beside := _first_beside(body, name)) is not None:
+        raise InvalidRecord.of(beside, body[beside], f"nothing beside {name!r}")
     return members
+
+
+def _first_beside(body: Features, *names: str) -> str | None:
+    return next((name for name in body if name not in names), None)
+
+
+def few_unknown(value: object, kind: type[BaseModel]) -> object:
+    """Leave out most of the members that a body should not have, each of which costs a fault."""
+    known = kind.model_fields
+    if not isinstance(value, dict) or len(value) <= len(known) + MOST_TOLD:
+        return value
+    unknown = islice((name for name in value if name not in known), MOST_TOLD)
+    return {name: value[name] for name in (*(value.keys() & known.keys()), *unknown)}
 
 
 def _faults(error: ValidationError, limits: Limits) -> list[Fault]:

@@ -91,7 +91,15 @@ def _authorization(request: Request) -> bytes:
 
 
 def _require_here(request: Request) -> None:
-    host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
     is_forwarded = any(name in request.headers for name in FORWARDED)
-    if is_forwarded or "origin" in request.headers or not is_loopback(host):
+    is_here = is_loopback(_name_of(request.headers.get("host", "")))
+    if is_forwarded or "origin" in request.headers or not is_here:
         raise Forbidden.elsewhere()
+
+
+def _name_of(host: str) -> str:
+    """Return the name in a `Host`, which holds whatever a client has put there."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:  # half of a bracketed address
+        return ""

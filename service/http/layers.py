@@ -1,6 +1,7 @@
 """Layers around the application, in plain ASGI: admission, observation, limits."""
 
 import asyncio
+import contextvars
 import logging
 import time
 from functools import cache
@@ -50,7 +51,8 @@ class Admitted:
         self._most = limits.in_flight
         self._in_flight = 0
         problem = Overloaded(f"over {self._most} requests are in work here")
-        refusal = answer_problem(problem)
+        # Outside of whatever request this context has answered before: its id would stay in there.
+        refusal = contextvars.Context().run(answer_problem, problem)
         self._head = [one for one in refusal.raw_headers if one[0] != b"content-length"]
         self._body = bytes(refusal.body).removesuffix(NO_ID)
         self._refused = REQUESTS.labels("none", problem.status)

@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from service.errors import MEDIA_TYPE, Problem
 from service.http.examples import EXAMPLES
-from service.http.operations import ALWAYS, OPERATIONS, Answer, Operation, Parameter
+from service.http.operations import ALWAYS, OPERATIONS, Answer, Link, Operation, Parameter
 from service.payloads import ProblemBody
 
 TITLE, API_VERSION = "firstsight", "1"
@@ -27,6 +27,15 @@ KEY = {
     "description": "A key of the service; each call says which of the scopes `recall`, `write` and "
     "`admin` (which has all) it needs. A service on a loopback address without keys asks for none.",
 }
+HEADERS = {
+    "X-Request-Id": "The id of the request.",
+    "WWW-Authenticate": "`Bearer`.",
+    "Retry-After": "After how many seconds to ask again.",
+    "X-Log-Id": "The `log_id` of the write, for `after`.",
+    "X-Durable": "`true` or `false`: what `durable` is of a post.",
+}
+"""What is in the heads of answers, and what it says."""
+
 REQUEST = "01JD8X0J7Q6V3M5C9T2R4W8E1Z"
 REF = "#/components/schemas/{model}"
 
@@ -39,11 +48,16 @@ def document() -> dict[str, Any]:
     _, schemas = models_json_schema(
         [(model, "validation") for model in _models()], ref_template=REF
     )
+    headers = {
+        name: {"description": told, "required": True, "schema": {"type": "string"}}
+        for name, told in HEADERS.items()
+    }
+    components = {"securitySchemes": {"key": KEY}, "headers": headers, "schemas": schemas["$defs"]}
     return {
         "openapi": "3.1.0",
         "info": INFO,
         "paths": paths,
-        "components": {"securitySchemes": {"key": KEY}, "schemas": schemas["$defs"]},
+        "components": components,
     }
 
 
@@ -86,14 +100,30 @@ def _parameter(one: Parameter) -> dict[str, Any]:
 
 def _request_body(operation: Operation) -> dict[str, Any]:
     content = _content(operation.body, operation.bodies)
-    return {"required": True, "content": {"application/json": content}}
+    return {"required": operation.is_body_needed, "content": {"application/json": content}}
 
 
 def _answer(one: Answer) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": one.text, "headers": _headers(one.headers)}
     if one.models:
-        content = {"application/json": _content(one.models, one.examples)}
-        return {"description": one.text, "content": content}
-    return {"description": one.text} | ({"content": {one.media: {}}} if one.media else {})
+        described["content"] = {"application/json": _content(one.models, one.examples)}
+    elif one.media:
+        described["content"] = {one.media: {}}
+    if one.links:
+        described["links"] = {name: _link(link) for name, link in one.links.items()}
+    return described
+
+
+def _headers(own: Sequence[str]) -> dict[str, Any]:
+    """Return what every answer has in its head, and this one besides."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in (*own, "X-Request-Id")}
+
+
+def _link(one: Link) -> dict[str, Any]:
+    described: dict[str, Any] = {"operationId": one.operation}
+    if one.parameters:
+        described["parameters"] = one.parameters
+    return described | ({} if one.body is None else {"requestBody": one.body})
 
 
 def _content(models: Sequence[type[BaseModel]], examples: Mapping[str, object]) -> dict[str, Any]:
@@ -109,7 +139,8 @@ def _problems(problems: Iterable[type[Problem]]) -> dict[str, Any]:
     answers: dict[str, Any] = {}
     for problem in problems:
         content = {MEDIA_TYPE: _content([ProblemBody], {})}
-        answer = answers.setdefault(str(problem.status), {"description": "", "content": content})
+        first = {"description": "", "headers": _headers(problem.told), "content": content}
+        answer = answers.setdefault(str(problem.status), first)
         told = f"{answer['description']} {problem.title}: `{problem.type}`."
         answer["description"] = told.strip()
         example = EXAMPLES[problem].body() | {"request_id": REQUEST}

@@ -254,7 +254,9 @@ def read_snapshot(folder: Path, bundle: Bundle) -> Snapshot:
 def _refusing(folder: Path) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError, KeyError, Unreadable, RecordError, VectorError) as error:
+    except (pa.ArrowException, OSError, Unreadable, RecordError, VectorError) as error:
+        raise SnapshotError(f"{folder / ITEMS}: {error}") from error
+    except (LookupError, ValueError, TypeError, AttributeError) as error:  # of another shape
         raise SnapshotError(f"{folder / ITEMS}: {error}") from error
 
 

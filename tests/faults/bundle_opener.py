@@ -4,6 +4,7 @@ Reads folders from standard input, one a line, and answers each with what it mad
 ends the process, which the asking one sees.
 """
 
+import contextlib
 import hashlib
 import sys
 from pathlib import Path
@@ -20,7 +21,8 @@ def main() -> None:
     for line in sys.stdin:
         folder = Path(line.rstrip("\n"))
         try:
-            said = answers(folder)
+            with contextlib.redirect_stdout(sys.stderr):  # onnxruntime prints of its own accord
+                said = answers(folder)
         except (ContractError, OSError):
             said = "refused"
         sys.stdout.write(said + "\n")

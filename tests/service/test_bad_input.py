@@ -92,7 +92,7 @@ BAD: list[tuple[str, str, dict[str, Any], str, str | None]] = [
     ("GET", "/recall?user_id=u&after=yesterday", {}, "invalid-record", "after"),
     ("GET", "/recall?user_id=u&exclude=" + "a," * 5000, {}, "invalid-record", "query string"),
     ("POST", "/recall", {"json": {"k": 0}}, "invalid-record", "k"),
-    ("POST", "/recall", {"json": {"k": 10.0}}, "invalid-record", "k"),
+    ("POST", "/recall", {"json": {"k": 10.5}}, "invalid-record", "k"),
     ("POST", "/recall", {"json": {"k": True}}, "invalid-record", "k"),
     ("POST", "/recall", {"json": {"limit": 1}}, "invalid-record", "limit"),
     ("POST", "/recall", {"json": {"user_id": 5}}, "invalid-record", "user_id"),
@@ -281,3 +281,33 @@ def test_a_number_that_is_none_loses_no_other_item_of_its_batch(
         assert [one["status"] for one in answer.json()["results"]] == [201, 422]
         assert own.get("/items/good").status_code == 200
         assert own.get("/items/bad").status_code == 404
+
+
+MANY = 50_000
+FAULTY: dict[str, tuple[str, Any]] = {
+    "words in a list of ids": ("/recall", {"exclude": [1] * MANY}),
+    "members": ("/recall", {f"a{number}": 1 for number in range(MANY)}),
+    "features": ("/recall", {"user": {f"a{number}": 1 for number in range(MANY)}}),
+    "context": ("/recall", {"context": {f"a{number}": 1 for number in range(MANY)}}),
+    "an item's": ("/items", {"id": "a"} | {f"a{number}": 1 for number in range(MANY)}),
+    "a batch's": ("/recall/batch", {"requests": [{"history": [1] * (MANY // 100)}] * 100}),
+    "embedded": ("/embed", {"users": [{f"a{number}": 1 for number in range(MANY)}]}),
+    "beside": ("/embed", {"users": []} | {f"a{number}": 1 for number in range(MANY)}),
+    "a long name": ("/recall", {"user": {"a" * 500_000: 1}}),
+    "a pointer's": ("/bundles/rollback", {f"a{number}": 1 for number in range(MANY)}),
+}
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_however_much_is_wrong_the_answer_is_short(service: Service, name: str) -> None:
+    path, body = FAULTY[name]
+    answer = service.post(path, body)
+    assert answer.status_code in (200, 422)
+    assert "invalid-record" in answer.text
+    assert len(answer.content) < 40_000
+
+
+def test_a_number_without_a_fraction_is_whole(service: Service) -> None:
+    assert service.post("/recall", {"k": 3.0}).status_code == 200
+    for wrong in (3.5, True, "3", 1e300):
+        assert service.post("/recall", {"k": wrong}).status_code == 422

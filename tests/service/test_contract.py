@@ -1,6 +1,7 @@
 """The contract with clients, as tables: statuses, limits and states, each reached for real."""
 
 import asyncio
+import functools
 import re
 import shutil
 import signal
@@ -13,7 +14,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from service import errors
+from service import app, errors, routes
 from service.errors import MEDIA_TYPE, Problem
 from service.generation import Generation
 from service.http.layers import BATCHES, PROBES
@@ -152,6 +153,15 @@ def situations(
         yield made
 
 
+Reached = Callable[[str, int], None]
+
+
+@pytest.fixture
+def reached(record_property: Callable[[str, object], None]) -> Reached:
+    """Note that a call had a status, for the list that `python -m tests.fuzz` prints."""
+    return lambda call, status: record_property("reached", f"{call} {status}")
+
+
 async def slow() -> AsyncIterator[bytes]:
     yield b"{"
     await asyncio.sleep(60)
@@ -246,6 +256,46 @@ def described(operation: Operation) -> set[int]:
     return {*operation.answers, *(problem.status for problem in operation.refusals)}
 
 
+def broken(endpoint: Any) -> Any:
+    """Return an endpoint of the same name with a fault of ours in it."""
+
+    @functools.wraps(endpoint)
+    async def fails(request: object) -> None:
+        raise RuntimeError("a fault that was put here")
+
+    return fails
+
+
+def no_document() -> None:
+    raise RuntimeError("a fault that was put here")
+
+
+@pytest.fixture(scope="module")
+def faulty(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service each of whose calls meets a fault of ours."""
+    url = f"unix://{tmp_path_factory.mktemp('faulty')}/none.sock"
+    service = Service(patient(url), Generation.load(bundle_folder))
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(routes, "ENDPOINTS", tuple(map(broken, routes.ENDPOINTS)))
+            patch.setattr(app, "document", no_document)
+            stack.enter_context(service)
+        yield service
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_fault_of_ours_is_told_as_one_whatever_was_called(
+    faulty: Service, call: str, reached: Reached
+) -> None:
+    answer = ask(faulty, call)
+    assert (answer.status_code, answer.headers["content-type"]) == (500, MEDIA_TYPE)
+    body = answer.json()
+    assert body["type"] == f"/docs#{errors.Internal.type}"
+    assert body["request_id"] == answer.headers["x-request-id"]
+    assert "put here" not in answer.text
+    reached(call, 500)
+
+
 def test_the_table_of_statuses_is_that_of_the_description_and_of_the_docs() -> None:
     table = {call: set(map(int, told.split())) for call, told in STATUSES.items()}
     assert {call: described(one) for call, one in CALLS.items()} == table
@@ -267,7 +317,7 @@ def test_every_good_status_has_a_row() -> None:
 
 @pytest.mark.parametrize(("call", "one", "status"), GOOD)
 def test_a_good_call_has_its_status(
-    situations: Situations, call: str, one: str, status: int
+    situations: Situations, call: str, one: str, status: int, reached: Reached
 ) -> None:
     service = situations["running"]
     if call == "POST /bundles/rollback":
@@ -277,6 +327,7 @@ def test_a_good_call_has_its_status(
     answer = ask(service, call, one)
     assert answer.status_code == status, answer.text
     assert "problem" not in answer.headers.get("content-type", "")
+    reached(call, status)
     if status == 201:  # so that the row holds however often it is run
         situations["running"].ask("DELETE", f"{answer.request.url.path}/new".replace("new/new", ""))
         situations["running"].ask("DELETE", "/items/new")
@@ -289,7 +340,7 @@ def test_a_good_call_has_its_status(
     ids=lambda value: value if isinstance(value, str) else value.type,
 )
 def test_every_problem_that_is_described_can_be_reached(
-    situations: Situations, call: str, problem: type[Problem]
+    situations: Situations, call: str, problem: type[Problem], reached: Reached
 ) -> None:
     answer = PROVOKED[problem](situations, call)
     assert answer.status_code == problem.status, answer.text
@@ -299,12 +350,17 @@ def test_every_problem_that_is_described_can_be_reached(
     assert body["request_id"] == answer.headers["x-request-id"]
     if problem.status == 503:
         assert answer.headers["retry-after"] == "1"
+    assert all(name in answer.headers for name in problem.told)
+    reached(call, problem.status)
 
 
 @pytest.mark.parametrize("path", sorted(PROBES))
-def test_probes_answer_in_every_situation(situations: Situations, path: str) -> None:
+def test_probes_answer_in_every_situation(
+    situations: Situations, path: str, reached: Reached
+) -> None:
     for name in ("running", "storeless", "bundleless", "hung"):
         bad = name == "bundleless" and path == "/readyz"
+        reached(f"GET {path}", 503 if bad else 200)
         assert situations[name].get(path).status_code == (503 if bad else 200)
     assert ask_when_busy(situations["busy"], f"GET {path}").status_code == 200
 

@@ -218,6 +218,45 @@ def test_a_collector_that_is_away_costs_no_request_and_little_time_at_the_end(
         served.kill()
 
 
+SECRETS = ("canary-login", "canary-query", "canary-bearer", "canary wrong")
+
+
+@pytest.mark.parametrize("header", ["authorization=Bearer%20{}", "authorization=Bearer {}\r\nx"])
+def test_what_a_collector_knows_us_by_is_in_no_line_of_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, header: str
+) -> None:
+    url = f"http://canary-login:canary-login@127.0.0.1:{free_port()}/v1/traces?key=canary-query"
+    headers = f"{header.format('canary-bearer')},canary wrong"
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", headers)
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
+    bundle = tiny_bundle(tmp_path / "bundles")
+    served = Served(tmp_path / "data", bundle, traces_url=url, traces_share=1, log_level="DEBUG")
+    try:
+        assert ask(served, "GET", "/recall?user_id=u") == 200
+        assert served.stop() == 0
+        log = served.log.read_text()
+        assert "Failed to export" in log
+        assert not [one for one in SECRETS if one in log]
+    finally:
+        served.kill()
+
+
+def test_the_frameworks_own_traces_metrics_and_logs_are_off_whatever_the_environment_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Collector() as collector:
+        monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.removesuffix("/v1/traces"))
+        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
+        served = Served(tmp_path / "data", tiny_bundle(tmp_path / "bundles"))
+        try:
+            assert ask(served, "GET", "/users/canary") == 404
+            assert served.stop() == 0
+        finally:
+            served.kill()
+    assert not collector.bodies
+
+
 def test_nothing_that_records_is_imported_where_none_is_recorded() -> None:
     program = "import sys, service.app, service.processes.worker; print(*sys.modules)"
     done = subprocess.run(

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from service import errors
 from service.errors import Problem
+from service.http.shapes import COUNT, ID, LOG_ID
 from service.keys.key import Scope
 
 
@@ -23,13 +24,27 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class Link:
+    """What can be asked next with what an answer told, as OpenAPI's runtime expressions say it."""
+
+    operation: str
+    parameters: dict[str, str] = field(default_factory=dict)
+    body: object = None
+
+
+@dataclass(frozen=True)
 class Answer:
-    """One good answer; without models it has no body, or one that is no JSON."""
+    """One good answer; without models it has no body, or one that is no JSON.
+
+    headers: their names. links: by a name of one's own.
+    """
 
     text: str
     models: tuple[type[BaseModel], ...] = ()
     examples: dict[str, object] = field(default_factory=dict)
     media: str | None = None
+    headers: tuple[str, ...] = ()
+    links: dict[str, Link] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,7 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     body: tuple[type[BaseModel], ...] = ()
     bodies: dict[str, object] = field(default_factory=dict)
+    is_body_needed: bool = True
     tag: str = "operations"
     needs: Scope | None = field(kw_only=True)
 
@@ -58,8 +74,6 @@ class Operation:
 
 TEXT = {"type": "string"}
 FLAG = {"type": "boolean"}
-ID = {"type": "string", "minLength": 1, "maxLength": 256}
-
 PATH_ID = "Percent-encoded UTF-8; `%2F` is part of the id."
 ITEM_ID = Parameter("id", "path", PATH_ID, ID, "v1", True)
 DEADLINE = Parameter(
@@ -72,8 +86,9 @@ DEADLINE = Parameter(
 REQUEST_ID = Parameter(
     "X-Request-Id",
     "header",
-    "Taken over into the answer and the logs; made up if left out.",
-    {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,64}$"},
+    "Taken over into the answer and the logs if it is 1 to 64 of `A-Z a-z 0-9 . _ : -`, else made "
+    "up.",
+    TEXT,
     "01JD8X0J7Q6V3M5C9T2R4W8E1Z",
 )
 HEAD = (DEADLINE, REQUEST_ID)
@@ -85,9 +100,7 @@ WORK = (*AT_ONCE, errors.NotReady, errors.DeadlineExceeded)
 BODY = (errors.Malformed, errors.BodyTimeout, errors.TooLarge, errors.UnsupportedMedia)
 STORE = (errors.StoreUnavailable,)
 
-K = Parameter(
-    "k", "query", "How many items.", {"type": "integer", "minimum": 1, "maximum": 1000}, 100
-)
+K = Parameter("k", "query", "How many items.", COUNT, 100)
 EXCLUDE = Parameter(
     "exclude",
     "query",
@@ -99,6 +112,6 @@ AFTER = Parameter(
     "after",
     "query",
     "A `log_id`: wait up to 250 ms until this replica has applied it.",
-    TEXT,
+    LOG_ID,
     "1732000000000-0",
 )

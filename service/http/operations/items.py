@@ -14,10 +14,18 @@ from service.http.operations.base import (
     WORK,
     Answer,
     K,
+    Link,
     Operation,
     Parameter,
 )
 
+AN_ITEM = {
+    "get": Link("get_item", {"id": "$response.body#/id"}),
+    "patch": Link("patch_item", {"id": "$response.body#/id"}),
+    "similar": Link("similar", {"id": "$response.body#/id", "after": "$response.body#/log_id"}),
+    "delete": Link("delete_item", {"id": "$response.body#/id"}),
+}
+WRITTEN = ("X-Log-Id", "X-Durable")
 WITH_VECTOR = Parameter("vector", "query", "`false` leaves vectors out of the answer.", FLAG, True)
 
 ITEMS = (
@@ -30,7 +38,7 @@ ITEMS = (
         "Redis and searchable on the replica that answered. A batch answers 200 with one result "
         "for each item in order; one bad item loses no good one.",
         {
-            201: Answer("A new item.", (payloads.ItemPosted,), {"posted": POSTED}),
+            201: Answer("A new item.", (payloads.ItemPosted,), {"posted": POSTED}, links=AN_ITEM),
             200: Answer(
                 "The item replaced one; or the results of a batch.",
                 (payloads.ItemPosted, payloads.ItemBatchAnswer),
@@ -51,7 +59,12 @@ ITEMS = (
         "Read an item",
         "Its record as it is served, its state and its vector.",
         {
-            200: Answer("The item.", (payloads.StoredItem,), {"posted": STORED_ITEM}),
+            200: Answer(
+                "The item.",
+                (payloads.StoredItem,),
+                {"posted": STORED_ITEM},
+                links={"post": Link("post_items", body="$response.body#/record")},
+            ),
         },
         (errors.UnknownItem, *AT_ONCE, errors.NotReady),
         (ITEM_ID, *HEAD),
@@ -81,7 +94,13 @@ ITEMS = (
         "Remove an item",
         "It is never recalled again, in this version or another, until it is posted again. "
         "Idempotent.",
-        {204: Answer("Removed, or it was not there.")},
+        {
+            204: Answer(
+                "Removed, or it was not there.",
+                headers=WRITTEN,
+                links={"post": Link("post_items", body={"id": "$request.path.id"})},
+            )
+        },
         (*WORK, *STORE),
         (ITEM_ID, *HEAD),
         tag="items",

@@ -19,16 +19,22 @@ from service.http.operations.base import (
     EXCLUDE,
     FLAG,
     HEAD,
-    ID,
     TEXT,
     WORK,
     Answer,
     K,
+    Link,
     Operation,
     Parameter,
 )
+from service.http.shapes import ID
 
 RANKS = list(get_args(payloads.Rank))
+
+AN_ITEM = {
+    "get": Link("get_item", {"id": "$response.body#/items/0"}),
+    "similar": Link("similar", {"id": "$response.body#/items/0"}),
+}
 
 RECALL_PARAMETERS = (
     Parameter("user_id", "query", "Known or unknown; an unknown one is no error.", ID, "u42", True),
@@ -69,6 +75,7 @@ RECALL = (
                 "Items, best first.",
                 (payloads.RecallAnswer,),
                 {"cold": RECALL_COLD, "ranked": RECALL_RANKED},
+                links=AN_ITEM,
             )
         },
         WORK,
@@ -88,6 +95,7 @@ RECALL = (
                 "Items, best first.",
                 (payloads.RecallAnswer,),
                 {"warm": RECALL_WARM, "explained": RECALL_EXPLAINED},
+                links=AN_ITEM,
             )
         },
         (*BODY, *WORK),

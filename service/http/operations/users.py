@@ -5,15 +5,15 @@ from service.http.examples import STORED_USER, USER, USER_PATCH
 from service.http.operations.base import (
     BODY,
     HEAD,
-    ID,
     PATH_ID,
     STORE,
-    TEXT,
     WORK,
     Answer,
+    Link,
     Operation,
     Parameter,
 )
+from service.http.shapes import ID
 
 USER_ID = Parameter("id", "path", PATH_ID, ID, "u42", True)
 UNMODIFIED_SINCE = Parameter(
@@ -21,9 +21,16 @@ UNMODIFIED_SINCE = Parameter(
     "header",
     "An HTTP date. Store nothing if the user was written after it, or was erased at any time of "
     "which a mark is still kept: 412. Without it the write is unconditional.",
-    TEXT,
+    {"type": "string", "format": "http-date"},
     "Wed, 20 Nov 2024 07:06:40 GMT",
 )
+
+A_USER = {
+    "recall": Link("recall", {"user_id": "$response.body#/id"}),
+    "get": Link("get_user", {"id": "$response.body#/id"}),
+    "patch": Link("patch_user", {"id": "$response.body#/id"}),
+    "delete": Link("delete_user", {"id": "$response.body#/id"}),
+}
 
 USERS = (
     Operation(
@@ -32,7 +39,7 @@ USERS = (
         "get_user",
         "Read a user",
         "The stored features and the state that they give.",
-        {200: Answer("The user.", (payloads.StoredUser,), {"warm": STORED_USER})},
+        {200: Answer("The user.", (payloads.StoredUser,), {"warm": STORED_USER}, links=A_USER)},
         (errors.UnknownUser, *WORK, *STORE),
         (USER_ID, *HEAD),
         tag="users",
@@ -45,8 +52,8 @@ USERS = (
         "Store a user's features",
         "Replaces what is stored. Context features are refused: they come with the request.",
         {
-            201: Answer("A new user.", (payloads.StoredUser,), {"warm": STORED_USER}),
-            200: Answer("Replaced.", (payloads.StoredUser,), {"warm": STORED_USER}),
+            201: Answer("A new user.", (payloads.StoredUser,), {"warm": STORED_USER}, links=A_USER),
+            200: Answer("Replaced.", (payloads.StoredUser,), {"warm": STORED_USER}, links=A_USER),
         },
         (*BODY, errors.PreconditionFailed, *WORK, *STORE),
         (USER_ID, UNMODIFIED_SINCE, *HEAD),
@@ -63,8 +70,8 @@ USERS = (
         "Merges features into what is stored, also where that is nothing; `null` removes one, and "
         '`"preference": null` forgets all preference. What others write meanwhile is not lost.',
         {
-            201: Answer("A new user.", (payloads.StoredUser,), {"warm": STORED_USER}),
-            200: Answer("Changed.", (payloads.StoredUser,), {"warm": STORED_USER}),
+            201: Answer("A new user.", (payloads.StoredUser,), {"warm": STORED_USER}, links=A_USER),
+            200: Answer("Changed.", (payloads.StoredUser,), {"warm": STORED_USER}, links=A_USER),
         },
         (*BODY, *WORK, *STORE),
         (USER_ID, *HEAD),

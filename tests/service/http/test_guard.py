@@ -184,6 +184,11 @@ def test_a_page_in_a_browser_does_not_steer_it(settings: Settings) -> None:
     assert status(settings, host="127.0.0.1.example:8000") == 403
 
 
+@pytest.mark.parametrize("host", ["", "[", "[::1", "]", "@"])
+def test_a_host_that_is_none_is_not_this_machine(settings: Settings, host: str) -> None:
+    assert status(settings, host=host) == 403
+
+
 @pytest.mark.parametrize(
     ("token", "got"),
     [

@@ -1,13 +1,19 @@
 """Refusals over real HTTP: cheap, whole, and on connections that stay."""
 
+import asyncio
+import contextvars
 import http.client
 import json
 import socket
 from collections.abc import Iterator
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from service.errors import MEDIA_TYPE
+from service.http.layers import Admitted
+from service.http.request_id import set_request_id
+from service.settings import Limits
 from tests.end_to_end.processes import Served
 from tests.tiny import tiny_bundle
 
@@ -86,6 +92,29 @@ def test_who_waits_to_be_told_to_send_its_body_gets_no_connection_out_of_step(
     assert status(line) == 503
     assert line.recv(1) == b""  # ended, since no body may come any more
     line.close()
+
+
+def test_a_refusal_has_its_own_id_wherever_the_application_was_made() -> None:
+    left = contextvars.copy_context()
+    left.run(set_request_id, b"left-there")
+    none_at_all = Limits().model_copy(update={"in_flight": 0})
+    admitted = left.run(Admitted, unreached, none_at_all)
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "path": "/recall", "headers": [(b"x-request-id", b"mine-1")]}
+    asyncio.run(admitted(scope, receive_nothing, send))
+    assert json.loads(sent[1]["body"])["request_id"] == "mine-1"
+
+
+async def unreached(scope: Scope, receive: Receive, send: Send) -> None:
+    raise AssertionError("nothing is let in")
+
+
+async def receive_nothing() -> Message:
+    raise AssertionError("nobody reads it")
 
 
 def test_refusals_are_counted_and_not_timed(busy: Served) -> None:

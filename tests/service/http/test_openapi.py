@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from export.contract.statistics import Aggregate, Statistic, UserVectors
 from service.errors import LEAVES
 from service.http.docs_page import docs_page
-from service.http.openapi import document, main, text
+from service.http.openapi import HEADERS, document, main, text
 from service.http.operations import OPERATIONS, Operation
 from service.payloads import ReadyState
 
@@ -48,7 +48,27 @@ def test_every_reference_leads_somewhere() -> None:
         return [ref for one in value for ref in references(one)] if isinstance(value, list) else []
 
     for reference in set(references(described)):
-        assert reference.removeprefix("#/components/schemas/") in described["components"]["schemas"]
+        _, components, kind, name = reference.split("/")
+        assert name in described[components][kind]
+
+
+def test_every_link_leads_to_a_call_and_names_its_parameters() -> None:
+    named = {operation.name: operation for operation in OPERATIONS}
+    links = [
+        link
+        for operation in OPERATIONS
+        for answer in operation.answers.values()
+        for link in answer.links.values()
+    ]
+    assert len(links) > 20
+    for link in links:
+        assert link.parameters.keys() <= {one.name for one in named[link.operation].parameters}
+
+
+def test_every_header_that_is_told_is_described() -> None:
+    heads = {name for problem in LEAVES for name in problem.told}
+    heads |= {name for one in OPERATIONS for a in one.answers.values() for name in a.headers}
+    assert heads | {"X-Request-Id"} == HEADERS.keys()
 
 
 def test_a_history_is_said_to_replace_what_it_replaces() -> None:
