@@ -99,7 +99,7 @@ USER 10001:10001
 WORKDIR /data
 VOLUME ["/bundles", "/data"]
 EXPOSE 8000
-# Before the first bundle is loaded, connections wait in the socket's queue.
+# Before the first bundle is loaded, connections are refused.
 HEALTHCHECK --interval=5s --timeout=4s --start-period=120s --retries=3 \
     CMD ["python", "-I", "-c", "import http.client, os, sys; ready = http.client.HTTPConnection('127.0.0.1', int(os.environ['FIRSTSIGHT_PORT']), timeout=3); ready.request('GET', '/readyz'); sys.exit(ready.getresponse().status != 200)"]
 CMD ["serve"]

@@ -7,9 +7,10 @@ one JSON list of [due, latency_s, kept, ok]; nothing is retried.
 
 import asyncio
 import json
+import ssl
 import sys
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 REQUEST = b"GET /recall HTTP/1.1\r\nhost: x\r\n%s\r\n"
 Row = tuple[float, float, bool, bool]
@@ -27,11 +28,12 @@ NO_ANSWER = Answer(0, b"", b"")
 
 
 class Client:
-    """One client, which opens a connection when it has none."""
+    """One client, which opens a connection when it has none; over TLS if told whom to trust."""
 
-    def __init__(self, port: int, keep: bool) -> None:
+    def __init__(self, port: int, keep: bool, trust: ssl.SSLContext | None = None) -> None:
         self.port = port
         self.keep = keep
+        self._tls: dict[str, Any] = {"ssl": trust, "server_hostname": "localhost"} if trust else {}
         self.request = REQUEST % (b"" if keep else b"connection: close\r\n")
         self.line: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -42,7 +44,9 @@ class Client:
     async def exchange(self, request: bytes) -> Answer:
         """Send a request and return its answer."""
         try:
-            self.line = self.line or await asyncio.open_connection("127.0.0.1", self.port)
+            self.line = self.line or await asyncio.open_connection(
+                "127.0.0.1", self.port, **self._tls
+            )
             reader, writer = self.line
             writer.write(request)
             head = (await reader.readuntil(b"\r\n\r\n")).lower()

@@ -24,7 +24,6 @@ from service.redis.embedded import EmbeddedRedis, RedisFailed
 logger = logging.getLogger(__name__)
 
 LEAVE = (signal.SIGTERM, signal.SIGINT)
-BACKLOG = 2048
 RELEASE_S = 1.0
 LOADER_WAITS_S = (0.5, 60.0)
 LOOK_S = 0.2  # how often the embedded Redis is looked at
@@ -64,15 +63,17 @@ class Plan:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Listen; StartFailed if the address cannot be had.
+    """Take an address; StartFailed if it cannot be had.
 
-    An address in use is tried again for a second: the workers of a supervisor that was killed
-    need a moment to let go of it.
+    Nobody listens on it before the first worker serves: a connection is refused until then, and a
+    gateway asks another replica, where one that waited would wait for a whole load. An address in
+    use is tried again for a second: the workers of a supervisor that was killed need a moment to
+    let go of it.
     """
     give_up_s = time.monotonic() + RELEASE_S
     while True:
         try:
-            return _listen(host, port)
+            return _bind(host, port)
         except OSError as error:
             is_used = error.errno == errno.EADDRINUSE
             if is_used and time.monotonic() < give_up_s:
@@ -83,7 +84,7 @@ def bind(host: str, port: int) -> socket.socket:
             raise StartFailed(why) from error
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     family, kind, _, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
@@ -91,7 +92,6 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        listener.listen(BACKLOG)
     except OSError:
         listener.close()
         raise

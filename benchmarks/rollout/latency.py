@@ -47,9 +47,9 @@ def latencies(noted: Sequence[Noted], swaps: Sequence[Swap]) -> dict[str, Any]:
                 kept.append((_quantiles(before), _quantiles(took_ms[of])))
         since = swap.ended
     return {
-        "outside": _summary(took_ms[~is_in]),
-        "during": _summary(took_ms[is_in]),
-        "swapping": _summary(took_ms[is_in & ~is_verified]),
+        "outside": summary(took_ms[~is_in]),
+        "during": summary(took_ms[is_in]),
+        "swapping": summary(took_ms[is_in & ~is_verified]),
         "by_rollout": _compared(by_rollout),
         "by_swap": _compared(by_swap),
     }
@@ -72,7 +72,8 @@ def _quantiles(took_ms: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
-def _summary(took_ms: NDArray[np.float64]) -> dict[str, Any]:
+def summary(took_ms: NDArray[np.float64]) -> dict[str, Any]:
+    """Return how many requests there were, their quantiles, and the longest (ms)."""
     if not len(took_ms):
         return {"requests": 0}
     quantiles = dict(zip(AT, _quantiles(took_ms).round(1).tolist(), strict=True))

@@ -32,10 +32,11 @@ FROM_BUNDLE = Write(0)
 
 @dataclass
 class Notes:
-    """All notes of one run."""
+    """All notes of one run: recalls of stored users, writes of items, whatever else was asked."""
 
     recalls: list[Noted] = field(default_factory=list)
     writes: list[Noted] = field(default_factory=list)
+    others: list[Noted] = field(default_factory=list)
     histories: dict[str, list[Write]] = field(default_factory=dict)
 
     @classmethod
@@ -43,7 +44,8 @@ class Notes:
         """Read notes, in the order in which they were taken."""
         notes = cls()
         for noted in _lines(*paths):
-            (notes.recalls if noted["is"] == "recall" else notes.writes).append(noted)
+            kinds = {"recall": notes.recalls, "write": notes.writes}
+            kinds.get(noted["is"], notes.others).append(noted)
         histories: dict[str, list[Write]] = defaultdict(list)
         for noted in sorted(notes.writes, key=lambda one: float(one["sent"])):
             one = noted["id"]
@@ -54,10 +56,15 @@ class Notes:
         notes.histories = dict(histories)
         return notes
 
+    def keep_since(self, moment: float) -> None:
+        """Drop what was due before a moment; histories stay whole."""
+        for kind in (self.recalls, self.writes, self.others):
+            kind[:] = [one for one in kind if one["due"] >= moment]
+
     @property
     def all(self) -> list[Noted]:
-        """Recalls and writes."""
-        return self.recalls + self.writes
+        """All of them."""
+        return self.recalls + self.writes + self.others
 
     def history(self, one: str) -> list[Write]:
         """Return what an item was, in order; one that nobody wrote is as the bundle has it."""

@@ -40,7 +40,7 @@ class Swap:
 class Publisher:
     """Rolls out versions that are named anew each time, with the towers of the bases in turn.
 
-    By the command that a user types, in a session of its own, as from another terminal.
+    By the command that a user types, as from another terminal.
     """
 
     served: Served
@@ -128,32 +128,11 @@ class Publisher:
         self._command("activate", version, "--share", str(share))
 
     def _command(self, *words: str) -> None:
-        """Run `firstsight bundle`.
-
-        Raises:
-            PointerRefused: Somebody else was first.
-
-        """
         began = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "-m", "firstsight", "bundle", *words],
-            env=os.environ | self._environment(),
-            capture_output=True,
-            text=True,
-            start_new_session=True,
-        )
-        self.commands.append((began, time.monotonic()))
-        if done.returncode and "came first" in done.stderr:
-            raise PointerRefused(done.stderr)
-        if done.returncode:
-            raise RuntimeError(f"bundle {' '.join(words)}: {done.stderr}")
-
-    def _environment(self) -> dict[str, str]:
-        assert self.settings.redis is not None, "the pointer is in Redis"
-        return {
-            "FIRSTSIGHT_BUNDLES": str(self.settings.bundles),
-            "FIRSTSIGHT_REDIS": self.settings.redis.get_secret_value(),
-        }
+        try:
+            command(self.settings, *words)
+        finally:
+            self.commands.append((began, time.monotonic()))
 
     def _follows(self, version: str) -> None:
         wait(lambda: readiness(self.served)["version"] == version, f"{version} is not served")
@@ -168,3 +147,28 @@ class Publisher:
     def kinds(self) -> dict[str, int]:
         """Return how many rollouts there were of each kind."""
         return dict(Counter(swap.kind for swap in self.swaps))
+
+
+def command(settings: Settings, *words: str) -> None:
+    """Run `firstsight bundle`, in a session of its own.
+
+    Raises:
+        PointerRefused: Somebody else was first.
+
+    """
+    assert settings.redis is not None, "the pointer is in Redis"
+    told = {
+        "FIRSTSIGHT_BUNDLES": str(settings.bundles),
+        "FIRSTSIGHT_REDIS": settings.redis.get_secret_value(),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "firstsight", "bundle", *words],
+        env=os.environ | told,
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+    )
+    if done.returncode and "came first" in done.stderr:
+        raise PointerRefused(done.stderr)
+    if done.returncode:
+        raise RuntimeError(f"bundle {' '.join(words)}: {done.stderr}")

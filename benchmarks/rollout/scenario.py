@@ -110,7 +110,7 @@ def run(folder: Path, options: Options) -> Result:
 
 def _run(folder: Path, options: Options, served: Served, bases: list[Path]) -> Result:
     clusters = len(cluster_words(options.items))
-    asyncio.run(_put_users(served.port, options.users, clusters))
+    asyncio.run(put_users(served.port, options.users, clusters))
     plan = Plan(
         port=served.port,
         users=options.users,
@@ -155,7 +155,9 @@ def _roll_out(publisher: Publisher, options: Options) -> None:
         time.sleep(options.pause_s)
 
 
-async def _put_users(port: int, users: int, clusters: int) -> None:
+async def put_users(port: int, users: int, clusters: int) -> None:
+    """Store the users that are recalled for, in their first edition."""
+
     async def put(client: Client, numbers: range) -> None:
         for one in map(user_id, numbers):
             call = request("PUT", f"/users/{one}", keep=True, body=record(one, 0, clusters))

@@ -1,6 +1,7 @@
 """A uvicorn server that leaves without losing a request, when its worker's lifeline is cut."""
 
 import asyncio
+import errno
 import logging
 import math
 import os
@@ -37,10 +38,16 @@ class DrainingServer(uvicorn.Server):
         self._linger_s = control.linger_s
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start; once connections are accepted the loader is told."""
+        """Start; once connections are accepted the loader is told.
+
+        Raises OSError where nobody can listen: somebody else began to since the address was taken.
+        """
         await super().startup(sockets)
         if not self.started or self.should_exit:
             return
+        if any(one.fileno() < 0 for one in sockets or ()):
+            # uvloop closes what it cannot listen on, and says nothing.
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         loop = asyncio.get_running_loop()
         loop.add_reader(self._control.channel.fileno(), self._hear)
         loop.add_reader(self._control.lifeline.fileno(), self._leave)

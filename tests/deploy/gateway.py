@@ -31,7 +31,7 @@ def fill(template: str, told: dict[str, str]) -> str:
 
 def values(folder: Path, port: int, plain_port: int, replicas: list[int]) -> dict[str, str]:
     """Return what the template asks for, on the loopback, with limits that no test comes near."""
-    servers = (f"server 127.0.0.1:{one} max_fails=3 fail_timeout=2s;" for one in replicas)
+    servers = (f"server 127.0.0.1:{one} max_fails=0;" for one in replicas)
     told = {
         "FOLDER": str(folder),
         "HTTP": f"127.0.0.1:{plain_port}",
@@ -50,7 +50,7 @@ def values(folder: Path, port: int, plain_port: int, replicas: list[int]) -> dic
 class Gateway:
     """nginx with our template on two ports of the loopback; `told` is over the usual values."""
 
-    def __init__(self, replicas: list[int], **told: str) -> None:
+    def __init__(self, replicas: list[int], template: str = "", **told: str) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="firstsight-gateway-")
         self.folder = Path(self._folder.name)
         self.port, self.plain_port = free_port(), free_port()
@@ -60,11 +60,12 @@ class Gateway:
         certificate.private_key_pem.write_to_path(self.folder / "key.pem")
         for part in certificate.cert_chain_pems:
             part.write_to_path(self.folder / "certificate.pem", append=True)
-        self._authority = authority
+        self.authority = self.folder / "authority.pem"
+        authority.cert_pem.write_to_path(self.authority)
         usual = values(self.folder, self.port, self.plain_port, replicas)
         told = usual | {f"GATEWAY_{name}": text for name, text in told.items()}
         self.config = self.folder / "nginx.conf"
-        self.config.write_text(fill(TEMPLATE.read_text("utf-8"), told))
+        self.config.write_text(fill(template or TEMPLATE.read_text("utf-8"), told))
         self.log, self.errors = self.folder / "access.log", self.folder / "error.log"
         for path in (self.log, self.errors):
             path.touch()
@@ -95,9 +96,7 @@ class Gateway:
 
     def trust(self) -> ssl.SSLContext:
         """Return a context that trusts the gateway; a new one, for clients write into theirs."""
-        context = ssl.create_default_context()
-        self._authority.configure_trust(context)
-        return context
+        return ssl.create_default_context(cafile=self.authority)
 
     def client(self, **options: Any) -> httpx.Client:
         """Return a client that trusts the gateway, with HTTP/2."""

@@ -110,7 +110,9 @@ def test_the_service_is_given_settings_that_there_are(services: dict[str, Any]) 
         for setting in services[name]["environment"]:
             assert setting.removeprefix("FIRSTSIGHT_").lower() in Settings.model_fields
     port = Dockerfile.ours().environment("service", PATH="")["FIRSTSIGHT_PORT"]
-    assert f"service:{port} " in services["gateway"]["environment"]["GATEWAY_REPLICAS"]
+    told = services["gateway"]["environment"]["GATEWAY_REPLICAS"]
+    assert f"service:{port} " in told
+    assert "max_fails=0" in told
     scraped = yaml.safe_load((FOLDER / "monitoring" / "prometheus.yml").read_text("utf-8"))
     (found,) = scraped["scrape_configs"][0]["dns_sd_configs"]
     assert (found["names"], str(found["port"])) == (["service"], port)

@@ -1,5 +1,6 @@
 """The gateway's configuration, in a real nginx before two real replicas on one Redis."""
 
+import contextlib
 import json
 import re
 import socket
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -271,17 +273,24 @@ def test_what_could_not_be_sent_at_all_is_sent_to_another(replicas: tuple[Served
     gateway = Gateway([free_port(), replicas[0].port])
     try:
         with gateway.client() as client:
-            answers = [client.post("/recall", json={"user_id": "u1"}) for _ in range(8)]
-        assert {one.status_code for one in answers} == {200}
+            for method, path, body in (
+                ("POST", "/recall", {"user_id": "u1"}),
+                ("POST", "/items", {"id": "sent"}),
+                ("PATCH", "/items/sent", {"topics": ["art"]}),
+                ("PUT", "/users/sent", {}),
+            ):
+                answers = [client.request(method, path, json=body) for _ in range(4)]
+                assert {one.status_code for one in answers} <= {200, 201}, method
         assert max(line["replica"].count(",") for line in gateway.lines()) == 1
     finally:
         gateway.stop()
 
 
 class Dying(BaseHTTPRequestHandler):
-    """A replica that reads a request, and ends."""
+    """A replica that reads a request, takes its time, and ends."""
 
     asked: list[str]
+    takes_s = 0.0
 
     def handle_one_request(self) -> None:
         head = b""
@@ -292,42 +301,92 @@ class Dying(BaseHTTPRequestHandler):
             head += more
         if head:
             self.asked.append(head.decode().partition(" ")[0])
+        time.sleep(self.takes_s)
         self.close_connection = True
 
 
-@needs_nginx
-@pytest.mark.parametrize(("method", "path", "times"), [
-    ("GET", "/items/a", 2), ("GET", "/recall?user_id=u-secret", 2),
-    ("POST", "/items", 1), ("POST", "/recall", 1), ("PATCH", "/items/a", 1),
-    ("PUT", "/users/u", 1), ("DELETE", "/items/a", 1), ("DELETE", "/users/u", 1),
-])  # fmt: skip
-def test_only_reads_are_asked_again(method: str, path: str, times: int) -> None:
+@contextlib.contextmanager
+def dying_replicas(takes_s: float = 0.0) -> Iterator[tuple[list[int], list[str]]]:
+    """Give the ports of four replicas that die of a request, and the methods they are asked by."""
     asked: list[str] = []
-    dying = type("One", (Dying,), {"asked": asked})
-    servers = [ThreadingHTTPServer(("127.0.0.1", 0), dying) for _ in range(3)]
+    dying = type("One", (Dying,), {"asked": asked, "takes_s": takes_s})
+    servers = [ThreadingHTTPServer(("127.0.0.1", 0), dying) for _ in range(4)]
     threads = [threading.Thread(target=one.serve_forever, args=(0.01,)) for one in servers]
     for thread in threads:
         thread.start()
-    gateway = Gateway([one.server_address[1] for one in servers])
     try:
-        with gateway.client() as client:
-            answer = client.request(method, path, headers={"X-Request-Id": "one"})
-        assert asked == [method] * times
-        assert answer.status_code == 502
-        assert answer.headers["Retry-After"] == "1"
-        assert answer.json() == {
-            "type": "about:blank",
-            "title": "No replica answers",
-            "status": 502,
-            "detail": "No replica answers",
-            "request_id": "one",
-        }
+        yield [one.server_address[1] for one in servers], asked
     finally:
-        gateway.stop()
         for one, thread in zip(servers, threads, strict=True):
             one.shutdown()
             thread.join(5)
             one.server_close()
+
+
+@needs_nginx
+@pytest.mark.parametrize(("method", "path", "times"), [
+    ("GET", "/items/a", 3), ("GET", "/recall?user_id=u-secret", 3),
+    ("POST", "/items", 1), ("POST", "/recall", 1), ("PATCH", "/items/a", 1),
+    ("PUT", "/users/u", 3), ("DELETE", "/items/a", 3), ("DELETE", "/users/u", 3),
+])  # fmt: skip
+def test_what_is_the_same_when_done_twice_is_asked_again(
+    method: str, path: str, times: int
+) -> None:
+    with dying_replicas() as (ports, asked):
+        gateway = Gateway(ports)
+        try:
+            with gateway.client() as client:
+                answer = client.request(method, path, headers={"X-Request-Id": "one"})
+        finally:
+            gateway.stop()
+    assert asked == [method] * times
+    assert answer.status_code == 502
+    assert answer.headers["Retry-After"] == "1"
+    assert answer.json() == {
+        "type": "about:blank",
+        "title": "No replica answers",
+        "status": 502,
+        "detail": "No replica answers",
+        "request_id": "one",
+    }
+
+
+@needs_nginx
+@pytest.mark.parametrize(("limit", "times"), [("3500ms", 1), ("500ms", 3)], ids=["ours", "short"])
+def test_a_write_that_takes_too_long_is_not_asked_again(limit: str, times: int) -> None:
+    """A replica may do it yet, when another write has come since. `ours` is shortened from 30 s."""
+    ours = TEMPLATE.read_text("utf-8")
+    assert ours.count("proxy_read_timeout 30s;") == 1
+    with dying_replicas(takes_s=4.0) as (ports, asked):
+        gateway = Gateway(
+            ports, ours.replace("proxy_read_timeout 30s", f"proxy_read_timeout {limit}")
+        )
+        try:
+            with gateway.client() as client:
+                answer = client.put("/users/u", json={})
+        finally:
+            gateway.stop()
+    assert answer.status_code == 504
+    assert asked == ["PUT"] * times
+
+
+@needs_nginx
+@pytest.mark.parametrize(("ejects", "are_asked"), [("", True), ("max_fails=3", False)])
+def test_replicas_that_are_all_slow_are_asked_still(ejects: str, are_asked: bool) -> None:
+    """As long as nginx leaves nobody alone who was slow, which each `server` must tell it."""
+    with dying_replicas(takes_s=2.5) as (ports, asked):
+        told = values(Path(), 0, 0, ports)["GATEWAY_REPLICAS"]
+        assert told.count("max_fails=0") == len(ports)
+        told = told.replace("max_fails=0", ejects) if ejects else told
+        gateway = Gateway(ports, REPLICAS=told)
+        try:
+            with gateway.client() as client, ThreadPoolExecutor(16) as pool:
+                reads = [pool.submit(client.get, "/recall?user_id=u") for _ in range(16)]
+                assert {one.result().status_code for one in reads} <= {502, 504}
+                client.post("/recall", json={})
+        finally:
+            gateway.stop()
+    assert ("POST" in asked) == are_asked
 
 
 @needs_nginx

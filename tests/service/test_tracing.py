@@ -22,6 +22,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tests.end_to_end.processes import Served, free_port
 from tests.tiny import tiny_bundle
 
+CANARY_KEY = "canary-key-of-an-administrator"
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
@@ -71,11 +72,11 @@ class Collector:
 
 
 @contextmanager
-def traced(folder: Path, share: float) -> Iterator[tuple[Served, Collector]]:
+def traced(folder: Path, share: float, **more: str) -> Iterator[tuple[Served, Collector]]:
     """Serve with a collector; what was sent is whole when the service has been stopped."""
     with Collector() as collector:
         bundle = tiny_bundle(folder / "bundles")
-        settings = {"traces_url": collector.url, "traces_share": share}
+        settings = {"traces_url": collector.url, "traces_share": share, **more}
         served = Served(folder / "data", bundle, **settings)
         try:
             yield served, collector
@@ -111,15 +112,17 @@ def attributes(span: Span) -> dict[str, object]:
 
 
 def test_a_recall_is_one_tree_of_spans_that_goes_on_from_its_caller(tmp_path: Path) -> None:
-    with traced(tmp_path, share=0) as (served, collector):
-        caller = f"00-{TRACE}-{CALLER}-01"
+    with traced(tmp_path, share=0, admin_token=CANARY_KEY) as (served, collector):
+        head = {"traceparent": f"00-{TRACE}-{CALLER}-01", "Authorization": f"Bearer {CANARY_KEY}"}
         path = "/recall?user_id=canary&context.tab=canary"
-        assert ask(served, "GET", path, traceparent=caller, X_Request_Id="canary") == 200
-        assert ask(served, "POST", "/items", {"id": "canary"}, traceparent=caller) == 201
-        assert ask(served, "GET", "/items/canary-2", traceparent=caller) == 404
-        assert ask(served, "GET", "/canary", traceparent=caller) == 404
-        assert ask(served, "TRACE", "/recall", traceparent=caller) == 405
-        assert ask(served, "GET", "/readyz", traceparent=caller) == 200
+        assert ask(served, "GET", path, **head, X_Request_Id="canary") == 200
+        assert ask(served, "POST", "/items", {"id": "canary"}, **head) == 201
+        assert ask(served, "GET", "/items/canary-2", **head) == 404
+        assert ask(served, "GET", "/canary", **head) == 404
+        assert ask(served, "TRACE", "/recall", **head) == 405
+        assert ask(served, "GET", "/readyz", **head) == 200
+        head["Authorization"] += "-wrong"
+        assert ask(served, "PUT", "/users/canary", {}, **head) == 401
         assert served.stop() == 0
         spans = collector.spans()
     assert {span.trace_id.hex() for span in spans} == {TRACE}
@@ -139,7 +142,7 @@ def test_a_recall_is_one_tree_of_spans_that_goes_on_from_its_caller(tmp_path: Pa
     for parent, child in ((recall, batch), (batch, stages["store"])):
         assert parent.start_time_unix_nano <= child.start_time_unix_nano + 1_000_000
         assert child.end_time_unix_nano <= parent.end_time_unix_nano + 1_000_000
-    assert {"POST /items", "GET /items/{id}", "GET none", "_OTHER /recall"} <= {
+    assert {"POST /items", "GET /items/{id}", "GET none", "_OTHER /recall", "PUT /users/{id}"} <= {
         s.name for s in spans
     }
     assert not any("readyz" in span.name for span in spans)

@@ -1,0 +1,1 @@
+"""Replicas behind the real gateway are restarted, killed, rolled out and back, under mixed load."""
