@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from export.contract.errors import ContractError
+from service.child.importing import importing
 from service.processes.cpu import refuse_unfit_cpu
 
 DONE, FAILED, MISTAKE, NOT_SERVING = 0, 1, 2, 3
@@ -136,7 +137,8 @@ def load(verb: Verb) -> Any:
     if verb.yields:
         importlib.import_module("service.child.yielding").yield_for_good()
     try:
-        return getattr(importlib.import_module(module), attribute)
+        with importing():
+            return getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] in ROOMS:
             raise

@@ -94,14 +94,18 @@ def _check_fits(schema: Schema, side: SideName, session: ort.InferenceSession) -
         raise BundleError(f"{side} tower: gives {shape}, the schema says [batch, {schema.dim}]")
 
 
-def open_bundle(folder: Path) -> tuple[Bundle, Embedder]:
+def open_bundle(folder: Path, *, opens_index: bool = False) -> tuple[Bundle, Embedder]:
     """Read a bundle, open its towers and its ranker, and ask its golden queries.
+
+    Args:
+        folder: The bundle's.
+        opens_index: As in `read_manifest`.
 
     Raises:
         BundleError: Anything is wrong with it; names the member.
 
     """
-    bundle = read_bundle(folder)
+    bundle = read_bundle(folder, opens_index=opens_index)
     embedder = Embedder.open(bundle.layout, bundle.schema)
     check_golden(bundle, embedder)
     if bundle.ranker is not None:

@@ -117,8 +117,6 @@ def plan_of(settings: Settings) -> Plan:
         workers=settings.workers,
         redis=None if settings.redis is None else settings.redis.get_secret_value(),
         data_folder=settings.data_folder,
-        prefix=settings.prefix,
-        write_ack=settings.write_ack,
         linger_s=settings.linger_s,
         grace_s=settings.grace_s,
         readiness_off_s=settings.readiness_off_s,

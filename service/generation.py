@@ -79,7 +79,7 @@ class Generation:
             BundleError: Anything is wrong with it, its golden queries included; names the member.
 
         """
-        bundle, _ = open_bundle(folder)
+        bundle, _ = open_bundle(folder, opens_index=True)
         generation = cls(bundle, open_index(bundle))
         facts = {"version": generation.version, "items": len(generation)}
         logger.info("generation loaded", extra=facts)

@@ -1,7 +1,8 @@
 """Owns the listening socket and the embedded Redis, and starts the loaders that serve.
 
-Small on purpose: no torch, hnswlib, onnxruntime, numpy or fastapi. It holds nothing that a load
-or a request could bring down, so the socket and the data outlive both (decision 0001).
+Small on purpose: no torch, hnswlib, onnxruntime, numpy, fastapi or driver of Redis. It holds
+nothing that a load or a request could bring down, so the socket and the data outlive both (decision
+0001).
 """
 
 import asyncio
@@ -40,7 +41,6 @@ class Plan:
     application: a module with `load` and `run_worker` (`loader.Application`).
     settings_for: Redis URL -> the picklable settings handed to the application.
     redis: the URL of a Redis of yours; None starts the embedded one in `data_folder`/redis.
-    prefix: of all keys there; write_ack: what a write of an item waits for.
     port: 0 takes a free one.
     load_timeout_s: a loader that is not ready by then is given up.
     readiness_off_s: at the end, how long workers serve on with readiness off, so that gateways
@@ -54,8 +54,6 @@ class Plan:
     workers: int
     redis: str | None
     data_folder: Path
-    prefix: str = "fs"
-    write_ack: str = "local"
     linger_s: float = 5.0
     grace_s: float = 30.0
     readiness_off_s: float = 0.0
@@ -126,13 +124,6 @@ def _leave_at_once(number: int, frame: FrameType | None) -> NoReturn:
 @contextlib.contextmanager
 def _store(plan: Plan) -> Iterator[tuple[str, EmbeddedRedis | None]]:
     if plan.redis is not None:
-        # Only here, since a driver is no part of a small supervisor.
-        from service.redis.policy import RedisRefused, refuse_unfit
-
-        try:
-            refuse_unfit(plan.redis, plan.prefix, write_ack=plan.write_ack)
-        except RedisRefused as error:
-            raise StartFailed(str(error)) from error
         yield plan.redis, None
         return
     embedded = EmbeddedRedis(plan.data_folder / "redis")

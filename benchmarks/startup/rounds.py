@@ -1,5 +1,6 @@
 """Rounds: the bare parts of a start, and a start from a snapshot, in turn."""
 
+import compileall
 import contextlib
 import json
 import os
@@ -23,6 +24,7 @@ from service.child.environment import ENVIRONMENT
 from service.redis.embedded import EmbeddedRedis
 from tests.end_to_end.processes import Served
 
+ROOT = Path(__file__).parents[2]
 BARE, STALLS, TWIN = (f"benchmarks.startup.{name}" for name in ("bare", "stalls", "twin"))
 RESTORED = "snapshot restored"
 """What the log of a service tells."""
@@ -72,6 +74,7 @@ class Bench:
         self._given: Given = world.given(url, 0)
         self._modules = data / "modules.json"
         self._modules.write_bytes(_said(BARE, "libraries"))
+        compile_ours()
         served = self._serve()
         try:
             post(Service(served.port, served.process.pid), world.posted)
@@ -101,6 +104,12 @@ class Bench:
         given = self._given
         words = [str(one) for one in (self._modules, given.index, given.dim, self._bundle)]
         return Bare.model_validate_json(_said(BARE, str(time.monotonic()), *words))
+
+
+def compile_ours() -> None:
+    """Compile our modules as an installation does; where Python may not, each start would."""
+    for room in ("service", "export"):
+        compileall.compile_dir(ROOT / room, quiet=1)
 
 
 def check_restored(log: Path) -> None:

@@ -152,14 +152,18 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def read_bundle(folder: Path) -> Bundle:
+def read_bundle(folder: Path, *, opens_index: bool = False) -> Bundle:
     """Read a bundle: format, checksums, schema, shapes, finiteness and unit norms.
+
+    Args:
+        folder: The bundle's.
+        opens_index: As in `read_manifest`.
 
     Raises:
         BundleError: Names the member and what is wrong with it.
 
     """
-    layout, manifest = BundleLayout(folder), read_manifest(folder)
+    layout, manifest = BundleLayout(folder), read_manifest(folder, opens_index=opens_index)
     try:
         schema = read_schema(layout.schema)
         table = read_table(layout.items)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -204,11 +205,16 @@ def _members(folder: Path) -> dict[str, Path]:
     return {name: path for name, path in names.items() if name != "manifest.json"}
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path, *, opens_index: bool = False) -> Manifest:
     """Read a manifest and check the files it lists, before anything else opens them.
 
     Files that it does not list are refused, except hidden ones, which file systems and desktops
     leave behind and which nothing here opens; nor do the towers read any.
+
+    Args:
+        folder: The bundle's.
+        opens_index: Whether its index is opened next, by `open_index`, which compares that file's
+            SHA-256 itself: it is half of the bundle.
 
     Raises:
         BundleError: No bundle, another format, or a member missing, changed or added; or a tower
@@ -225,7 +231,7 @@ def read_manifest(folder: Path) -> Manifest:
     for path in required:
         if path.name not in manifest.checksums:
             raise BundleError(f"{layout.manifest}: checksums: lists no {path.name}")
-    _check_members(folder, manifest)
+    _check_members(folder, manifest, [layout.index] if opens_index else [])
     for model in models:
         data = data_beside(model)
         if check_reads(model, data) and data.name not in manifest.checksums:
@@ -233,7 +239,7 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def _check_members(folder: Path, manifest: Manifest) -> None:
+def _check_members(folder: Path, manifest: Manifest, compared_later: Collection[Path]) -> None:
     """Check that the listed files are there as they were written, and no others."""
     for member, expected in manifest.checksums.items():
         path = folder / member
@@ -241,7 +247,7 @@ def _check_members(folder: Path, manifest: Manifest) -> None:
             raise BundleError(f"{folder}: checksums: {member!r} lies outside the bundle")
         if not path.is_file():
             raise BundleError(f"{folder}: member {member} is missing")
-        if checksum(path) != expected:
+        if path not in compared_later and checksum(path) != expected:
             raise BundleError(f"{folder}: member {member} has changed since it was written")
     for added in sorted(_members(folder).keys() - manifest.checksums.keys()):
         if not any(part.startswith(".") for part in added.split("/")):

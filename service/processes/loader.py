@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol, cast
 
 from export.contract.errors import ContractError
+from service.child.importing import importing
 from service.child.parent_death import die_with_parent
 from service.child.yielding import yielding
 from service.metrics_folder import MetricsFolder
@@ -239,6 +240,6 @@ def main() -> int:
     order: Order = pickle.load(sys.stdin.buffer)
     die_with_parent(signal.SIGKILL, order.supervisor)  # nobody sees the lifeline during a load
     fold_metrics(os.getpid())  # the application opens files of this process
-    with _giving_way(order):
+    with _giving_way(order), importing():
         application = cast(Application, importlib.import_module(order.application))
     return Loader(order, application).run()

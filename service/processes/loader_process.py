@@ -19,7 +19,9 @@ from service.processes.control import Channel, Message, Order
 PROGRAM = """
 import pickle, sys
 sys.path[:] = pickle.load(sys.stdin.buffer)
-from service.processes.loader import main
+from service.child.importing import importing
+with importing():
+    from service.processes.loader import main
 sys.exit(main())
 """
 

@@ -13,6 +13,7 @@ from service.processes.draining import DrainingServer
 from service.processes.loaded import Loaded, load_served
 from service.processes.one_write import OneWriteProtocol
 from service.processes.preparation import forget_vectors
+from service.redis.policy import refuse_unfit
 from service.rollout.pointer_store import PointerUnknown, activate_first, read_pointer
 from service.settings import Settings
 from service.snapshot import kept_in
@@ -29,11 +30,15 @@ def load(settings: Settings, *, served: Collection[str] = ()) -> Loaded | None:
         served: The versions that others serve meanwhile, who know all that was posted.
 
     Raises:
+        RedisRefused: Nobody serves yet, and Redis must not hold the catalogue, or cannot.
         BundleError: The current version cannot be served; or others serve it, the candidate, or
             all items, better than this could.
 
     """
     log_as_json(settings.log_level)
+    if not served and settings.redis is not None:  # else it is in use, whatever it is by now
+        url = settings.redis.get_secret_value()
+        refuse_unfit(url, settings.prefix, write_ack=settings.write_ack)
     if fault := kept_in(settings).fault():
         facts = {"reason": fault, "remedy": "a FIRSTSIGHT_DATA_FOLDER that can be written to"}
         logger.warning("snapshots cannot be written: a start will read all items", extra=facts)

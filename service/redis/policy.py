@@ -5,6 +5,7 @@ from typing import Any
 
 import redis
 
+from export.contract.errors import ConfigError
 from service.redis.client import client_at, find_one, find_slots, talking
 from service.redis.rights import missing_rights
 from service.redis.url import Address, RedisUrl, missing_file, name_of, read_url
@@ -12,7 +13,7 @@ from service.redis.url import Address, RedisUrl, missing_file, name_of, read_url
 logger = logging.getLogger(__name__)
 
 
-class RedisRefused(Exception):
+class RedisRefused(ConfigError):
     """A Redis that must not hold the catalogue; the message is the one line that says why."""
 
 

@@ -29,9 +29,11 @@ from service.settings import Settings
 PROGRAM = """
 import pickle, sys
 sys.path[:] = pickle.load(sys.stdin.buffer)
+from service.child.importing import importing
 from service.child.yielding import yield_for_good
 yield_for_good()  # before most is imported
-from service.rollout.activation import main
+with importing():
+    from service.rollout.activation import main
 main()
 """
 

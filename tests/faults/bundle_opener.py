@@ -30,8 +30,11 @@ def main() -> None:
 
 
 def answers(folder: Path) -> str:
-    """Return what a bundle says of one user, and a digest of all that it would serve."""
-    bundle, embedder = open_bundle(folder)
+    """Return what a bundle says of one user, and a digest of all that it would serve.
+
+    It is opened as a service opens it.
+    """
+    bundle, embedder = open_bundle(folder, opens_index=True)
     vector = embedder.embed("user", [bundle.schema.user.parse(USER)])
     labels, scores = open_index(bundle).search(vector, K)
     digest = hashlib.sha256(bundle.vectors.tobytes())

@@ -5,6 +5,7 @@
 """
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -81,6 +82,7 @@ def run_worker(
                 status = 503 if control.is_leaving else 200
         facts = {"pid": os.getpid(), "loader": os.getppid(), "generation": generation}
         facts["priority"] = priority()
+        facts["collects"] = (gc.isenabled(), gc.get_freeze_count() > 0)
         body = json.dumps(facts | {"redis": settings["redis"]}).encode()
         head = [(b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": head})

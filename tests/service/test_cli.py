@@ -292,8 +292,6 @@ def test_the_supervisor_is_told_what_the_settings_say() -> None:
         "workers": 3,
         "redis": "redis://there",
         "data_folder": Path("kept"),
-        "prefix": "ours",
-        "write_ack": "fsync",
         "linger_s": 6.0,
         "grace_s": 7.0,
         "readiness_off_s": 8.0,

@@ -1,9 +1,11 @@
+import hashlib
 import os
 import sys
 import threading
 import weakref
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -272,12 +274,30 @@ def test_a_loaded_bundle_finds_its_own_items(tmp_path: Path) -> None:
     assert generation.bundle.ids[3] == "i3"
 
 
-def test_a_bundle_with_a_changed_member_is_refused(tmp_path: Path) -> None:
-    folder = tiny_bundle(tmp_path, items=12)
-    content = bytearray((folder / "vectors.npy").read_bytes())
-    content[-1] ^= 1
-    (folder / "vectors.npy").write_bytes(content)
-    with pytest.raises(BundleError, match="vectors.npy"):
+def test_each_file_of_a_bundle_is_compared_with_its_checksum_and_none_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tiny_bundle(tmp_path, items=2100)
+    compared: list[str] = []
+    digest = hashlib.file_digest
+
+    def counted(file: Any, kind: str) -> Any:
+        compared.append(Path(file.name).relative_to(folder).as_posix())
+        return digest(file, kind)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    manifest = Generation.load(folder).bundle.manifest
+    assert "index/main.bin" in manifest.checksums
+    assert sorted(compared) == sorted(manifest.checksums)
+
+
+@pytest.mark.parametrize("member", ["index/main.bin", "vectors.npy", "golden.json"])
+def test_whatever_file_of_a_bundle_is_changed_it_is_refused(tmp_path: Path, member: str) -> None:
+    folder = tiny_bundle(tmp_path, items=2100)
+    content = bytearray((folder / member).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / member).write_bytes(content)
+    with pytest.raises(BundleError, match=f"{member}.*(changed|SHA-256)"):
         Generation.load(folder)
 
 

@@ -200,15 +200,6 @@ def test_generation_that_cannot_serve_is_one_line_and_exit_3(
     assert (code, said[-1]) == (3, line)
 
 
-def test_evicting_redis_of_the_user_is_one_line_and_exit_3(service: Service) -> None:
-    with EmbeddedRedis(service.folder / "theirs") as url:
-        with redis.Redis.from_url(url) as client:
-            client.config_set("maxmemory-policy", "allkeys-lru")
-        code, said = service.start(redis_url=url).ended()
-    assert (code, len(said)) == (3, 1)
-    assert "noeviction" in said[0]
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_one_that_is_told_to_leave_while_redis_starts_leaves_nothing_and_exits_0(
     service: Service, number: signal.Signals
@@ -230,6 +221,10 @@ def test_redis_of_the_user_is_handed_to_the_workers(service: Service) -> None:
         service.port = service.listening()[0]
         assert service.get("/")["redis"] == url
         assert not (service.folder / "redis").exists()
+
+
+def test_a_worker_collects_its_garbage_and_leaves_alone_what_it_shares(service: Service) -> None:
+    assert service.up().get("/")["collects"] == [True, True]
 
 
 @pytest.mark.parametrize("service", [{"workers": 2}], indirect=True)

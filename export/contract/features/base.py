@@ -32,7 +32,7 @@ Raw = str | float | list[str] | Floats | dict[str, float] | None
 Form = Literal["id", "value", "bag", "vector"]
 """How a feature leaves the encoder: one table row, one float, several rows, several floats."""
 
-TableName = Annotated[str, Field(pattern=r"^\w[\w-]{0,63}$")]
+TableName = Annotated[str, Field(pattern=r"^\w[\w-]*$", max_length=64)]
 """A vocabulary that features share; without a dot, so it never meets a feature's own table."""
 
 Array = NDArray[Any]

@@ -22,6 +22,14 @@ HASHED = {"vocabulary": "hashed", "buckets": 1000}
 WORD = st.text(min_size=1, max_size=8).filter(lambda word: "\x1f" not in word)
 
 
+def test_the_name_of_a_table_is_of_at_most_64_letters_digits_and_dashes() -> None:
+    for name in ("a", "länder-2_x", "x" * 64):
+        assert Category.model_validate({"kind": "category", "table": name}).table == name
+    for name in ("", "-a", "a.b", "a\n", "x" * 65):
+        with pytest.raises(ValidationError, match="table"):
+            FEATURE.validate_python({"kind": "category", "table": name})
+
+
 def row(word: str, buckets: int = 1000) -> int:
     return FIRST_WORD_ROW + bucket(word, buckets)
 

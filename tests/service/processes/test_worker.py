@@ -15,6 +15,7 @@ from service.generation import Generation
 from service.processes import worker
 from service.processes.control import WorkerControl
 from service.processes.loaded import Loaded
+from service.redis.policy import RedisRefused
 from service.rollout.pointer_store import activate_first, change_pointer, read_pointer
 from service.settings import Settings
 from service.stores import open_store
@@ -72,6 +73,20 @@ def test_of_a_version_that_is_replaced_for_good_no_vectors_stay_in_redis(
     keys: list[Any] = redis_client.keys("{fs}:vec:*")
     kept = {key.decode().split(":")[2] for key in keys}
     assert kept == {"v-2", "v-3"}  # what a rollback goes back to has its own
+
+
+def test_a_redis_that_evicts_is_refused_unless_others_serve_with_it(
+    redis_url: str, redis_client: redis.Redis, bundle_folder: Path
+) -> None:
+    settings = Settings(redis=redis_url, bundles=bundle_folder.parent)
+    activate_first(settings, "tiny-1")
+    redis_client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        with pytest.raises(RedisRefused, match="noeviction"):
+            worker.load(settings)
+        assert worker.load(settings, served=["tiny-0"]) is not None
+    finally:
+        redis_client.config_set("maxmemory-policy", "noeviction")
 
 
 def test_without_a_bundle_nothing_is_loaded(redis_url: str, tmp_path: Path) -> None:
