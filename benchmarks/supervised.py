@@ -3,7 +3,6 @@
 `python -m benchmarks.supervised FOLDER PORT WORKERS MODE` serves until it is told to end.
 """
 
-import contextlib
 import json
 import os
 import signal
@@ -14,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from tests.end_to_end.processes import loaders_of
 
 APPLICATION = "benchmarks.process_model_app"
 LINGER_S = 2.0
@@ -67,7 +68,7 @@ class Service:
 
     def loaders(self) -> list[int]:
         """Return the loader processes, two of them during a handover."""
-        return [pid for pid in children(self.process.pid) if "loader" in command(pid)]
+        return [one.pid for one in loaders_of(self.process.pid)]
 
     def handover(self) -> None:
         """Ask for a new loader and wait until the old one is gone."""
@@ -89,12 +90,6 @@ class Service:
 
 def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def command(pid: int) -> str:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    return ""
 
 
 def memory_mib(pid: int) -> Figures:

@@ -1,4 +1,4 @@
-"""Owns the listening socket and the embedded Redis, and starts the loaders that serve.
+"""Owns the listening socket and the embedded Redis, and has the loaders forked that serve.
 
 Small on purpose: no torch, hnswlib, onnxruntime, numpy, fastapi or driver of Redis. It holds
 nothing that a load or a request could bring down, so the socket and the data outlive both (decision
@@ -19,6 +19,7 @@ from types import FrameType
 from typing import NoReturn
 
 from service.processes.backoff import Backoff
+from service.processes.fork_server_process import ForkServerProcess
 from service.processes.loader_process import LoaderFailed, LoaderProcess, Serving
 from service.redis.embedded import EmbeddedRedis, RedisFailed
 
@@ -38,7 +39,7 @@ class StartFailed(Exception):
 class Plan:
     """All that a supervisor needs to know.
 
-    application: a module with `load` and `run_worker` (`loader.Application`).
+    application: a module with `load` and `run_worker` (`control.Application`).
     settings_for: Redis URL -> the picklable settings handed to the application.
     redis: the URL of a Redis of yours; None starts the embedded one in `data_folder`/redis.
     port: 0 takes a free one.
@@ -146,9 +147,8 @@ class Supervisor:
         self._plan = plan
         self._listener = listener
         self._embedded = embedded
-        self._serving = Serving(
-            plan.application, plan.settings_for(url), plan.workers, plan.linger_s, plan.grace_s
-        )
+        self._serving = Serving(plan.settings_for(url), plan.workers, plan.linger_s, plan.grace_s)
+        self._forks = ForkServerProcess(plan.application, plan.load_timeout_s)
         self._loaders: list[LoaderProcess] = []  # the serving one last; before it, who drains
         self._replace = asyncio.Event()
         self._asked: str | None = None  # why another loader was last asked for, until one serves
@@ -219,15 +219,10 @@ class Supervisor:
 
     async def _start_loader(self) -> None:
         """Start a loader and wait until its workers serve."""
-        try:
-            loader = LoaderProcess(
-                *(self._serving, self._listener, self._asked_by, self._ended),
-                served={
-                    one for loader in self._loaders if loader.is_serving for one in loader.serves
-                },
-            )
-        except OSError as error:
-            raise LoaderFailed(f"cannot start a loader: {error}") from error
+        loader = await LoaderProcess.forked(
+            *(self._forks, self._serving, self._listener, self._asked_by, self._ended),
+            served={one for loader in self._loaders if loader.is_serving for one in loader.serves},
+        )
         self._loaders.append(loader)
         try:
             pids = await asyncio.wait_for(loader.ready(), self._plan.load_timeout_s)
@@ -264,6 +259,8 @@ class Supervisor:
 
     async def _leave(self) -> None:
         """Readiness off, then the socket, then the workers; Redis is stopped by the caller."""
+        if not any(loader.is_ready for loader in self._loaders):
+            self._forks.end()  # nobody waits for a load any more
         for loader in self._loaders:
             loader.stop()
         if self._loaders and self._stop.is_set():
@@ -271,3 +268,4 @@ class Supervisor:
                 await asyncio.wait_for(self._force.wait(), self._plan.readiness_off_s)
         self._listener.close()  # ours first, so that a late client is refused and not left waiting
         await asyncio.gather(*(loader.drain() for loader in self._loaders))
+        self._forks.end()

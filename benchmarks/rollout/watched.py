@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from tests.end_to_end.processes import Served
+from tests.end_to_end.processes import Served, loaders_of
 
 INDEXED = re.compile(rb'^firstsight_index_items\{part="main",version="([^"]+)"\}', re.MULTILINE)
 PATIENCE_S = 600.0
@@ -30,8 +30,9 @@ def wait(claim: Callable[[], Any], told: str, patience_s: float = PATIENCE_S) ->
 
 
 def roles(served: Served) -> dict[str, list[psutil.Process]]:
-    """Return the processes of the service: supervisor, redis, loaders and their workers."""
+    """Return the processes of the service: supervisor, fork server, redis, loaders and workers."""
     found: dict[str, list[psutil.Process]] = defaultdict(list)
+    loaders = {one.pid for one in loaders_of(served.process.pid)}
     for one in served.family():
         try:
             words, parent = one.cmdline(), one.ppid()
@@ -39,8 +40,11 @@ def roles(served: Served) -> dict[str, list[psutil.Process]]:
             continue  # it has just ended
         if one.pid == served.process.pid:
             found["supervisor"].append(one)
+        elif one.pid in loaders:
+            found["loader"].append(one)
         elif "firstsight loader" in words:
-            found["loader" if parent == served.process.pid else "worker"].append(one)
+            is_first = parent == served.process.pid
+            found["fork server" if is_first else "worker"].append(one)
         else:
             found["redis"].append(one)
     return found

@@ -12,7 +12,7 @@ import redis
 
 from benchmarks.soak.catalogue import FEATURE
 from benchmarks.soak.ledger import Ledger
-from benchmarks.soak.replicas import Line, line_to, lines, workers
+from benchmarks.soak.replicas import Line, line_to, lines
 from export.embedder import Vectors
 from service.catalogue.checksum import Checksum
 from tests.end_to_end.processes import Served
@@ -66,7 +66,7 @@ def _compare(served: Served, ledger: Ledger, url: str, replicas: int) -> dict[st
         "back": 0,
     }
     faults: list[str] = []
-    each = workers(served)
+    each = served.workers()
     if len(each) != replicas:
         raise ConnectionError(f"{len(each)} workers, expected {replicas}")
     for number, worker in enumerate(each):
@@ -97,7 +97,7 @@ def _wait_alike(served: Served, replicas: int) -> float:
     told: set[str] = set()
     while time.monotonic() - begun_s < ALIKE_S:
         with contextlib.suppress(OSError, http.client.HTTPException):
-            if len(workers(served)) == replicas:
+            if len(served.workers()) == replicas:
                 with lines(served) as each:
                     answers = [line.ask("GET", "/readyz") for line in each]
                 told = {body["checksum"] for _, body in answers}

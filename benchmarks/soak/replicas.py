@@ -16,17 +16,6 @@ from tests.end_to_end.processes import Served
 LINE_TIMEOUT_S = 30.0
 
 
-def workers(served: Served) -> list[psutil.Process]:
-    """Return the processes that were forked from a loader, those that drain too."""
-    found = []
-    with contextlib.suppress(psutil.NoSuchProcess):
-        for loader in psutil.Process(served.process.pid).children():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                if "redis" not in loader.name():
-                    found += loader.children()
-    return found
-
-
 def redis_process(served: Served) -> psutil.Process:
     """Return the embedded Redis; LookupError while there is none."""
     for process in served.family():
@@ -84,7 +73,7 @@ def lines(served: Served) -> Iterator[list[Line]]:
     """Give a line to each worker, which ends one that is idle for as long as it lingers."""
     with contextlib.ExitStack() as stack:
         made = []
-        for one in workers(served):
+        for one in served.workers():
             made.append(line_to(served, one))
             stack.callback(made[-1].close)
         yield made
@@ -92,7 +81,7 @@ def lines(served: Served) -> Iterator[list[Line]]:
 
 @contextlib.contextmanager
 def _others_stopped(served: Served, one: psutil.Process) -> Iterator[None]:
-    others = [other for other in workers(served) if other != one]
+    others = [other for other in served.workers() if other != one]
     try:
         for other in others:
             _signal(other, signal.SIGSTOP)

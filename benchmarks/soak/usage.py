@@ -9,7 +9,7 @@ import numpy as np
 import psutil
 
 from benchmarks.soak.scenario import Figures
-from tests.end_to_end.processes import Served
+from tests.end_to_end.processes import Served, loaders_of
 
 EVERY_S = 1.0
 MIB = 1 << 20
@@ -52,8 +52,7 @@ class Usage(threading.Thread):
                 is_redis = "redis" in process.name()
                 memory, redis = memory + mib, redis + mib * is_redis
                 descriptors += process.num_fds()
-                if not is_redis and process.ppid() == self._served.process.pid:
-                    self._loaders.add(process.pid)
+        self._loaders |= {one.pid for one in loaders_of(self._served.process.pid)}
         return Sample(memory, redis, descriptors)
 
     def fifths(self) -> dict[str, tuple[float, float]]:

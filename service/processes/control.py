@@ -1,4 +1,7 @@
-"""What supervisor, loader and workers say to each other: one JSON object a line, and a lifeline.
+"""What supervisor, fork server, loader and workers say to each other.
+
+The supervisor asks the fork server for a loader (`ForkRequest`, with the loader's sockets), and to
+wait for its end (`ReapRequest`). Then it is one JSON object a line, and a lifeline:
 
     supervisor ══ channel ══ loader ══ channel ══ worker     one way "ready", "failed", "handover",
         ║                      ║                    ║        the other way "stop", "refused"
@@ -12,10 +15,13 @@ is gone the supervisor reads end of file in its turn.
 import json
 import os
 import socket
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 Message = dict[str, Any]
+ENDS = 3
+"""The sockets that go with a `ForkRequest`."""
 
 
 class Channel:
@@ -57,18 +63,30 @@ class Channel:
 
 @dataclass(frozen=True)
 class Order:
-    """What a loader process is told on its standard input (pickled; secrets stay out of argv)."""
+    """What a loader is told (pickled; secrets stay out of argv)."""
 
-    application: str  # a module with `load` and `run_worker`, see `loader.Application`
     settings: object  # handed on unread
     workers: int
     linger_s: float
     grace_s: float
     served: tuple[str, ...]  # versions that workers of other loaders serve meanwhile
-    supervisor: int  # its process id
-    listen_fd: int
-    channel_fd: int
-    lifeline_fd: int
+
+
+@dataclass(frozen=True)
+class ForkRequest:
+    """Asks for a loader, and is answered with its process id, or with why there is none.
+
+    After it go the loader's sockets: what its workers listen on, its channel and its lifeline.
+    """
+
+    order: Order
+
+
+@dataclass(frozen=True)
+class ReapRequest:
+    """Asks to wait for a loader's end, and is answered with its exit code."""
+
+    pid: int
 
 
 class WorkerControl:
@@ -121,3 +139,26 @@ class WorkerControl:
         self.lifeline.close()
         for end in self._held:
             end.close()
+
+
+class Application(Protocol):
+    """What a loader serves; a module with these three functions is one."""
+
+    def load(self, settings: Any, *, served: Collection[str]) -> Any:
+        """Return the generation to serve, None if there is none: all that is heavy, before a fork.
+
+        served: the versions that others serve meanwhile, none at a start. What would serve less
+        than they may do is then no good generation; raise, and they go on.
+
+        It may configure logging. A thread that it starts does not exist in the workers, so no
+        worker may use an onnxruntime session made here (decision 0001). What it raises stops
+        the loader: for a ContractError or OSError its text is the line that the user reads.
+        """
+
+    def versions(self, generation: Any) -> Collection[str]:
+        """Name the versions that a generation serves; none where there is none."""
+
+    def run_worker(
+        self, settings: Any, generation: Any, sock: socket.socket, control: WorkerControl
+    ) -> None:
+        """Serve on `sock` until told to leave; runs in a fork, `DrainingServer` does the rest."""

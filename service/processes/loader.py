@@ -2,54 +2,28 @@
 
 import contextlib
 import gc
-import importlib
 import logging
 import os
-import pickle
 import select
 import signal
 import socket
-import sys
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, Protocol, cast
+from typing import Any, NoReturn
 
 from export.contract.errors import ContractError
-from service.child.importing import importing
+from service.child.leaving import leave
 from service.child.parent_death import die_with_parent
 from service.child.yielding import yielding
 from service.metrics_folder import MetricsFolder
 from service.processes.backoff import Backoff
-from service.processes.control import Channel, Message, Order, WorkerControl
+from service.processes.control import Application, Channel, Message, Order, WorkerControl
 from service.processes.free_memory import give_back
 
 logger = logging.getLogger(__name__)
 
 MOST_STILLBORN = 3  # workers in a row that ended before they were ready
-
-
-class Application(Protocol):
-    """What a loader serves; a module with these three functions is one."""
-
-    def load(self, settings: Any, *, served: Collection[str]) -> Any:
-        """Return the generation to serve, None if there is none: all that is heavy, before a fork.
-
-        served: the versions that others serve meanwhile, none at a start. What would serve less
-        than they may do is then no good generation; raise, and they go on.
-
-        It may configure logging. A thread that it starts does not exist in the workers, so no
-        worker may use an onnxruntime session made here (decision 0001). What it raises stops
-        the loader: for a ContractError or OSError its text is the line that the user reads.
-        """
-
-    def versions(self, generation: Any) -> Collection[str]:
-        """Name the versions that a generation serves; none where there is none."""
-
-    def run_worker(
-        self, settings: Any, generation: Any, sock: socket.socket, control: WorkerControl
-    ) -> None:
-        """Serve on `sock` until told to leave; runs in a fork, `DrainingServer` does the rest."""
 
 
 class LoaderError(Exception):
@@ -70,12 +44,19 @@ class Worker:
 class Loader:
     """Keeps `order.workers` workers alive on one generation until its lifeline is cut."""
 
-    def __init__(self, order: Order, application: Application) -> None:
+    def __init__(
+        self,
+        order: Order,
+        application: Application,
+        listener: socket.socket,
+        channel: socket.socket,
+        lifeline: socket.socket,
+    ) -> None:
         self._order = order
         self._application = application
-        self._listener = socket.socket(fileno=order.listen_fd)
-        self._supervisor = Channel(socket.socket(fileno=order.channel_fd))
-        self._lifeline = socket.socket(fileno=order.lifeline_fd)
+        self._listener = listener
+        self._supervisor = Channel(channel)
+        self._lifeline = lifeline
         self._workers: list[Worker] = []
         self._backoff = Backoff(first_s=0.05, most_s=5.0)
         self._fork_at_s = 0.0
@@ -88,7 +69,7 @@ class Loader:
         """Load, serve, drain; returns the exit code."""
         try:
             generation = self._load()
-            die_with_parent(0, self._order.supervisor)  # from here the lifeline tells
+            die_with_parent(0, os.getppid())  # from here the lifeline tells
             self._serves = [*self._application.versions(generation)]
             while not self._is_cut:
                 self._fill(generation)
@@ -141,11 +122,7 @@ class Loader:
             logger.exception("worker failed")
             control.failed(f"{type(error).__name__}: {error}")
         finally:  # also on SystemExit: the loader's own clean-up is not for a worker to run
-            logging.shutdown()
-            with contextlib.suppress(OSError, ValueError):
-                sys.stdout.flush()
-                sys.stderr.flush()
-            os._exit(code)
+            leave(code)
 
     def _until_fork_s(self) -> float | None:
         if len(self._workers) == self._order.workers:
@@ -233,13 +210,3 @@ def fold_metrics(*ended: int) -> None:
 def _giving_way(order: Order) -> contextlib.AbstractContextManager[None]:
     """Give way to those who serve meanwhile; where nobody does, a load must end soon."""
     return yielding() if order.served else contextlib.nullcontext()
-
-
-def main() -> int:
-    """Read the order, load and serve; the supervisor is the only caller."""
-    order: Order = pickle.load(sys.stdin.buffer)
-    die_with_parent(signal.SIGKILL, order.supervisor)  # nobody sees the lifeline during a load
-    fold_metrics(os.getpid())  # the application opens files of this process
-    with _giving_way(order), importing():
-        application = cast(Application, importlib.import_module(order.application))
-    return Loader(order, application).run()

@@ -3,27 +3,15 @@
 import asyncio
 import contextlib
 import os
-import pickle
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Self
 
-from service.child.environment import ENVIRONMENT
 from service.processes.control import Channel, Message, Order
-
-# Not `-m`: that would put the user's folder first on the path, where a `service` of theirs may be.
-PROGRAM = """
-import pickle, sys
-sys.path[:] = pickle.load(sys.stdin.buffer)
-from service.child.importing import importing
-with importing():
-    from service.processes.loader import main
-sys.exit(main())
-"""
+from service.processes.fork_server_process import ForkFailed, ForkServerProcess
 
 
 class LoaderFailed(Exception):
@@ -34,7 +22,6 @@ class LoaderFailed(Exception):
 class Serving:
     """What every loader of one supervisor is told; times as in `WorkerControl`."""
 
-    application: str
     settings: object
     workers: int
     linger_s: float
@@ -46,33 +33,33 @@ class LoaderProcess:
 
     on_handover: called with this and the reason when one of its workers asks for a handover.
     on_end: called with this when the loader process ends, whether or not its workers serve on.
-    served: the versions that workers of other loaders serve meanwhile.
     """
 
     OVERSTAY_S = 2.0  # after grace_s: the time the loader itself needs to see its workers off
 
     def __init__(
         self,
-        serving: Serving,
-        listener: socket.socket,
+        forks: ForkServerProcess,
+        pid: int,
+        channel: socket.socket,
+        lifeline: socket.socket,
+        grace_s: float,
         on_handover: "Callable[[LoaderProcess, str], None]",
         on_end: "Callable[[LoaderProcess], None]",
-        *,
-        served: Collection[str],
     ) -> None:
+        self._forks = forks
+        self.pid = pid
+        """Its process id, which is its workers' process group too."""
+        self._channel = Channel(channel)
+        self._lifeline = lifeline
+        self._grace_s = grace_s
         self._on_handover = on_handover
         self._on_end = on_end
-        self._grace_s = serving.grace_s
         self._born_s = time.monotonic()
         self._last_words = ""
+        self._exit_code: int | None = None
         self._ready = asyncio.get_running_loop().create_future()
         self._gone = asyncio.Event()
-        channel, far_channel = socket.socketpair()
-        self._lifeline, far_lifeline = socket.socketpair()
-        self._channel = Channel(channel)
-        with far_channel, far_lifeline:
-            fds = (listener.fileno(), far_channel.fileno(), far_lifeline.fileno())
-            self._process = self._start(serving, fds, served)
         self.is_ready = False  # once: all its workers served
         self.serves: list[str] = []  # the versions; none while they wait for something to serve
         self.has_ended = False
@@ -80,36 +67,45 @@ class LoaderProcess:
         loop.add_reader(self._channel.fileno(), self._hear)
         loop.add_reader(self._lifeline.fileno(), self._all_gone)
 
-    @staticmethod
-    def _start(
-        serving: Serving, fds: tuple[int, int, int], served: Collection[str]
-    ) -> "subprocess.Popen[bytes]":
-        order = Order(
-            serving.application,
-            serving.settings,
-            serving.workers,
-            serving.linger_s,
-            serving.grace_s,
-            tuple(served),
-            os.getpid(),
-            *fds,
-        )
-        process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, "firstsight loader"],
-            stdin=subprocess.PIPE,
-            pass_fds=fds,
-            start_new_session=True,  # Ctrl-C on the terminal is for the supervisor alone
-            env=ENVIRONMENT | os.environ,
-        )
-        assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError), process.stdin:
-            process.stdin.write(pickle.dumps(sys.path) + pickle.dumps(order))
-        return process
+    @classmethod
+    async def forked(
+        cls,
+        forks: ForkServerProcess,
+        serving: Serving,
+        listener: socket.socket,
+        on_handover: "Callable[[LoaderProcess, str], None]",
+        on_end: "Callable[[LoaderProcess], None]",
+        *,
+        served: Collection[str],
+    ) -> Self:
+        """Have a loader forked.
 
-    @property
-    def pid(self) -> int:
-        """The loader's process id, which is its workers' process group too."""
-        return self._process.pid
+        Args:
+            forks: Who forks it.
+            serving: What it is told.
+            listener: What its workers listen on.
+            on_handover: See above.
+            on_end: See above.
+            served: The versions that workers of other loaders serve meanwhile.
+
+        Raises:
+            LoaderFailed: There is none.
+
+        """
+        order = Order(
+            serving.settings, serving.workers, serving.linger_s, serving.grace_s, tuple(served)
+        )
+        channel, far_channel = socket.socketpair()
+        lifeline, far_lifeline = socket.socketpair()
+        try:
+            pid = await asyncio.to_thread(
+                forks.fork, order, (listener.dup(), far_channel, far_lifeline)
+            )
+        except ForkFailed as error:
+            channel.close()
+            lifeline.close()
+            raise LoaderFailed(str(error)) from error
+        return cls(forks, pid, channel, lifeline, serving.grace_s, on_handover, on_end)
 
     @property
     def is_serving(self) -> bool:
@@ -129,7 +125,7 @@ class LoaderProcess:
         pids: list[int] | None = await self._ready
         if pids is None:
             await self.drain()  # one of its workers may serve already
-            why = f"the loader ended before it was ready, exit code {self._process.returncode}"
+            why = f"the loader ended before it was ready, exit code {self._exit_code}"
             raise LoaderFailed(self._last_words or why)
         return pids
 
@@ -158,7 +154,7 @@ class LoaderProcess:
     def kill(self) -> None:
         """End loader and workers now, and forget them."""
         self._signal(signal.SIGKILL)
-        self._process.wait()
+        self._exit_code = self._forks.reap(self.pid)
         loop = asyncio.get_running_loop()
         for end in (self._channel, self._lifeline):
             if end.fileno() >= 0:
@@ -167,8 +163,8 @@ class LoaderProcess:
         self._gone.set()
 
     def _signal(self, number: signal.Signals) -> None:
-        # The group's number is theirs until the loader is reaped, which only `kill` does.
-        if self._process.returncode is None:
+        # The group's number is theirs while one of them lives, and until the loader is reaped.
+        if not self._gone.is_set():
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, number)
 

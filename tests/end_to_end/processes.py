@@ -98,6 +98,14 @@ class Served:
         except psutil.NoSuchProcess:
             return []
 
+    def workers(self) -> list[psutil.Process]:
+        """Return the processes that loaders forked, those that drain too."""
+        found = []
+        for loader in loaders_of(self.process.pid):
+            with contextlib.suppress(psutil.NoSuchProcess):  # it was replaced meanwhile
+                found += loader.children()
+        return found
+
     def kill(self) -> None:
         """Kill -9 the supervisor, its Redis, loader and workers, all at once."""
         family = self.family()
@@ -111,6 +119,17 @@ class Served:
         """Ask it to leave, and return its exit code."""
         self.process.terminate()
         return self.process.wait(timeout=30)
+
+
+def loaders_of(supervisor: int) -> list[psutil.Process]:
+    """Return what a supervisor's fork server has forked."""
+    found = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(supervisor).children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if "redis" not in child.name():
+                    found += child.children()
+    return found
 
 
 def recalled(served: Served, item: str, **options: object) -> bool:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from export.contract.bundle import BundleLayout
@@ -330,11 +329,7 @@ def counted(served: Served) -> float:
 
 def workers_of(served: Served) -> set[int]:
     """Return the processes that loaders forked."""
-    found: set[int] = set()
-    for child in psutil.Process(served.process.pid).children():
-        with contextlib.suppress(psutil.NoSuchProcess):  # it was replaced meanwhile
-            found |= {one.pid for one in child.children()}
-    return found
+    return {one.pid for one in served.workers()}
 
 
 def test_counters_never_go_down_and_files_do_not_gather_through_deaths_and_a_handover(

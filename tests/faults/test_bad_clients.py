@@ -12,7 +12,6 @@ from typing import Any
 import psutil
 import pytest
 
-from benchmarks.soak.replicas import workers
 from tests.end_to_end.processes import Served
 from tests.tiny import tiny_bundle
 
@@ -35,12 +34,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture(autouse=True)
 def nobody_notices(served: Served) -> Iterator[None]:
     """Whatever is sent: the same process serves on, as large as before, and nothing was a 5xx."""
-    [before] = workers(served)
+    [before] = served.workers()
     assert recall(served) == 200  # so that what a first recall needs is there
     resident = before.memory_info().rss
     yield
     assert recall(served) == 200
-    [after] = workers(served)
+    [after] = served.workers()
     assert after == before
     assert after.memory_info().rss < resident + ROOM
     assert not re.search(r'status="5\d\d"} [1-9]', metrics(served))
@@ -141,7 +140,7 @@ def test_a_body_that_trickles_is_given_up_and_holds_nobody_up(served: Served) ->
 
 
 def test_a_client_that_leaves_in_the_middle_of_its_body_leaves_nothing(served: Served) -> None:
-    [worker] = workers(served)
+    [worker] = served.workers()
     before = worker.num_fds()
     for _ in range(50):
         with socket.create_connection(("127.0.0.1", served.port), timeout=20) as line:
@@ -195,4 +194,4 @@ def test_what_is_no_http_ends_its_own_connection(served: Served, head: bytes) ->
         line.sendall(head)
         line.shutdown(socket.SHUT_WR)
         line.recv(1 << 16)
-    assert psutil.pid_exists(workers(served)[0].pid)
+    assert psutil.pid_exists(served.workers()[0].pid)

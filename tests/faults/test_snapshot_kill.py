@@ -44,16 +44,6 @@ class Poster(threading.Thread):
             time.sleep(0.01)
 
 
-def workers(served: Served) -> list[psutil.Process]:
-    """Return the processes that were forked from the loader."""
-    found = []
-    for loader in psutil.Process(served.process.pid).children():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if "redis" not in loader.name():
-                found += loader.children()
-    return found
-
-
 def redis_of(served: Served) -> str:
     for process in served.family():
         if "redis-server" in process.name():
@@ -99,7 +89,7 @@ def test_every_acknowledged_item_is_recalled_after_workers_and_all_were_killed(
         for _ in range(ROUNDS):
             poster.wait_for_more(15)
             with contextlib.suppress(psutil.NoSuchProcess, IndexError):
-                rng.choice(workers(served)).kill()
+                rng.choice(served.workers()).kill()
         until_s = time.monotonic() + 30
         while not any(name.isdigit() for name in numbers(data)):
             assert time.monotonic() < until_s, "no snapshot was written"

