@@ -1,7 +1,7 @@
 """A bundle without a service: records to vectors, users to recalled items."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +12,10 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from export.contract.bundle import Bundle
+from export.contract.column_stream import stream_columns
+from export.contract.column_table import ColumnTable
 from export.contract.errors import DataError
 from export.contract.features import Raw
-from export.contract.record_stream import stream_records
 from export.contract.side import SideName
 from export.contract.similarity import count_clipped
 from export.contract.tables import RecordTable, read_records
@@ -55,11 +56,11 @@ def embed_file(
     def parts() -> Iterator[pa.Table]:
         nonlocal cut
         for table in _stream(source, bundle, side, on_note):
-            vectors = embedder.embed(side, table.records)
+            vectors = embedder.embed_columns(side, table)
             cut += _count_cut(embedder, side, vectors)
             flat = pa.array(vectors.reshape(-1), pa.float32())
             columns = [
-                pa.array(table.ids, pa.string()),
+                table.ids.cast(pa.string()),
                 pa.FixedSizeListArray.from_arrays(flat, dim),
             ]
             yield pa.table(columns, schema=schema)
@@ -106,29 +107,34 @@ def _read(path: Path, bundle: Bundle, side_name: SideName, on_note: Note) -> Rec
     """Read a table of records, and say where its columns and the features differ."""
     table = read_records(path, bundle.schema.side(side_name), f"{side_name}_id")
     table = _with_concepts(table, bundle, side_name)
-    _tell_columns(table, path, bundle, side_name, on_note)
+    others = table.extras.column_names
+    _tell_columns(table.features, others, path, bundle, side_name, on_note)
     return table
 
 
 def _stream(
     path: Path, bundle: Bundle, side_name: SideName, on_note: Note
-) -> Iterator[RecordTable]:
+) -> Iterator[ColumnTable]:
     """Read the same in parts, so that memory does not grow with the rows."""
     side = bundle.schema.side(side_name)
-    for number, part in enumerate(stream_records(path, side, f"{side_name}_id", PART)):
-        table = _with_concepts(part, bundle, side_name)
+    for number, part in enumerate(stream_columns(path, side, f"{side_name}_id", PART)):
         if not number:
-            _tell_columns(table, path, bundle, side_name, on_note)
-        yield table
+            _tell_columns(part.features, part.others, path, bundle, side_name, on_note)
+        yield bundle.concepts.join_columns(side_name, part)
 
 
 def _tell_columns(
-    table: RecordTable, path: Path, bundle: Bundle, side_name: SideName, on_note: Note
+    features: Sequence[str],
+    others: Sequence[str],
+    path: Path,
+    bundle: Bundle,
+    side_name: SideName,
+    on_note: Note,
 ) -> None:
     side = bundle.schema.side(side_name)
-    if unused := table.extras.column_names:
-        on_note(f"{path}: columns that are no features: {', '.join(unused)}")
-    told = {*table.features, *side.concepts}
+    if others:
+        on_note(f"{path}: columns that are no features: {', '.join(others)}")
+    told = {*features, *side.concepts}
     if missing := [name for name in side.given if name not in told]:
         on_note(f"{path}: features without a column: {', '.join(missing)}")
 
@@ -190,7 +196,7 @@ def write_tables(out: Path, schema: pa.Schema, parts: Iterable[pa.Table]) -> int
     check_ending(out)
     is_csv = out.suffix == ".csv"
     schema, rows = _flat(schema.empty_table()).schema if is_csv else schema, 0
-    kind = pyarrow.csv.CSVWriter if is_csv else pyarrow.parquet.ParquetWriter
+    kind = pyarrow.csv.CSVWriter if is_csv else _parquet_writer
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         unfinished = Path(folder) / out.name
@@ -200,6 +206,23 @@ def write_tables(out: Path, schema: pa.Schema, parts: Iterable[pa.Table]) -> int
                 rows += len(part)
         unfinished.replace(out)
     return rows
+
+
+def _parquet_writer(path: Path, schema: pa.Schema) -> pyarrow.parquet.ParquetWriter:
+    """Open a writer: floats of vectors hardly repeat, so neither dictionary nor codec helps them.
+
+    Both are left to the other columns.
+    """
+    vectors = [one.name for one in schema if pa.types.is_fixed_size_list(one.type)]
+    others = [one.name for one in schema if one.name not in vectors]
+    codecs = {f"{name}.list.element": "none" for name in vectors}
+    return pyarrow.parquet.ParquetWriter(
+        path,
+        schema,
+        use_dictionary=others,
+        write_statistics=others,
+        compression={**dict.fromkeys(others, "snappy"), **codecs},
+    )
 
 
 def check_ending(out: Path) -> None:
