@@ -74,8 +74,7 @@ class Tokens(Parsed):
         token: Callable[[Raw], str],
     ) -> Self | None:
         """Read each distinct cell once; None where one is at fault."""
-        kind = cells.type
-        if not holds_words(kind.value_type if pa.types.is_dictionary(kind) else kind):
+        if not holds_words(cells.type):
             return None
         found, code = distinct(cells)
         try:
@@ -91,20 +90,25 @@ class Tokens(Parsed):
 
 
 def distinct(column: pa.ChunkedArray) -> tuple[list[Any], NDArray[np.int32]]:
-    """Return the distinct cells, by their first row, and which of them each row holds."""
+    """Return the distinct cells and which of them each row holds."""
     encoded = column.combine_chunks()
     if not pa.types.is_dictionary(encoded.type):
         encoded = encoded.dictionary_encode()
-    cells = encoded.dictionary.to_pylist()
-    code = encoded.indices.cast(pa.int32())
-    if not code.null_count:
-        return cells, code.to_numpy()
-    return [*cells, None], code.fill_null(len(cells)).to_numpy()
+    code = encoded.indices.cast(pa.int32()).fill_null(len(encoded.dictionary)).to_numpy()
+    # A dictionary may hold what no row does: all words of a file, where these are a part of it.
+    is_used = np.bincount(code, minlength=len(encoded.dictionary) + 1) > 0
+    place = np.cumsum(is_used, dtype=np.int32) - 1
+    cells = encoded.dictionary.filter(pa.array(is_used[:-1])).to_pylist()
+    if len(set(cells)) != len(cells):
+        return distinct(column.cast(encoded.type.value_type))
+    return cells + [None] * bool(is_used[-1]), place[code]
 
 
 def holds_words(kind: pa.DataType) -> bool:
     """Say whether cells of this type may be words: text, whole numbers, booleans."""
     types = pa.types
+    if types.is_dictionary(kind):
+        kind = kind.value_type
     return bool(
         types.is_string(kind)
         or types.is_large_string(kind)

@@ -61,12 +61,18 @@ class Lists:
 
     def each_once(self) -> Self:
         """Return the same with each cell of a list at its first place only."""
-        key = self._rows() * max(1, len(self.cells)) + self.code
-        in_order = np.sort(key)
-        if not (in_order[1:] == in_order[:-1]).any():
+        longest = int(self.lengths.max(initial=0))
+        if longest <= 1:
             return self
-        is_first = np.zeros(len(key), dtype=np.bool_)
-        is_first[np.unique(key, return_index=True)[1]] = True
+        cell = self._rows() * len(self.cells) + self.code  # a list and a cell in it, as one number
+        by_cell = np.sort(cell * longest + self._places())
+        cell = by_cell // longest
+        again = np.flatnonzero(cell[1:] == cell[:-1]) + 1
+        if not len(again):
+            return self
+        starts = np.cumsum(self.lengths) - self.lengths
+        is_first = np.ones(len(self.code), dtype=np.bool_)
+        is_first[starts[cell[again] // len(self.cells)] + by_cell[again] % longest] = False
         return self._only(is_first)
 
     def first(self, most: int) -> Self:
