@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +14,8 @@ from export.contract.bundle import Bundle
 from export.contract.column_stream import stream_columns
 from export.contract.column_table import ColumnTable
 from export.contract.errors import DataError
-from export.contract.features import Raw
 from export.contract.side import SideName
 from export.contract.similarity import count_clipped
-from export.contract.tables import RecordTable, read_records
 from export.embedder import Embedder, Vectors, open_bundle
 from export.index.base import VectorIndex
 from export.index.cached import open_index
@@ -91,31 +88,39 @@ def recall_file(
     """
     check_ending(out)
     bundle, embedder = open_bundle(folder)
-    asked = _read(users, bundle, "user", on_note)
     if items is not None:
-        other = _read(items, bundle, "item", on_note)
-        ids, index = other.ids, ExactConfig().build(_embed(embedder, "item", other, on_note))
+        ids, vectors = _catalogue(items, bundle, embedder, on_note)
+        index = ExactConfig().build(vectors)
     else:
         ids = bundle.ids
         index = ExactConfig().build(bundle.vectors) if exact else open_index(bundle)
-    return write_tables(
-        out, RECALLED, _recall(embedder, asked, np.array(ids, dtype=object), index, k)
+    parts = _recall(
+        embedder,
+        _stream(users, bundle, "user", on_note),
+        np.array(ids, dtype=object),
+        index,
+        k,
     )
+    return write_tables(out, RECALLED, parts)
 
 
-def _read(path: Path, bundle: Bundle, side_name: SideName, on_note: Note) -> RecordTable:
-    """Read a table of records, and say where its columns and the features differ."""
-    table = read_records(path, bundle.schema.side(side_name), f"{side_name}_id")
-    table = _with_concepts(table, bundle, side_name)
-    others = table.extras.column_names
-    _tell_columns(table.features, others, path, bundle, side_name, on_note)
-    return table
+def _catalogue(
+    path: Path, bundle: Bundle, embedder: Embedder, on_note: Note
+) -> tuple[list[str], Vectors]:
+    """Return the ids and vectors of a table of items, and say how many were cut."""
+    ids: list[str] = []
+    vectors = []
+    for table in _stream(path, bundle, "item", on_note):
+        ids += table.ids.to_pylist()
+        vectors.append(embedder.embed_columns("item", table))
+    _tell_cut(sum(_count_cut(embedder, "item", part) for part in vectors), on_note)
+    return ids, np.concatenate(vectors)
 
 
 def _stream(
     path: Path, bundle: Bundle, side_name: SideName, on_note: Note
 ) -> Iterator[ColumnTable]:
-    """Read the same in parts, so that memory does not grow with the rows."""
+    """Read a table in parts, and say where its columns and the features differ."""
     side = bundle.schema.side(side_name)
     for number, part in enumerate(stream_columns(path, side, f"{side_name}_id", PART)):
         if not number:
@@ -139,25 +144,6 @@ def _tell_columns(
         on_note(f"{path}: features without a column: {', '.join(missing)}")
 
 
-def _with_concepts(table: RecordTable, bundle: Bundle, side_name: SideName) -> RecordTable:
-    """Return the table with what concepts tell, where it has no column for that."""
-    side = bundle.schema.side(side_name)
-    if not any(name not in table.features for name in side.concepts):
-        return table
-    given = dict.fromkeys(table.features)  # a column that is there tells what is missing, too
-    joined = (bundle.concepts.join(side_name, {**given, **record}) for record in table.records)
-    records: list[dict[str, Raw]] = [
-        {name: value for name, value in one.items() if value is not None} for one in joined
-    ]
-    return replace(table, records=records)
-
-
-def _embed(embedder: Embedder, side: SideName, table: RecordTable, on_note: Note) -> Vectors:
-    vectors = embedder.embed(side, table.records)
-    _tell_cut(_count_cut(embedder, side, vectors), on_note)
-    return vectors
-
-
 def _count_cut(embedder: Embedder, side: SideName, vectors: Vectors) -> int:
     return count_clipped(embedder.schema.similarity, vectors) if side == "item" else 0
 
@@ -168,20 +154,25 @@ def _tell_cut(cut: int, on_note: Note) -> None:
 
 
 def _recall(
-    embedder: Embedder, users: RecordTable, ids: NDArray[np.object_], index: VectorIndex, k: int
+    embedder: Embedder,
+    users: Iterable[ColumnTable],
+    ids: NDArray[np.object_],
+    index: VectorIndex,
+    k: int,
 ) -> Iterator[pa.Table]:
-    for start in range(0, len(users), CHUNK):
-        part = users.records[start : start + CHUNK]
-        labels, scores = index.search(embedder.embed("user", part), k)
-        found = labels.shape[1]
-        names = np.repeat(np.array(users.ids[start : start + CHUNK], dtype=object), found)
-        columns = {
-            "user_id": names,
-            "rank": np.tile(np.arange(1, found + 1), len(part)),
-            "item_id": ids[labels.reshape(-1)],
-            "score": scores.reshape(-1),
-        }
-        yield pa.table(columns, schema=RECALLED)
+    for table in users:
+        vectors, names = embedder.embed_columns("user", table), table.ids.to_pylist()
+        for start in range(0, len(table), CHUNK):
+            part = slice(start, start + CHUNK)
+            labels, scores = index.search(vectors[part], k)
+            rows, found = labels.shape
+            columns = {
+                "user_id": np.repeat(np.array(names[part], dtype=object), found),
+                "rank": np.tile(np.arange(1, found + 1), rows),
+                "item_id": ids[labels.reshape(-1)],
+                "score": scores.reshape(-1),
+            }
+            yield pa.table(columns, schema=RECALLED)
 
 
 def write_tables(out: Path, schema: pa.Schema, parts: Iterable[pa.Table]) -> int:

@@ -59,9 +59,10 @@ class ConceptTable:
         """Return a table with what its concepts tell of the features that have no column in it."""
         columns = dict(table.columns)
         for name, by in self.schema.side(side).concepts.items():
-            words = columns[by]
-            if name in table.features or not isinstance(words, Parsed):
+            if name in table.features:
                 continue
+            words = columns[by]
+            assert isinstance(words, Parsed)  # as all of a category's columns are
             told = self.values.get((side, name), {})
             values = [told.get(str(word), np.nan) for word in words.values]
             columns[name] = Numbers(np.array(values, dtype=np.float64)[words.code])
