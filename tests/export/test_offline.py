@@ -209,8 +209,10 @@ class TestRecall:
         for part in (100, 4):
             monkeypatch.setattr("export.offline.PART", part)
             assert recall_file(tiny, users, 3, tmp_path / "out.parquet", items=items) == 27
-            found.append(pyarrow.parquet.read_table(tmp_path / "out.parquet"))
-        assert found[0].equals(found[1])
+            found.append(read(tmp_path / "out.parquet"))
+        scores = [one.pop("score") for one in found]
+        assert found[0] == found[1]
+        np.testing.assert_allclose(scores[0], scores[1], atol=1e-6)  # as BLAS adds up more or fewer
 
 
 class TestWrite:
