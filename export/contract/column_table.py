@@ -1,5 +1,6 @@
 """Tables of users or items by columns, ready to be embedded: no record is made of a row."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pyarrow as pa
 
 from export.contract.features import Feature
 from export.contract.features.column import Column, Parsed
-from export.contract.side import Side
+from export.contract.side import Record, Side
 from export.contract.tables import id_column, parse_column
 
 
@@ -50,6 +51,20 @@ def columns_of(
             columns[name] = _read(nothing, name, feature, path, before)
     others = tuple(name for name in table.column_names if name not in {id_name, *names})
     return ColumnTable(ids, columns, names, others)
+
+
+def columns_of_records(records: Sequence[Record], side: Side) -> dict[str, Column]:
+    """Return the columns of parsed records, for every feature that may be given."""
+    columns: dict[str, Column] = {}
+    for name, feature in side.given.items():
+        values = [record.get(name) for record in records]
+        is_known = np.array([value is not None for value in values], dtype=np.bool_)
+        cells = pa.array(map(feature.stored, values), feature.column_type)
+        found = feature.column(name, pa.chunked_array([cells]))
+        if found is None or (found.known != is_known).any():  # an empty text is no cell
+            found = Parsed(name, feature, values, np.arange(len(values), dtype=np.int32))
+        columns[name] = found
+    return columns
 
 
 def _read(cells: pa.ChunkedArray, name: str, feature: Feature, path: Path, before: int) -> Column:

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from export.contract.column_stream import stream_columns
-from export.contract.column_table import columns_of
+from export.contract.column_table import columns_of, columns_of_records
 from export.contract.errors import DataError
-from export.contract.features import KINDS
+from export.contract.features import KINDS, MISSING_TOKEN
 from export.contract.features.column import Column, Parsed, Tokens, distinct
 from export.contract.side import Side
 from export.contract.tables import read_records
@@ -121,6 +121,14 @@ def by_columns(path: Path, rows: int, read: int = 100) -> list[dict[str, Any]]:
     return packed
 
 
+def by_columns_of_records(path: Path, rows: int) -> list[dict[str, Any]]:
+    """Return the same by columns that are made of the records again."""
+    records = read_records(path, SIDE, "item_id").records
+    columns = columns_of_records(records, SIDE)
+    parts = [slice(start, start + rows) for start in range(0, len(records), rows)]
+    return [SIDE.pack_columns(columns, SIDE.have_preference(columns), part) for part in parts]
+
+
 def outcome(packed: Any, *asked: Any) -> tuple[list[dict[str, Any]], str]:
     try:
         return packed(*asked), ""
@@ -153,7 +161,9 @@ def test_columns_and_records_of_a_table_are_packed_alike_and_fail_alike(
     (expected, fault), (found, same) = (outcome(f, path, rows) for f in (by_records, by_columns))
     assert same == fault
     in_parts, _ = outcome(by_columns, path, rows, 2 * rows)
-    for ours, theirs in zip([*found, *in_parts], [*expected, *expected], strict=True):
+    of_records = [] if fault else by_columns_of_records(path, rows)
+    made = [*found, *in_parts, *of_records]
+    for ours, theirs in zip(made, [*expected, *expected, *expected], strict=True):
         assert list(ours) == list(theirs)
         for name, array in theirs.items():
             assert (ours[name].dtype, ours[name].shape) == (array.dtype, array.shape)
@@ -191,6 +201,13 @@ def test_a_column_of_the_usual_type_is_not_read_cell_by_cell(name: str) -> None:
 def test_every_kind_that_is_given_has_its_usual_column_tried() -> None:
     tried = {type(SIDE.features[name]) for name in QUICK}
     assert tried == {kind for kind in KINDS if SIDE.of_kind(kind).keys() & SIDE.given.keys()}
+
+
+def test_an_empty_text_is_known_in_a_record_if_not_in_a_table() -> None:
+    columns = columns_of_records([{"title": ""}, {"title": "a b"}, {}], SIDE)
+    assert columns["title"].known.tolist() == [True, True, False]
+    packed = SIDE.pack_columns(columns, np.zeros(3, dtype=bool), slice(0, 3))
+    assert packed["title"].tolist() == [[""], ["a b"], [MISSING_TOKEN]]
 
 
 def test_ids_and_other_columns_are_kept(tmp_path: Path) -> None:
