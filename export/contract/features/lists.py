@@ -118,7 +118,7 @@ class WordLists(Column):
     """Lists of words as a tower file takes them, padded to the longest of the rows packed."""
 
     name: str
-    is_list: NDArray[np.bool_]  # [rows]
+    has_list: NDArray[np.bool_]  # [rows]
     tokens: NDArray[np.object_]
     ends: NDArray[np.int64]  # [rows + 1]: row i holds code[ends[i] : ends[i + 1]]
     code: NDArray[np.int32]
@@ -127,7 +127,7 @@ class WordLists(Column):
     @property
     def known(self) -> NDArray[np.bool_]:
         """Whether there is a list, be it empty."""
-        return self.is_list
+        return self.has_list
 
     @classmethod
     def of(
@@ -168,7 +168,7 @@ class WordLists(Column):
 
     def pack(self, rows: slice) -> dict[str, Array]:
         """Fill `<feature>` [batch, max(1, longest)], and its weights."""
-        first, last, _ = rows.indices(len(self.is_list))
+        first, last, _ = rows.indices(len(self.has_list))
         ends = self.ends[first : last + 1]
         lengths, part = np.diff(ends), slice(ends[0], ends[-1])
         is_word = np.arange(max(1, lengths.max(initial=0))) < lengths[:, None]
