@@ -17,8 +17,9 @@ from export.contract.bundle import (
     new_folder,
     write_manifest,
 )
+from export.contract.column_stream import stream_columns
 from export.contract.concepts import ConceptTable
-from export.contract.errors import BundleError
+from export.contract.errors import BundleError, DataError
 from export.contract.ranker import Ranker, RankerFacts
 from export.contract.schema import Schema
 from export.contract.side import Record, SideName
@@ -31,6 +32,7 @@ from export.ranker import open_ranker, ranker_of
 from export.tower_file import TowerFile
 
 RECALL_K = 100
+READ_ROWS = 16_384  # of items, held at a time
 TUNING_USERS = 2000
 
 
@@ -89,15 +91,15 @@ def write_bundle(
         index: Its kind, unless so few items are searched exactly.
 
     Raises:
-        BundleError: The name is no version, the folder exists, the index misses its target, or its
-            library is not installed.
+        BundleError: The name is no version, the folder exists, an item cannot be read back, the
+            index misses its target, or its library is not installed.
 
     """
     with new_folder(target) as folder:
         layout = BundleLayout(folder)
         _write_inputs(layout, parts)
         embedder = Embedder.open(layout, parts.schema)
-        vectors = embedder.embed("item", parts.items.records)
+        vectors = _embed(embedder, layout.items)
         np.save(layout.vectors, vectors)
         users = embedder.embed("user", parts.users[:TUNING_USERS])
         report = _write_index(layout, vectors, users, target_recall, index)
@@ -119,6 +121,15 @@ def write_bundle(
         write_manifest(folder, manifest)
         open_bundle(folder)
     return manifest
+
+
+def _embed(embedder: Embedder, items: Path) -> Vectors:
+    """Return the vectors of the items as they were written; raises BundleError for an item."""
+    parts = stream_columns(items, embedder.schema.item, "id", READ_ROWS)
+    try:
+        return np.concatenate([embedder.embed_columns("item", part) for part in parts])
+    except DataError as error:
+        raise BundleError(str(error)) from error
 
 
 def _write_inputs(layout: BundleLayout, parts: Parts) -> None:

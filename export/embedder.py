@@ -1,6 +1,6 @@
 """Records become vectors, by the towers of a bundle; the same lines in export and service."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +8,11 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from export.contract.bundle import UNIT_NORM, Bundle, BundleLayout, read_bundle
+from export.contract.column_table import ColumnTable
 from export.contract.errors import BundleError, SchemaError
 from export.contract.schema import Schema
 from export.contract.session import open_session
-from export.contract.side import Record, SideName
+from export.contract.side import Arrays, Record, SideName
 from export.golden import check_golden
 from export.golden_ranks import check_ranks
 from export.ranker import open_ranker
@@ -61,12 +62,29 @@ class Embedder:
         features = self.schema.side(side)
         if present is None:
             present = [features.has_preference(record) for record in records]
-        vectors = np.empty((len(records), self.schema.dim), dtype=np.float32)
-        for start in range(0, len(records), CHUNK):
+        return self._run(
+            side, len(records), lambda part: features.pack(records[part], present[part])
+        )
+
+    def embed_columns(self, side: SideName, table: ColumnTable) -> Vectors:
+        """Return what `embed` does of the same rows as records.
+
+        Raises:
+            SchemaError: As `embed` does.
+
+        """
+        features = self.schema.side(side)
+        present = features.have_preference(table.columns)
+        return self._run(
+            side, len(table), lambda part: features.pack_columns(table.columns, present, part)
+        )
+
+    def _run(self, side: SideName, rows: int, packed: Callable[[slice], Arrays]) -> Vectors:
+        vectors = np.empty((rows, self.schema.dim), dtype=np.float32)
+        for start in range(0, rows, CHUNK):
             part = slice(start, start + CHUNK)
-            arrays = features.pack(records[part], present[part])
-            vectors[part] = self._towers[side].run(["vector"], arrays)[0]
-        squared = (vectors * vectors).sum(axis=1)
+            vectors[part] = self._towers[side].run(["vector"], packed(part))[0]
+        squared = np.einsum("ij,ij->i", vectors, vectors)
         if len(squared) and not LEAST <= squared.min() <= squared.max() <= MOST:  # nor with a NaN
             raise SchemaError(f"the {side} tower gave a vector that is not of unit length")
         return vectors

@@ -1,8 +1,7 @@
 """A bundle without a service: records to vectors, users to recalled items."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,11 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from export.contract.bundle import Bundle
+from export.contract.column_stream import stream_columns
+from export.contract.column_table import ColumnTable
 from export.contract.errors import DataError
-from export.contract.features import Raw
-from export.contract.record_stream import stream_records
 from export.contract.side import SideName
 from export.contract.similarity import count_clipped
-from export.contract.tables import RecordTable, read_records
 from export.embedder import Embedder, Vectors, open_bundle
 from export.index.base import VectorIndex
 from export.index.cached import open_index
@@ -55,11 +53,11 @@ def embed_file(
     def parts() -> Iterator[pa.Table]:
         nonlocal cut
         for table in _stream(source, bundle, side, on_note):
-            vectors = embedder.embed(side, table.records)
+            vectors = embedder.embed_columns(side, table)
             cut += _count_cut(embedder, side, vectors)
             flat = pa.array(vectors.reshape(-1), pa.float32())
             columns = [
-                pa.array(table.ids, pa.string()),
+                table.ids.cast(pa.string()),
                 pa.FixedSizeListArray.from_arrays(flat, dim),
             ]
             yield pa.table(columns, schema=schema)
@@ -90,66 +88,60 @@ def recall_file(
     """
     check_ending(out)
     bundle, embedder = open_bundle(folder)
-    asked = _read(users, bundle, "user", on_note)
     if items is not None:
-        other = _read(items, bundle, "item", on_note)
-        ids, index = other.ids, ExactConfig().build(_embed(embedder, "item", other, on_note))
+        ids, vectors = _catalogue(items, bundle, embedder, on_note)
+        index = ExactConfig().build(vectors)
     else:
         ids = bundle.ids
         index = ExactConfig().build(bundle.vectors) if exact else open_index(bundle)
-    return write_tables(
-        out, RECALLED, _recall(embedder, asked, np.array(ids, dtype=object), index, k)
+    parts = _recall(
+        embedder,
+        _stream(users, bundle, "user", on_note),
+        np.array(ids, dtype=object),
+        index,
+        k,
     )
+    return write_tables(out, RECALLED, parts)
 
 
-def _read(path: Path, bundle: Bundle, side_name: SideName, on_note: Note) -> RecordTable:
-    """Read a table of records, and say where its columns and the features differ."""
-    table = read_records(path, bundle.schema.side(side_name), f"{side_name}_id")
-    table = _with_concepts(table, bundle, side_name)
-    _tell_columns(table, path, bundle, side_name, on_note)
-    return table
+def _catalogue(
+    path: Path, bundle: Bundle, embedder: Embedder, on_note: Note
+) -> tuple[list[str], Vectors]:
+    """Return the ids and vectors of a table of items, and say how many were cut."""
+    ids: list[str] = []
+    vectors = []
+    for table in _stream(path, bundle, "item", on_note):
+        ids += table.ids.to_pylist()
+        vectors.append(embedder.embed_columns("item", table))
+    _tell_cut(sum(_count_cut(embedder, "item", part) for part in vectors), on_note)
+    return ids, np.concatenate(vectors)
 
 
 def _stream(
     path: Path, bundle: Bundle, side_name: SideName, on_note: Note
-) -> Iterator[RecordTable]:
-    """Read the same in parts, so that memory does not grow with the rows."""
+) -> Iterator[ColumnTable]:
+    """Read a table in parts, and say where its columns and the features differ."""
     side = bundle.schema.side(side_name)
-    for number, part in enumerate(stream_records(path, side, f"{side_name}_id", PART)):
-        table = _with_concepts(part, bundle, side_name)
+    for number, part in enumerate(stream_columns(path, side, f"{side_name}_id", PART)):
         if not number:
-            _tell_columns(table, path, bundle, side_name, on_note)
-        yield table
+            _tell_columns(part.features, part.others, path, bundle, side_name, on_note)
+        yield bundle.concepts.join_columns(side_name, part)
 
 
 def _tell_columns(
-    table: RecordTable, path: Path, bundle: Bundle, side_name: SideName, on_note: Note
+    features: Sequence[str],
+    others: Sequence[str],
+    path: Path,
+    bundle: Bundle,
+    side_name: SideName,
+    on_note: Note,
 ) -> None:
     side = bundle.schema.side(side_name)
-    if unused := table.extras.column_names:
-        on_note(f"{path}: columns that are no features: {', '.join(unused)}")
-    told = {*table.features, *side.concepts}
+    if others:
+        on_note(f"{path}: columns that are no features: {', '.join(others)}")
+    told = {*features, *side.concepts}
     if missing := [name for name in side.given if name not in told]:
         on_note(f"{path}: features without a column: {', '.join(missing)}")
-
-
-def _with_concepts(table: RecordTable, bundle: Bundle, side_name: SideName) -> RecordTable:
-    """Return the table with what concepts tell, where it has no column for that."""
-    side = bundle.schema.side(side_name)
-    if not any(name not in table.features for name in side.concepts):
-        return table
-    given = dict.fromkeys(table.features)  # a column that is there tells what is missing, too
-    joined = (bundle.concepts.join(side_name, {**given, **record}) for record in table.records)
-    records: list[dict[str, Raw]] = [
-        {name: value for name, value in one.items() if value is not None} for one in joined
-    ]
-    return replace(table, records=records)
-
-
-def _embed(embedder: Embedder, side: SideName, table: RecordTable, on_note: Note) -> Vectors:
-    vectors = embedder.embed(side, table.records)
-    _tell_cut(_count_cut(embedder, side, vectors), on_note)
-    return vectors
 
 
 def _count_cut(embedder: Embedder, side: SideName, vectors: Vectors) -> int:
@@ -162,20 +154,25 @@ def _tell_cut(cut: int, on_note: Note) -> None:
 
 
 def _recall(
-    embedder: Embedder, users: RecordTable, ids: NDArray[np.object_], index: VectorIndex, k: int
+    embedder: Embedder,
+    users: Iterable[ColumnTable],
+    ids: NDArray[np.object_],
+    index: VectorIndex,
+    k: int,
 ) -> Iterator[pa.Table]:
-    for start in range(0, len(users), CHUNK):
-        part = users.records[start : start + CHUNK]
-        labels, scores = index.search(embedder.embed("user", part), k)
-        found = labels.shape[1]
-        names = np.repeat(np.array(users.ids[start : start + CHUNK], dtype=object), found)
-        columns = {
-            "user_id": names,
-            "rank": np.tile(np.arange(1, found + 1), len(part)),
-            "item_id": ids[labels.reshape(-1)],
-            "score": scores.reshape(-1),
-        }
-        yield pa.table(columns, schema=RECALLED)
+    for table in users:
+        vectors, names = embedder.embed_columns("user", table), table.ids.to_pylist()
+        for start in range(0, len(table), CHUNK):
+            part = slice(start, start + CHUNK)
+            labels, scores = index.search(vectors[part], k)
+            rows, found = labels.shape
+            columns = {
+                "user_id": np.repeat(np.array(names[part], dtype=object), found),
+                "rank": np.tile(np.arange(1, found + 1), rows),
+                "item_id": ids[labels.reshape(-1)],
+                "score": scores.reshape(-1),
+            }
+            yield pa.table(columns, schema=RECALLED)
 
 
 def write_tables(out: Path, schema: pa.Schema, parts: Iterable[pa.Table]) -> int:
@@ -190,7 +187,7 @@ def write_tables(out: Path, schema: pa.Schema, parts: Iterable[pa.Table]) -> int
     check_ending(out)
     is_csv = out.suffix == ".csv"
     schema, rows = _flat(schema.empty_table()).schema if is_csv else schema, 0
-    kind = pyarrow.csv.CSVWriter if is_csv else pyarrow.parquet.ParquetWriter
+    kind = pyarrow.csv.CSVWriter if is_csv else _parquet_writer
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         unfinished = Path(folder) / out.name
@@ -200,6 +197,23 @@ def write_tables(out: Path, schema: pa.Schema, parts: Iterable[pa.Table]) -> int
                 rows += len(part)
         unfinished.replace(out)
     return rows
+
+
+def _parquet_writer(path: Path, schema: pa.Schema) -> pyarrow.parquet.ParquetWriter:
+    """Open a writer: floats of vectors hardly repeat, so neither dictionary nor codec helps them.
+
+    Both are left to the other columns.
+    """
+    vectors = [one.name for one in schema if pa.types.is_fixed_size_list(one.type)]
+    others = [one.name for one in schema if one.name not in vectors]
+    codecs = {f"{name}.list.element": "none" for name in vectors}
+    return pyarrow.parquet.ParquetWriter(
+        path,
+        schema,
+        use_dictionary=others,
+        write_statistics=others,
+        compression={**dict.fromkeys(others, "snappy"), **codecs},
+    )
 
 
 def check_ending(out: Path) -> None:

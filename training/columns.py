@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from export.contract.errors import DataError
 from export.contract.features import FeatureKind, Mismatch, Raw
+from export.contract.features.column import distinct
 
 Column = NDArray[Any]
 LATEST_S = 1e11  # the year 5138; what is beyond counts milliseconds or less
@@ -200,18 +201,6 @@ def _seconds(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _array(values: NDArray[np.float64] | None) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array(values)])
-
-
-def distinct(column: pa.ChunkedArray) -> tuple[list[Any], NDArray[np.int32]]:
-    """Return the distinct cells and which of them each row holds."""
-    encoded = column.combine_chunks()
-    if not pa.types.is_dictionary(encoded.type):
-        encoded = encoded.dictionary_encode()
-    cells = encoded.dictionary.to_pylist()
-    code = encoded.indices.cast(pa.int32())
-    if not code.null_count:
-        return cells, code.to_numpy()
-    return [*cells, None], code.fill_null(len(cells)).to_numpy()
 
 
 def _as_array(column: pa.ChunkedArray) -> Column:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from export.contract.errors import DataError
 from export.contract.features import FeatureKind, Mismatch, Vector
+from export.contract.features.column import distinct
 from export.contract.side import Side, SideName
 from export.contract.tables import RecordTable, read_ids, read_records, read_table
-from training.columns import Carried, Column, Columns, distinct, first_of_repeats
+from training.columns import Carried, Column, Columns, first_of_repeats
 from training.config import DataConfig
 from training.vectors import read_vectors
 

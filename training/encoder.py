@@ -7,6 +7,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from export.contract.column_table import columns_of_records
 from export.contract.encoder import ENCODED, build_encoder
 from export.contract.features import MISSING_ROW, PADDING_ROW, Feature
 from export.contract.schema import Schema
@@ -54,8 +55,12 @@ class Encoder:
 
     def columns(self, records: Sequence[Record]) -> dict[str, NDArray[Any] | Ragged]:
         """Return the encoded columns of many records (at least one), by feature."""
+        raw, nobody = columns_of_records(records, self.side), np.zeros(len(records), dtype=bool)
         starts = range(0, len(records), CHUNK)
-        parts = [self.encode(records[start : start + CHUNK]) for start in starts]
+        parts = [
+            self.run(self.side.pack_columns(raw, nobody, slice(start, start + CHUNK)))
+            for start in starts
+        ]
         columns: dict[str, NDArray[Any] | Ragged] = {}
         for form, names in (("ids", self.side.ids), ("values", self.side.values)):
             for column, name in enumerate(names):

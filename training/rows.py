@@ -15,7 +15,7 @@ from export.contract.statistics import Identity, Total
 from training.data import Data
 from training.encoder import CHUNK, Encoder
 from training.ragged import Ragged
-from training.statistics import Log, Values, as_of_end, by_concept, compute, rule_for
+from training.statistics import Log, Timelines, Values, as_of_end, by_concept, compute, rule_for
 from training.statistics.sources import Sources
 
 Encoded = NDArray[Any] | Ragged  # one column: rows or values [n], vectors [n, size], or bags
@@ -97,10 +97,13 @@ class RowEncoder:
         """Encode rows of the log as they were when they happened."""
         moving: dict[str, Encoded] = {}
         counts: Values | None = None
+        timelines = Timelines(self.log)
         for name, feature in self.side.features.items():
             if feature.statistic is not None:
                 asked = self.sources.of(feature.statistic, self.name)
-                values = compute(feature.statistic, self.log, self.name, rows, **asked)
+                values = compute(
+                    feature.statistic, self.log, self.name, rows, timelines=timelines, **asked
+                )
                 moving[name] = self._encode_statistic(name, values)
                 counts = values if name == self.side.counter else counts
             elif name in self.carried:

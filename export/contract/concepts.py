@@ -1,15 +1,18 @@
 """What training knew of parent concepts, told to entities that have nothing of their own yet."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from export.contract.column_table import ColumnTable
 from export.contract.errors import DataError
 from export.contract.features import Raw
+from export.contract.features.column import Parsed
+from export.contract.features.number import Numbers
 from export.contract.schema import Schema
 from export.contract.side import SIDES, Record, SideName
 from export.contract.tables import read_table
@@ -51,6 +54,19 @@ class ConceptTable:
             if value is not None:
                 found[name] = value
         return {**record, **found} if found else record
+
+    def join_columns(self, side: SideName, table: ColumnTable) -> ColumnTable:
+        """Return a table with what its concepts tell of the features that have no column in it."""
+        columns = dict(table.columns)
+        for name, by in self.schema.side(side).concepts.items():
+            if name in table.features:
+                continue
+            words = columns[by]
+            assert isinstance(words, Parsed)  # as all of a category's columns are
+            told = self.values.get((side, name), {})
+            values = [told.get(str(word), np.nan) for word in words.values]
+            columns[name] = Numbers(np.array(values, dtype=np.float64)[words.code])
+        return replace(table, columns=columns)
 
     def write(self, path: Path) -> None:
         """Write Parquet with columns side, feature, word and value; nothing if there is none."""

@@ -11,6 +11,7 @@ from pydantic import field_validator, model_validator
 
 from export.contract.errors import MOST_TOLD, Fault, RecordError
 from export.contract.features import KINDS, Category, Feature, FeatureKind, Input, Mismatch, Raw
+from export.contract.features.column import Column
 from export.contract.statistics import Count, Total
 from export.contract.strict import Strict
 
@@ -266,6 +267,45 @@ class Side(Strict):
             arrays |= kind.pack(features, records)
         if self.preference:
             arrays["present"] = np.array(present, dtype=np.bool_).reshape(len(records), 1)
+        return arrays
+
+    def have_preference(self, columns: Mapping[str, Column]) -> NDArray[np.bool_]:
+        """Say of each row what `has_preference` says of a record: [rows].
+
+        Args:
+            columns: Of every feature in `given`.
+
+        """
+        known = [columns[name].known for name in self.preference if name in columns]
+        if not known:
+            rows = len(next(iter(columns.values())).known)
+            return np.zeros(rows, dtype=np.bool_)
+        has_any: NDArray[np.bool_] = np.logical_or.reduce(known)
+        if self.counter is None:
+            return has_any
+        return has_any & ~(columns[self.counter].numbers < self.least)
+
+    def pack_columns(
+        self, columns: Mapping[str, Column], present: NDArray[np.bool_], rows: slice
+    ) -> Arrays:
+        """Turn some rows of columns into the inputs of the tower file, as `pack` does records.
+
+        Args:
+            columns: Of every feature in `given`.
+            present: For each row of the columns, whether its preference group counts.
+            rows: Which to take, in order.
+
+        """
+        arrays: Arrays = {}
+        for features in self.by_kind.values():
+            parts: dict[str, list[NDArray[Any]]] = {}
+            for name in (name for name in features if name in columns):
+                for tensor, array in columns[name].pack(rows).items():
+                    parts.setdefault(tensor, []).append(array)
+            for tensor, found in parts.items():  # features of one kind may share a tensor
+                arrays[tensor] = found[0] if len(found) == 1 else np.concatenate(found, axis=1)
+        if self.preference:
+            arrays["present"] = present[rows, None]
         return arrays
 
 

@@ -117,7 +117,18 @@ def each_column_once(table: pa.Table, path: Path) -> pa.Table:
     return table
 
 
-def read_ids(table: pa.Table, column: str, path: Path, *, before: int = 0) -> list[str]:
+def read_ids(table: pa.Table, column: str, path: Path) -> list[str]:
+    """Return an id column as text.
+
+    Raises:
+        DataError: As `id_column` does.
+
+    """
+    ids: list[str] = id_column(table, column, path).to_pylist()
+    return ids
+
+
+def id_column(table: pa.Table, column: str, path: Path, *, before: int = 0) -> pa.ChunkedArray:
     """Return an id column as text; so many rows of the file are `before` the table's.
 
     Raises:
@@ -136,20 +147,24 @@ def read_ids(table: pa.Table, column: str, path: Path, *, before: int = 0) -> li
                 f"{path}: column {column!r}: got type {values.type}, expected text or whole numbers"
             )
         values = values.cast(pa.string())
-    try:
-        ids: list[str] = values.to_pylist()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: column {column!r}: {error}") from error
     if not _are_ids(values):
+        try:
+            ids = values.to_pylist()
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}: column {column!r}: {error}") from error
         row, one, fault = next((r, i, f) for r, i in enumerate(ids, 1) if (f := id_fault(i)))
         got = Fault.of(column, one, fault).got
         at = before + row
         raise DataError(f"{path}: column {column!r}, row {at}: got {got}, expected {fault}")
-    return ids
+    return values
 
 
 def _are_ids(values: pa.ChunkedArray) -> bool:
-    """Say what `id_fault` says, of a whole text column at once."""
+    """Say what `id_fault` says, of a whole text column at once; what is no UTF-8 is no id."""
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
     size = pc.binary_length(values)
     fits = pc.and_(pc.greater(size, 0), pc.less_equal(size, ID_MAX_BYTES))
     control = pc.match_substring_regex(values, r"[\x00-\x1f\x7f-\x{9f}]")
@@ -196,24 +211,36 @@ def read_records(path: Path, side: Side, id_column: str) -> RecordTable:
     table = read_table(path)
     ids = read_ids(table, id_column, path)
     unique_ids(ids, id_column, path)
-    return records_of(table, ids, path, side, id_column)
+    return _records_of(table, ids, path, side, id_column)
 
 
-def records_of(
-    table: pa.Table, ids: list[str], path: Path, side: Side, id_column: str, before: int = 0
+def _records_of(
+    table: pa.Table, ids: list[str], path: Path, side: Side, id_column: str
 ) -> RecordTable:
-    """Parse what was read; so many rows of the file are `before` it. Raises DataError."""
+    """Parse what was read. Raises DataError."""
     names = [name for name in side.features if name in table.column_names]
     records: list[dict[str, Raw]] = [{} for _ in ids]
     for name in names:
-        parsed = _parsed(_cells(table.column(name)), name, side.features[name], path, before)
-        try:
-            for record, value in zip(records, parsed, strict=True):
-                if value is not None:
-                    record[name] = value
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path}: column {name!r}: {error}") from error
+        parsed = parse_column(table.column(name), name, side.features[name], path)
+        for record, value in zip(records, parsed, strict=True):
+            if value is not None:
+                record[name] = value
     return RecordTable(ids, records, table.drop_columns([id_column, *names]), tuple(names))
+
+
+def parse_column(
+    column: pa.ChunkedArray, name: str, feature: Feature, path: Path, *, before: int = 0
+) -> list[Raw]:
+    """Parse a column cell by cell; so many rows of the file are `before` it.
+
+    Raises:
+        DataError: Names the first cell at fault: its row, what came and what would be right.
+
+    """
+    try:
+        return list(_parsed(_cells(column), name, feature, path, before))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: column {name!r}: {error}") from error
 
 
 def _cells(column: pa.ChunkedArray) -> Iterator[object]:

@@ -197,9 +197,36 @@ class TestRecall:
         best = (embedder.embed("user", records) @ np.load(tiny / "vectors.npy").T).max(axis=1)
         np.testing.assert_allclose(found["score"][::2], best, atol=1e-6)
 
+    def test_tables_in_parts_give_what_they_give_whole(
+        self, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        users, items = tmp_path / "users.parquet", tmp_path / "items.parquet"
+        ages = pa.table({"user_id": [f"u{n}" for n in range(9)], "age": np.arange(9.0)})
+        pyarrow.parquet.write_table(ages, users)
+        lengths = pa.table({"item_id": [f"n{n}" for n in range(7)], "length": np.arange(7.0)})
+        pyarrow.parquet.write_table(lengths, items)
+        found = []
+        for part in (100, 4):
+            monkeypatch.setattr("export.offline.PART", part)
+            assert recall_file(tiny, users, 3, tmp_path / "out.parquet", items=items) == 27
+            found.append(read(tmp_path / "out.parquet"))
+        scores = [one.pop("score") for one in found]
+        assert found[0] == found[1]
+        np.testing.assert_allclose(scores[0], scores[1], atol=1e-6)  # as BLAS adds up more or fewer
+
 
 class TestWrite:
     TABLE = pa.table({"a": [1, 2]})
+
+    def test_vectors_are_written_as_they_are_and_other_columns_packed(self, tmp_path: Path) -> None:
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array([1.0, 2.0] * 2, pa.float32()), 2)
+        table = pa.table({"user_id": ["a", "b"], "vector": vectors})
+        write_tables(tmp_path / "out.parquet", table.schema, [table])
+        group = pyarrow.parquet.ParquetFile(tmp_path / "out.parquet").metadata.row_group(0)
+        ids, numbers = group.column(0), group.column(1)
+        assert (ids.has_dictionary_page, ids.compression) == (True, "SNAPPY")
+        assert (numbers.has_dictionary_page, numbers.compression) == (False, "UNCOMPRESSED")
+        assert pyarrow.parquet.read_table(tmp_path / "out.parquet").equals(table)
 
     @pytest.mark.parametrize("name", ["out.json", "out", "out.csv.gz"])
     def test_other_ending_is_refused(self, tmp_path: Path, name: str) -> None:

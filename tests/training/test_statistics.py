@@ -39,6 +39,7 @@ from training.statistics import (
     Concepts,
     ItemWords,
     Log,
+    Timelines,
     Values,
     as_of_end,
     by_concept,
@@ -213,10 +214,11 @@ def test_every_row_equals_its_fold_exactly(
     side: Side, seed: int, rows: int, clocks: tuple[str, ...], moments: int
 ) -> None:
     log, tags = world(seed, rows, clocks=clocks, moments=moments), weights_of(seed, 6)
-    words = ItemWords.of(tags)
     asked = np.random.default_rng(seed).permutation(rows)
+    words, timelines = ItemWords.of(tags), Timelines(log)
+    known: Any = {"words": words, "concepts": KIND, "vectors": VECTORS}
     for statistic in declared(log, side):
-        values = compute(statistic, log, side, asked, words=words, concepts=KIND, vectors=VECTORS)
+        values = compute(statistic, log, side, asked, timelines=timelines, **known)
         for i, row in enumerate(asked):
             entity = int(log.ids(side)[row])
             expected = rounded(folded(statistic, log, side, int(row), entity, tags))

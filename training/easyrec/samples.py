@@ -11,8 +11,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from export.contract.errors import DataError
+from export.contract.features.column import distinct
 from export.contract.side import SIDES, SideName
-from training.columns import distinct
 from training.easyrec.dataset import Dataset
 from training.easyrec.features import Column
 from training.easyrec.plan import Plan

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from training.columns import Columns, distinct
+from export.contract.features.column import distinct
+from training.columns import Columns
 from training.commented import Choice
 from training.start.column import SAMPLE, Column
 from training.start.kinds import choose

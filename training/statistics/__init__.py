@@ -30,7 +30,7 @@ from training.statistics.histories import lasts, newest, profiles
 from training.statistics.item_vectors import Vectors, means
 from training.statistics.log import FOLDS, Log, Rule, rule_for
 from training.statistics.numbers import Numbers, Sums
-from training.statistics.timeline import View, at_end, views
+from training.statistics.timeline import Timelines, View, at_end, views
 from training.statistics.words import ItemWords
 
 Values: TypeAlias = Numbers | Vectors | Ragged
@@ -42,6 +42,7 @@ __all__ = [
     "ItemWords",
     "Log",
     "Rule",
+    "Timelines",
     "Values",
     "as_of_end",
     "by_concept",
@@ -80,20 +81,23 @@ def compute(
     concepts: Concepts | None = None,
     vectors: Vectors | None = None,
     exclude_target: bool = True,
+    timelines: Timelines | None = None,
 ) -> Values:
     """Return the statistic of these rows of the log, under the rule of `rule_for`.
 
     `words` holds the item feature that `words_of` names, `vectors` the file that `vectors_of` names
     ([items, size] for a user, [users, size] for an item, NaN for none), `concepts` what `by` names.
-    `exclude_target` leaves the row's own pair out of histories. Raises ConfigError for a side the
+    `exclude_target` leaves the row's own pair out of histories. `timelines` of the log are sorted
+    anew unless given. Raises ConfigError for a side the
     statistic does not have, DataError for a window without timestamps.
     """
     _check_side(statistic, side)
+    timelines = timelines or Timelines(log)
     rows, rule = np.asarray(rows, dtype=np.int64), rule_for(log, side, statistic)
     if isinstance(statistic, Total) and statistic.by is not None:
-        return of_rows(statistic, log, rule, rows, _given(concepts, statistic))
+        return of_rows(statistic, log, rule, rows, _given(concepts, statistic), timelines)
     others, parts = log.others(side), []
-    seen = list(views(log, rule, rows))
+    seen = list(views(log, rule, rows, timelines.of(rule)))
     for view in seen:
         target = others[rows[view.at]] if exclude_target else None
         parts.append(_values(statistic, log, side, view, words, vectors, target))

@@ -11,7 +11,7 @@ from export.contract.statistics import Side, Total
 from training.ragged import Positions
 from training.statistics.log import Log, Rule
 from training.statistics.numbers import Numbers, Sums
-from training.statistics.timeline import at_end, views
+from training.statistics.timeline import Timelines, at_end, views
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +37,21 @@ class Concepts:
         return replace(log, item=code, is_train=log.is_train & known)
 
 
-def of_rows(statistic: Total, log: Log, rule: Rule, rows: Positions, concepts: Concepts) -> Numbers:
+def of_rows(
+    statistic: Total,
+    log: Log,
+    rule: Rule,
+    rows: Positions,
+    concepts: Concepts,
+    timelines: Timelines,
+) -> Numbers:
     """Return what rows of the log see of their concept, without all rows of their own entity."""
     values = np.full(len(rows), np.nan, dtype=np.float32)
     known = np.flatnonzero(concepts.code[log.ids(rule.side)[rows]] >= 0)
-    together = views(concepts.log(log, rule.side), rule, rows[known])
-    for whole, own in zip(together, views(log, rule, rows[known]), strict=True):
+    of_all = concepts.log(log, rule.side)
+    together = views(of_all, rule, rows[known], Timelines(of_all).of(rule))
+    apart = views(log, rule, rows[known], timelines.of(rule))
+    for whole, own in zip(together, apart, strict=True):
         others = Sums.of(statistic, log, whole) - Sums.of(statistic, log, own)
         values[known[whole.at]] = others.values(statistic)
     return values

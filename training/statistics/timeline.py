@@ -101,9 +101,23 @@ def at_end(log: Log, side: Side, clock: Clock | None, entity: NDArray[np.int32])
     return _whole(Timeline.of(log, side, clock), np.arange(len(entity)), entity)
 
 
-def views(log: Log, rule: Rule, rows: Positions) -> Iterator[View]:
+class Timelines:
+    """The timelines of one log, each sorted once for all statistics that are computed with it."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+        self._sorted: dict[tuple[Side, Clock | None], Timeline] = {}
+
+    def of(self, rule: Rule) -> Timeline:
+        """Return the timeline that a rule goes by."""
+        key = rule.side, rule.clock
+        if key not in self._sorted:
+            self._sorted[key] = Timeline.of(self.log, *key)
+        return self._sorted[key]
+
+
+def views(log: Log, rule: Rule, rows: Positions, timeline: Timeline) -> Iterator[View]:
     """See what the rule lets each of these rows of the log see; every row is in one view."""
-    timeline = Timeline.of(log, rule.side, rule.clock)
     entity = log.ids(rule.side)[rows]
     if rule.kind == "point_in_time":
         rank, before = timeline.rank[rows], timeline.before[rows]

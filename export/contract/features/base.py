@@ -15,6 +15,7 @@ from export.contract.strict import Strict
 
 if TYPE_CHECKING:
     from export.contract.encoder import Graph
+    from export.contract.features.column import Column
 
 MISSING_TOKEN = "\x1f"  # in a string input: the value is not known; refused in client values
 PADDING_TOKEN = ""  # in a string input: no value here
@@ -107,6 +108,14 @@ class FeatureKind(Strict):
     def text(self, value: str) -> Raw:
         """Read one value that came as text because its carrier has nothing else (a URL)."""
         return self.parse(value)
+
+    def column(self, name: str, cells: pa.ChunkedArray) -> "Column | None":
+        """Read a table's column at once, if that goes and nothing in it is at fault.
+
+        None leaves it to `cell`, which reads every column, if more slowly, and says what is wrong.
+        """
+        del name, cells
+        return None
 
     def fit(self, values: Iterable[Raw]) -> Self:
         """Return the same feature with what is learned filled in; words are learned apart."""

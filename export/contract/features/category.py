@@ -18,6 +18,7 @@ from export.contract.features.base import (
     check_word,
     some_words,
 )
+from export.contract.features.column import Column, Tokens
 from export.contract.features.vocabulary import Worded, bucket_rows, word_rows
 
 if TYPE_CHECKING:
@@ -46,6 +47,10 @@ class Category(Worded):
     def cell(self, value: object) -> Raw:
         """Read one cell; an empty one is missing."""
         return None if value == "" else self.parse(value)
+
+    def column(self, name: str, cells: pa.ChunkedArray) -> Column | None:
+        """Read each distinct word once."""
+        return Tokens.of(name, self, cells, "strings", self.token)
 
     def words(self, value: Raw) -> Iterable[str]:
         """Return the word itself."""

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from export.contract.features.base import (
@@ -21,11 +23,34 @@ from export.contract.features.base import (
     Raw,
     Tables,
 )
+from export.contract.features.column import Column
 
 if TYPE_CHECKING:
     from export.contract.encoder import Graph
 
 EXPECTED = "a finite number or null"
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers(Column):
+    """Numbers of many rows, NaN for what is missing: float64[rows]."""
+
+    values: NDArray[np.float64]
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Whether it is not NaN."""
+        return ~np.isnan(self.values)
+
+    @property
+    def numbers(self) -> NDArray[np.float64]:
+        """The values."""
+        return self.values
+
+    def pack(self, rows: slice) -> dict[str, Array]:
+        """Fill `numbers` [batch, 1]."""
+        return {"numbers": self.values[rows, None].astype(np.float32)}
+
 
 Bounded = Annotated[float, Field(ge=-LIMIT, le=LIMIT, allow_inf_nan=False)]
 
@@ -83,6 +108,15 @@ class Number(FeatureKind):
         if isinstance(value, str):
             return self.text(value) if value.strip() else None
         return None if isinstance(value, float) and math.isnan(value) else self.parse(value)
+
+    def column(self, name: str, cells: pa.ChunkedArray) -> Column | None:
+        """Take whole numbers and floats as they are, NaN for null."""
+        kind = cells.type
+        if not (pa.types.is_integer(kind) or kind in (pa.float32(), pa.float64())):
+            return None
+        del name
+        values = cells.to_numpy().astype(np.float64, copy=False)
+        return None if (np.abs(values) > LIMIT).any() else Numbers(values)
 
     def text(self, value: str) -> Raw:
         """Read a number written as text."""

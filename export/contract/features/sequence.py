@@ -9,6 +9,8 @@ from pydantic import Field
 
 from export.contract.features.bag import Bag, listed_words, pad, parts_of
 from export.contract.features.base import MISSING_TOKEN, Array, Raw
+from export.contract.features.column import Column
+from export.contract.features.lists import Lists, WordLists
 
 EXPECTED = "a list of non-empty words, oldest first, or null"
 
@@ -36,6 +38,13 @@ class SequenceFeature(Bag):
         if isinstance(value, str):
             value = parts_of(value, self.separator) or None
         return self.parse(value)
+
+    def column(self, name: str, cells: pa.ChunkedArray) -> Column | None:
+        """Take the newest words of each list."""
+        lists = Lists.of(cells)
+        if lists is None:
+            return None
+        return WordLists.of(name, lists.last(self.max_length), self.tokens, EXPECTED)
 
     def words(self, value: Raw) -> Iterable[str]:
         """Return every word, repeats included."""

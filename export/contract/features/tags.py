@@ -16,6 +16,8 @@ from export.contract.features.base import (
     Raw,
     check_word,
 )
+from export.contract.features.column import Column
+from export.contract.features.lists import Lists, WordLists
 
 EXPECTED = "a list of non-empty words or null"
 WEIGHTED = "a mapping of words to finite weights above 0, or null"
@@ -63,6 +65,16 @@ class Tags(Bag):
         if self.weights and isinstance(value, list):
             value = _each_once(value)
         return self.parse(value)
+
+    def column(self, name: str, cells: pa.ChunkedArray) -> Column | None:
+        """Take the first words of each list, each once; or of pairs, the words and weights."""
+        lists = Lists.of_pairs(cells) if self.weights else Lists.of(cells)
+        if lists is None:
+            return None
+        once = lists.each_once()
+        if lists.weights is not None and (once is not lists or not _may_weigh(lists.weights)):
+            return None
+        return WordLists.of(name, once.first(self.max_length), self.tokens, EXPECTED)
 
     def _pairs(self, parts: list[str]) -> list[tuple[str, float]]:
         pairs = [part.rpartition(":") for part in parts]
@@ -135,6 +147,11 @@ def _each_once(pairs: list[object]) -> dict[object, object]:
             raise Mismatch(f"{WEIGHTED}, each word once")
         found[pair[0]] = pair[1]
     return found
+
+
+def _may_weigh(weights: Array) -> bool:
+    """Say whether all are such weights as `_weighted` takes."""
+    return bool(((weights >= LIGHTEST) & (weights <= HEAVIEST)).all())
 
 
 def _weighted(value: object) -> dict[str, float]:

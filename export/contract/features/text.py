@@ -20,6 +20,7 @@ from export.contract.features.base import (
     Tables,
     check_word,
 )
+from export.contract.features.column import Column, Tokens
 
 if TYPE_CHECKING:
     from export.contract.encoder import Graph
@@ -107,6 +108,10 @@ class Text(Bag):
     def cell(self, value: object) -> Raw:
         """Read one cell; an empty one is missing."""
         return None if value == "" else self.parse(value)
+
+    def column(self, name: str, cells: pa.ChunkedArray) -> Column | None:
+        """Read each distinct text once."""
+        return Tokens.of(name, self, cells, name, self._spaced)
 
     def words(self, value: Raw) -> Iterable[str]:
         """Return every word that counts, repeats included."""

@@ -3,10 +3,13 @@
 import re
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from export.contract.errors import Fault, RecordError
@@ -21,11 +24,29 @@ from export.contract.features.base import (
     Raw,
     Tables,
 )
+from export.contract.features.column import Column, is_list
 
 if TYPE_CHECKING:
     from export.contract.encoder import Graph
 
 WIDEST = 65_536
+
+
+@dataclass(frozen=True, eq=False)
+class Rows(Column):
+    """Vectors of many rows, NaN for what is missing: float32[rows, size]."""
+
+    name: str
+    values: NDArray[np.float32]
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Whether it is not NaN."""
+        return ~np.isnan(self.values[:, 0])
+
+    def pack(self, rows: slice) -> dict[str, Array]:
+        """Fill `<feature>` [batch, size]."""
+        return {self.name: self.values[rows]}
 
 
 class Vector(FeatureKind):
@@ -85,6 +106,24 @@ class Vector(FeatureKind):
         if isinstance(value, list) and value and all(number != number for number in value):
             return None
         return self.parse(value)
+
+    def column(self, name: str, cells: pa.ChunkedArray) -> Column | None:
+        """Take lists of the feature's length as they are."""
+        array = cells.combine_chunks()
+        if self.size is None or not is_list(array.type):
+            return None
+        inner, lengths = array.type.value_type, pc.list_value_length(array.drop_null())
+        is_number = pa.types.is_integer(inner) or inner in (pa.float32(), pa.float64())
+        if not is_number or not pc.all(pc.equal(lengths, self.size), min_count=0).as_py():
+            return None
+        flat = array.flatten()
+        numbers = flat.to_numpy(zero_copy_only=False).reshape(-1, self.size)
+        is_told = ~np.isnan(numbers).all(axis=1)
+        if flat.null_count or not (np.abs(numbers[is_told]) <= LIMIT).all():
+            return None
+        values = np.full((len(array), self.size), np.nan, dtype=np.float32)
+        values[array.is_valid().to_numpy(zero_copy_only=False)] = numbers.astype(np.float64)
+        return Rows(name, values)
 
     def text(self, value: str) -> Raw:
         """Read numbers parted by commas or spaces."""

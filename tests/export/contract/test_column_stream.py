@@ -8,8 +8,8 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
+from export.contract.column_stream import stream_columns
 from export.contract.errors import DataError
-from export.contract.record_stream import stream_records
 from export.contract.side import Side
 from export.contract.tables import read_records
 
@@ -46,22 +46,25 @@ def write(path: Path, **columns: Any) -> Path:
 def test_parts_put_together_are_the_whole(tmp_path: Path, rows: int) -> None:
     path = write(tmp_path / "items.parquet")
     whole = read_records(path, SIDE, "item_id")
-    parts = list(stream_records(path, SIDE, "item_id", rows))
+    parts = list(stream_columns(path, SIDE, "item_id", rows))
     assert max(map(len, parts)) <= rows
-    assert [one for part in parts for one in part.ids] == whole.ids
-    assert [one for part in parts for one in part.records] == whole.records
-    assert pa.concat_tables([part.extras for part in parts]).equals(whole.extras)
+    assert [one for part in parts for one in part.ids.to_pylist()] == whole.ids
     assert {part.features for part in parts} == {whole.features}
+    assert {part.others for part in parts} == {tuple(whole.extras.column_names)}
+    [all_at_once] = stream_columns(path, SIDE, "item_id", 10)
+    for name, column in all_at_once.columns.items():
+        known = [one for part in parts for one in part.columns[name].known]
+        assert known == column.known.tolist() == [name in one for one in whole.records]
 
 
 def test_csv_and_an_empty_table_come_whole(tmp_path: Path) -> None:
-    [part] = stream_records(write(tmp_path / "items.csv"), SIDE, "item_id", 3)
+    [part] = stream_columns(write(tmp_path / "items.csv"), SIDE, "item_id", 3)
     assert len(part) == 10
     pyarrow.parquet.write_table(
         pa.table({"item_id": pa.array([], pa.string())}), tmp_path / "no.parquet"
     )
-    [none] = stream_records(tmp_path / "no.parquet", SIDE, "item_id", 3)
-    assert none.ids == []
+    [none] = stream_columns(tmp_path / "no.parquet", SIDE, "item_id", 3)
+    assert none.ids.to_pylist() == []
 
 
 FAULTS: dict[str, dict[str, Any]] = {
@@ -81,16 +84,16 @@ def test_a_fault_is_told_in_the_same_words_as_of_the_whole(
     with pytest.raises(DataError) as whole:
         read_records(path, SIDE, "item_id")
     with pytest.raises(DataError) as parts:
-        list(stream_records(path, SIDE, "item_id", 3))
+        list(stream_columns(path, SIDE, "item_id", 3))
     assert str(parts.value) == str(whole.value)
 
 
 def test_a_missing_id_column_and_a_file_that_is_none_are_named(tmp_path: Path) -> None:
     path = write(tmp_path / "items.parquet")
     with pytest.raises(DataError, match="no column 'user_id'"):
-        list(stream_records(path, SIDE, "user_id", 3))
+        list(stream_columns(path, SIDE, "user_id", 3))
     with pytest.raises(DataError, match="no such file"):
-        list(stream_records(tmp_path / "other.parquet", SIDE, "item_id", 3))
+        list(stream_columns(tmp_path / "other.parquet", SIDE, "item_id", 3))
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(DataError, match=r"bad\.parquet"):
-        list(stream_records(tmp_path / "bad.parquet", SIDE, "item_id", 3))
+        list(stream_columns(tmp_path / "bad.parquet", SIDE, "item_id", 3))

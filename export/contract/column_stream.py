@@ -1,4 +1,4 @@
-"""Tables of records in parts: what memory holds does not grow with the rows."""
+"""Tables of users or items in parts: what memory holds does not grow with the rows."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,22 +7,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from export.contract.column_table import ColumnTable, columns_of
 from export.contract.side import Side
 from export.contract.tables import (
-    RecordTable,
     each_column_once,
     read_ids,
-    read_records,
+    read_table,
     readable,
-    records_of,
     unique_ids,
 )
 
 READ_AHEAD_BYTES = 1 << 20
 
 
-def stream_records(path: Path, side: Side, id_column: str, rows: int) -> Iterator[RecordTable]:
-    """Read a table as `read_records` does, so many rows at a time, at least once.
+def stream_columns(path: Path, side: Side, id_name: str, rows: int) -> Iterator[ColumnTable]:
+    """Read a table so many rows at a time, at least once.
 
     Of a Parquet file memory holds these and eight bytes an id, to see that none stands twice: that
     is told before anything is given, and what else is wrong where it stands. Any other table comes
@@ -33,16 +32,16 @@ def stream_records(path: Path, side: Side, id_column: str, rows: int) -> Iterato
 
     """
     if path.suffix != ".parquet" or not path.is_file():
-        yield read_records(path, side, id_column)
+        yield _whole(path, side, id_name)
         return
     with readable(path):
         file = pyarrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=READ_AHEAD_BYTES)
     with file:
         if file.metadata.num_rows <= rows:
-            yield read_records(path, side, id_column)
+            yield _whole(path, side, id_name)
             return
         each_column_once(file.schema_arrow.empty_table(), path)
-        _check_unique(file, id_column, path, rows)
+        _check_unique(file, id_name, path, rows)
         batches, before = file.iter_batches(batch_size=rows), 0
         while True:
             with readable(path):
@@ -50,9 +49,14 @@ def stream_records(path: Path, side: Side, id_column: str, rows: int) -> Iterato
             if batch is None:
                 return
             table = pa.Table.from_batches([batch])
-            ids = read_ids(table, id_column, path, before=before)
-            yield records_of(table, ids, path, side, id_column, before)
+            yield columns_of(table, path, side, id_name, before=before)
             before += len(table)
+
+
+def _whole(path: Path, side: Side, id_name: str) -> ColumnTable:
+    table = read_table(path)
+    unique_ids(read_ids(table, id_name, path), id_name, path)
+    return columns_of(table, path, side, id_name)
 
 
 def _check_unique(file: pyarrow.parquet.ParquetFile, column: str, path: Path, rows: int) -> None:
