@@ -8,7 +8,7 @@ TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 ONCE ?=
 PORT ?= 8000
 
-.PHONY: help demo test test-long fuzz soak bench bench-quick check format openapi image locks audit manifests clean
+.PHONY: help demo test test-long fuzz soak bench bench-quick check format openapi image sbom locks audit manifests clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -58,6 +58,9 @@ image: ## Build the images firstsight and firstsight-training; needs Docker (doc
 	docker build --build-arg REVISION=$$(git rev-parse HEAD) --build-arg CREATED=$$(date -u +%FT%TZ) --tag firstsight .
 	docker build --build-arg REVISION=$$(git rev-parse HEAD) --build-arg CREATED=$$(date -u +%FT%TZ) \
 	    --target training --tag firstsight-training .
+
+sbom: ## Write sbom.json, what the image firstsight holds, as CycloneDX; needs Docker (docs/deploy.md)
+	docker build --target sbom --output . .
 
 locks: $(VENV)/.dev ## Lock what the images install again (ARGS="--upgrade"); needs package indexes (docs/security.md)
 	@$(BIN)/python -m deploy.lock write $(TORCH_CPU_INDEX) $(ARGS)
