@@ -236,7 +236,7 @@ def _giving_way(order: Order) -> contextlib.AbstractContextManager[None]:
 
 def main() -> int:
     """Read the order, load and serve; the supervisor is the only caller."""
-    order: Order = pickle.load(sys.stdin.buffer)
+    order: Order = pickle.load(sys.stdin.buffer)  # noqa: S301 - of the supervisor
     die_with_parent(signal.SIGKILL, order.supervisor)  # nobody sees the lifeline during a load
     fold_metrics(os.getpid())  # the application opens files of this process
     with _giving_way(order):
