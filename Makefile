@@ -70,8 +70,8 @@ audit: $(VENV)/.dev ## Ask for advisories and licences of what the images instal
 
 manifests: ## Render deploy/kubernetes from the chart again; needs Helm (docs/deploy.md)
 	@for one in claim fetch full; do \
-	  helm template firstsight deploy/chart --namespace recall --values deploy/chart/ci/$$one-values.yaml \
-	      > deploy/kubernetes/$$one.yaml || exit 1; \
+	  told=$$(helm template firstsight deploy/chart --namespace recall --values deploy/chart/ci/$$one-values.yaml) || exit 1; \
+	  printf '%s\n' "$$told" > deploy/kubernetes/$$one.yaml; \
 	done
 
 clean: ## Remove what make made, the environment included
