@@ -3,6 +3,7 @@
 #
 #   docker build --tag firstsight .
 #   docker build --tag firstsight-training --target training .
+#   docker build --target sbom --output . .     what the first holds, as sbom.json
 
 # By digest, so that the same image is built tomorrow. glibc 2.35 or later, for huge pages.
 ARG BASE=docker.io/library/python:3.11.15-slim-bookworm@sha256:d29f48a31a8b408ed19272ca1e7b10ebae13b240a27e862d3d4217c528e2e0c3
@@ -35,22 +36,26 @@ RUN python -m venv /build/tools \
 # A layer of its own, since it changes with its lock only: some 400 MB.
 FROM compiler AS service-libraries
 COPY deploy/locks/service.txt deploy/locks/
+# By name, so that it is known as hnswlib of its version and not as a file of this build; there is
+# only the one that was compiled.
+# hadolint ignore=DL3013
 RUN python -m venv --without-pip /opt/firstsight \
     && pip --python /opt/firstsight/bin/python install --only-binary :all: --require-hashes \
         --requirement deploy/locks/service.txt \
-    && pip --python /opt/firstsight/bin/python install --no-deps --no-index /hnswlib/*.whl \
+    && pip --python /opt/firstsight/bin/python install --no-deps --no-index --find-links /hnswlib hnswlib \
     && pip --python /opt/firstsight/bin/python check
 
 
 FROM compiler AS training-libraries
 ARG TORCH_CPU_INDEX=https://download.pytorch.org/whl/cpu
 COPY deploy/locks/training.txt deploy/locks/torch.txt deploy/locks/
+# hadolint ignore=DL3013
 RUN python -m venv --without-pip /opt/firstsight \
     && pip --python /opt/firstsight/bin/python install --only-binary :all: --require-hashes \
         --requirement deploy/locks/training.txt \
     && pip --python /opt/firstsight/bin/python install --no-deps --only-binary :all: --require-hashes \
         --extra-index-url "${TORCH_CPU_INDEX}" --requirement deploy/locks/torch.txt \
-    && pip --python /opt/firstsight/bin/python install --no-deps --no-index /hnswlib/*.whl \
+    && pip --python /opt/firstsight/bin/python install --no-deps --no-index --find-links /hnswlib hnswlib \
     && pip --python /opt/firstsight/bin/python check
 
 
@@ -87,7 +92,7 @@ CMD ["--help"]
 
 # The root may be read-only: written are /data (snapshots, the embedded Redis), /bundles (by
 # `bundle publish`) and /tmp (metrics, while the service lives).
-FROM base AS service
+FROM base AS serving
 COPY --from=service-libraries /opt/firstsight /opt/firstsight
 RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels \
     pip --python /opt/firstsight/bin/python install --no-cache-dir --no-deps --no-index /wheels/*.whl
@@ -103,7 +108,25 @@ EXPOSE 8000
 HEALTHCHECK --interval=5s --timeout=4s --start-period=120s --retries=3 \
     CMD ["python", "-I", "-c", "import http.client, os, sys; ready = http.client.HTTPConnection('127.0.0.1', int(os.environ['FIRSTSIGHT_PORT']), timeout=3); ready.request('GET', '/readyz'); sys.exit(ready.getresponse().status != 200)"]
 CMD ["serve"]
-# Last, since they differ from build to build.
+
+
+# Read from what is installed, whatever was locked. The tool is in no image.
+FROM compiler AS inventory
+COPY deploy/locks/sbom.txt deploy/locks/
+RUN python -m venv /build/describing \
+    && describing/bin/pip install --only-binary :all: --require-hashes --requirement deploy/locks/sbom.txt
+COPY pyproject.toml .
+COPY --from=serving /opt/firstsight /opt/firstsight
+RUN describing/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml \
+        --output-file /build/sbom.json /opt/firstsight/bin/python
+
+
+FROM scratch AS sbom
+COPY --from=inventory /build/sbom.json /
+
+
+FROM serving AS service
+# Here, since they differ from build to build.
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 ARG CREATED=unknown

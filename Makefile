@@ -8,7 +8,7 @@ TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 ONCE ?=
 PORT ?= 8000
 
-.PHONY: help demo test test-long fuzz soak bench bench-quick check format openapi image locks audit manifests clean
+.PHONY: help demo test test-long fuzz soak bench bench-quick check format openapi image sbom locks audit manifests clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -59,6 +59,9 @@ image: ## Build the images firstsight and firstsight-training; needs Docker (doc
 	docker build --build-arg REVISION=$$(git rev-parse HEAD) --build-arg CREATED=$$(date -u +%FT%TZ) \
 	    --target training --tag firstsight-training .
 
+sbom: ## Write sbom.json, what the image firstsight holds, as CycloneDX; needs Docker (docs/deploy.md)
+	docker build --target sbom --output . .
+
 locks: $(VENV)/.dev ## Lock what the images install again (ARGS="--upgrade"); needs package indexes (docs/security.md)
 	@$(BIN)/python -m deploy.lock write $(TORCH_CPU_INDEX) $(ARGS)
 
@@ -67,8 +70,8 @@ audit: $(VENV)/.dev ## Ask for advisories and licences of what the images instal
 
 manifests: ## Render deploy/kubernetes from the chart again; needs Helm (docs/deploy.md)
 	@for one in claim fetch full; do \
-	  helm template firstsight deploy/chart --namespace recall --values deploy/chart/ci/$$one-values.yaml \
-	      > deploy/kubernetes/$$one.yaml || exit 1; \
+	  told=$$(helm template firstsight deploy/chart --namespace recall --values deploy/chart/ci/$$one-values.yaml) || exit 1; \
+	  printf '%s\n' "$$told" > deploy/kubernetes/$$one.yaml; \
 	done
 
 clean: ## Remove what make made, the environment included

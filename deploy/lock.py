@@ -24,6 +24,8 @@ PYTHON: Final = "3.11"
 
 COMPILES: Final = ("wheel", "numpy>=1.10", "pybind11>=2.0")
 """What hnswlib's source distribution is built with, beside setuptools."""
+DESCRIBES: Final = ("cyclonedx-bom>=7.5",)
+"""What lists what the image `service` holds."""
 APART: Final = ("hnswlib", "torch")
 """hnswlib is compiled, and its wheel has no hash that could be known before; torch's CPU build is
 another file, of another index, than the torch of PyPI."""
@@ -77,6 +79,7 @@ def asked(project: Mapping[str, object]) -> dict[str, list[Requirement]]:
         "training": _others([*told.needs, *trains, *map(Requirement, TORCH_NEEDS)]),
         "hnswlib": [one for one in ours if one.name == "hnswlib"],
         "build": [*told.builds, *map(Requirement, COMPILES)],
+        "sbom": [*map(Requirement, DESCRIBES)],
         "torch": [Requirement(f"{torch}+cpu")],
     }
 

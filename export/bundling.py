@@ -118,7 +118,8 @@ def _parts(layout: RunLayout, catalogue: Catalogue, log_id: str | None, on_note:
         concepts=read_concepts(layout.concepts, schema),
         largest_norm=largest_norm,
         item_vectors={
-            name: np.load(layout.item_vectors(name))[kept] for name in schema.user.item_vectors
+            name: np.load(layout.item_vectors(name), allow_pickle=False)[kept]
+            for name in schema.user.item_vectors
         },
         ranker=ranker,
     )

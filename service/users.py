@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from export.contract.schema import Schema
 from service.errors import Overloaded
 from service.records import State, UserRecord, parse_patch, parse_posted, state_of
-from service.store import Contended, Store, StoreUnavailable
+from service.store import Contended, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,7 @@ class Users:
             StoreUnavailable: The store does not answer.
 
         """
-        [stored] = await self._store.get_users([one])
-        if isinstance(stored, StoreUnavailable):
-            raise stored
+        stored = await self._store.get_user(one)
         return None if stored is None else self._user(stored)
 
     async def put(

@@ -42,4 +42,4 @@ _Loader.add_implicit_resolver(
 
 def parse_yaml(text: str) -> Any:
     """Read one YAML document; raises yaml.YAMLError."""
-    return yaml.load(text, Loader=_Loader)
+    return yaml.load(text, Loader=_Loader)  # noqa: S506 - it is a SafeLoader

@@ -140,10 +140,9 @@ class Calls:
         user = user_id(self._random.randrange(self._world.users))
 
         def told(answer: Answer) -> Noted:
-            if not is_good(answer):
+            if not is_good(answer) or not (is_whole or _is_degraded(answer)):
                 return {}
-            is_degraded = b'"degraded":[]' not in answer.body
-            return {"answer": json.loads(answer.body)} if is_whole or is_degraded else {}
+            return {"answer": json.loads(answer.body)}
 
         return self._recall("recall", user, told)
 
@@ -155,7 +154,7 @@ class Calls:
     def _recall(self, sort: str, user: str, told: Callable[[Answer], Noted]) -> Call:
         facts: Noted = {"is": sort, "user": user, "after": None}
         path = f"/recall?user_id={user}&k={self._world.k}"
-        return Call("GET", path, facts, told=lambda answer: _version(answer) | told(answer))
+        return Call("GET", path, facts, told=lambda answer: _of_recall(answer) | told(answer))
 
     def similar(self) -> Call:
         """Ask for what is near to an item that nobody writes."""
@@ -257,3 +256,11 @@ class Calls:
 
 def _version(answer: Answer) -> Noted:
     return {"version": named(answer.body, b"version")} if is_good(answer) else {}
+
+
+def _of_recall(answer: Answer) -> Noted:
+    return _version(answer) | ({"is_degraded": True} if _is_degraded(answer) else {})
+
+
+def _is_degraded(answer: Answer) -> bool:
+    return is_good(answer) and b'"degraded":[]' not in answer.body

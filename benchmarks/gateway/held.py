@@ -69,12 +69,13 @@ def _changes(versions: Sequence[str]) -> int:
 def latencies(notes: Notes, events: Sequence[Event]) -> list[dict[str, Any]]:
     """Return a row for the time before the events, for each of them, between them, and after (ms).
 
-    A request counts where it was due, and from then on. Of each row: all requests, and the p99 of
-    recalls and of writes alone.
+    A request counts where it was due, and from then on. Of each row: all requests, the p99 of
+    recalls and of writes alone, and how many recalls were degraded.
     """
     due = np.array([one["due"] for one in notes.all])
     took_ms = 1000 * np.array([one["took"] for one in notes.all])
     is_recall = np.array([one["is"] in OF_A_USER for one in notes.all])
+    is_degraded = np.array([one.get("is_degraded", False) for one in notes.all])
     is_write = np.array([one["method"] != "GET" for one in notes.all])
     begin, end = events[0].began, events[-1].ended
     is_between = (due >= begin) & (due < end)
@@ -84,7 +85,7 @@ def latencies(notes: Notes, events: Sequence[Event]) -> list[dict[str, Any]]:
         row = {"when": name, **summary(took_ms[of])}
         for sort, is_sort in (("recalls", is_recall), ("writes", is_write)):
             row[f"p99_of_{sort}_ms"] = summary(took_ms[of & is_sort]).get("p99_ms")
-        rows.append(row)
+        rows.append(row | {"degraded": int((of & is_degraded).sum())})
 
     add("before", due < begin)
     for event in events:

@@ -14,6 +14,7 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr
 
 from benchmarks.gateway.events import Operator, Replica, Timeline
 from benchmarks.gateway.held import (
+    OF_A_USER,
     SHOWN,
     failed,
     flipped,
@@ -65,8 +66,7 @@ class Options(Strict):
     every: PositiveInt = 10
     k: PositiveInt = 100
     seed: int = 1
-    # A machine that carries all of it is not taken for a Redis that hangs.
-    settings: dict[str, Any] = {"linger_s": 5.0, "store_timeout_ms": 2000}
+    settings: dict[str, Any] = {"linger_s": 5.0}
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,8 @@ class Result:
             "failed_posts": len(posts),
             "failed": [*idempotent, *posts][:SHOWN],
             "not_acknowledged": self.unsure[0],
+            "recalls": sum(one["is"] in OF_A_USER for one in self.notes.all),
+            "degraded_recalls": sum(one.get("is_degraded", False) for one in self.notes.all),
             "statuses": statuses(self.notes.all),
             "mixed_versions": len(mixed(self.notes, self.timeline)),
             "users_who_flipped": flipped(self.notes, self.timeline),

@@ -17,7 +17,9 @@ from deploy.lock import ENVIRONMENTS, LOCKS, parse
 
 FOUND, MISTAKE, UNASKED = 1, 2, 3
 SHIPPED = ("service", "training", "hnswlib", "torch")
-"""The locks whose packages are in an image; those of `build` only make one."""
+"""The locks whose packages are in an image."""
+MAKE = ("build", "sbom")
+"""Those whose packages make one, or say what it holds, and are in none."""
 
 
 def locked(names: Iterable[str]) -> dict[str, str]:
@@ -46,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def audit(ignored: IgnoredList, licences: LicenceList, service: str) -> int:
     """Ask about advisories and licences; print what is found; return the exit code."""
-    packages = locked((*SHIPPED, "build"))
+    packages = locked((*SHIPPED, *MAKE))
     answer = ask(packages, service, os.environ)
     wrong, known = judge(answer.found, ignored.ignored, datetime.now(UTC).date())
     wrong += faults(locked(SHIPPED), licences)

@@ -91,7 +91,7 @@ def _reap(pid: int) -> int | None:
 
 def main() -> int:
     """Import the application and answer the supervisor, who is the only caller."""
-    name, supervisor, fd = pickle.load(sys.stdin.buffer)
+    name, supervisor, fd = pickle.load(sys.stdin.buffer)  # noqa: S301 - of the supervisor
     die_with_parent(signal.SIGKILL, supervisor)
     fold_metrics(os.getpid())  # the application opens files of this process
     with importing():

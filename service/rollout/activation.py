@@ -138,7 +138,8 @@ def main() -> None:
 
     Nobody else writes there: what is logged goes to standard error.
     """
-    settings, version, share, expect, parent = pickle.load(sys.stdin.buffer)
+    order = pickle.load(sys.stdin.buffer)  # noqa: S301 - of `activate_apart`
+    settings, version, share, expect, parent = order
     answer: dict[str, Any]
     die_with_parent(signal.SIGKILL, parent)
     try:

@@ -111,17 +111,24 @@ def bundle_to_serve(
 
 
 def list_bundles(bundles: Path) -> list[Listed]:
-    """Return the versions in the folder, by name; a folder that is not there holds none."""
+    """Return the versions in the folder, by name; a folder that is not there holds none.
+
+    One that is being removed meanwhile may be left out.
+    """
     if not bundles.is_dir():
         return []
     found = (path for path in bundles.iterdir() if VERSION.fullmatch(path.name) and path.is_dir())
-    return [_listed(path) for path in sorted(found)]
+    listed = (_listed(path) for path in sorted(found))
+    return [one for one in listed if one is not None]
 
 
-def _listed(folder: Path) -> Listed:
-    size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def _listed(folder: Path) -> Listed | None:
+    """Look at a version; None where a file of it goes while it is looked at."""
     try:
+        size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         manifest = named_manifest(folder)
+    except FileNotFoundError:
+        return None
     except BundleError as error:
         return Listed(folder.name, size_bytes, fault=str(error))
     return Listed(folder.name, size_bytes, manifest.lineage.exported_at, manifest.items)

@@ -29,10 +29,11 @@ class Link:
 
     Users are where the catalogue is, except in a cluster, which spreads them over its nodes.
 
-    Requests read within `timeout_s`; writes wait for a disk, within `write_timeout_s`; and readers
-    of the log block, so `log_timeout_s` bounds more than that. Reads and writes have a breaker
-    each, for a Redis that is too slow for the one may do for the other. The readers of the log
-    have none: no request waits for them, and they pace themselves.
+    Recalls, which go on without Redis, read within `timeout_s`. Calls by id have no other answer
+    than its own: writes, which wait for a disk, and reads of one record are given
+    `write_timeout_s`. Readers of the log block, so `log_timeout_s` bounds more than that. Recalls
+    and calls by id have a breaker each, for a Redis that is too slow for the one may do for the
+    other. The readers of the log have none: no request waits for them, and they pace themselves.
 
     Every method raises StoreUnavailable when Redis does not answer in time, or with an error.
     """
@@ -55,8 +56,8 @@ class Link:
         self.reads = connect(self._url, timeout_s, CONNECTIONS, guide=guide)
         self.writes = connect(self._url, write_timeout_s, CONNECTIONS, self._forget, guide)
         self.follows = connect(self._url, log_timeout_s, connections=4, guide=guide)
-        self.reading = Breaker("reads", self.reads, timeout_s, self.show)
-        self.writing = Breaker("writes", self.writes, write_timeout_s, self.show)
+        self.reading = Breaker("recalls", self.reads, timeout_s, self.show)
+        self.writing = Breaker("calls by id", self.writes, write_timeout_s, self.show)
         self.user_reads = self._nodes(Node(self.reads, self.reading), timeout_s)
         self.user_writes = self._nodes(Node(self.writes, self.writing), write_timeout_s)
         self.show()

@@ -22,7 +22,6 @@ from service.store.connection import Call, answering, run_script
 from service.store.keys import Keys
 from service.store.link import Link
 from service.store.log import ItemLog
-from service.store.nodes import Found
 from service.store.revs import ItemRevs
 from service.store.scripts import KEEP_VECTOR, WRITE_ITEM
 from service.store.users import UserWriter
@@ -65,20 +64,32 @@ class Store:
 
     # Users
 
-    async def get_users(self, ids: Sequence[str]) -> list[UserRecord | StoreUnavailable | None]:
-        """Read users, in order, each server asked once; None for one of whom nothing is stored.
+    async def get_user(self, one: str) -> UserRecord | None:
+        """Read a user by id, for whoever has no other answer and so waits as for a write.
 
-        What is stored under a user's key and is no record of that user counts as nothing. In a
-        cluster StoreUnavailable stands for one whose node does not answer, where others do.
+        What is stored under a user's key and is no record of that user counts as nothing.
+        """
+        key = self._keys.user(one)
+        value = await self.link.user_writes.ask(key, lambda line: line.do("GET", key))
+        return self._user(one, value)
+
+    async def get_users(self, ids: Sequence[str]) -> list[UserRecord | StoreUnavailable | None]:
+        """Read users for recalls, which go on without, in order, each server asked once.
+
+        None stands for one of whom nothing is stored, as with `get_user`. In a cluster
+        StoreUnavailable stands for one whose node does not answer, where others do.
         """
         if not ids:
             return []
         values = await self.link.user_reads.get_all([self._keys.user(one) for one in ids])
-        return [self._user(one, value) for one, value in zip(ids, values, strict=True)]
+        return [
+            value if isinstance(value, StoreUnavailable) else self._user(one, value)
+            for one, value in zip(ids, values, strict=True)
+        ]
 
-    def _user(self, one: str, value: Found) -> UserRecord | StoreUnavailable | None:
-        if value is None or isinstance(value, StoreUnavailable):
-            return value
+    def _user(self, one: str, value: bytes | None) -> UserRecord | None:
+        if value is None:
+            return None
         try:
             return read_user(self._schema.user, one, value)
         except Unreadable as error:

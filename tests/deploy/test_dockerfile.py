@@ -63,11 +63,15 @@ def test_a_container_is_one_tree_of_processes_of_nobody_in_particular(
 
 
 def test_the_base_is_named_by_its_digest(ours: Dockerfile) -> None:
-    assert {stage.base for stage in ours.stages.values()} - ours.stages.keys() == {"${BASE}"}
+    others = {stage.base for stage in ours.stages.values()} - ours.stages.keys()
+    assert others == {"${BASE}", "scratch"}
     assert re.search(r":3\.11\.\d+-slim-\w+@sha256:[0-9a-f]{64}$", ours.arguments["BASE"])
 
 
-STAGES = ("compiler", "service-libraries", "training-libraries", "wheel", "training", "service")
+STAGES = (
+    *("compiler", "service-libraries", "training-libraries", "wheel", "training", "serving"),
+    "inventory",
+)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -87,6 +91,7 @@ def test_each_lock_is_installed_where_it_was_copied_to(ours: Dockerfile) -> None
         "compiler": {"build", "hnswlib"},
         "service-libraries": {"service"},
         "training-libraries": {"torch", "training"},
+        "inventory": {"sbom"},
     }.items():
         copied = " ".join(ours.stages[stage].values("COPY"))
         used = " ".join(ours.stages[stage].values("RUN"))

@@ -4,6 +4,7 @@ What an engine adds (namespaces, layers, the base image) is not tried here.
 """
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -13,11 +14,15 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 import pytest
+from packaging.utils import canonicalize_name
 
+from deploy.audit.__main__ import locked
+from deploy.lock import read_project
 from deploy.size import MIB, sizes
 from tests.deploy.dockerfile import ROOT, Dockerfile
 from tests.end_to_end.processes import free_port
@@ -54,8 +59,16 @@ class Image:
             for command in self.file.stages[stage].values("RUN"):
                 if "apt-get" not in command:
                     self.run(stage, command)
-        (install,) = self.file.stages["service"].values("RUN")
-        self.run("service", install.partition("target=/wheels")[2])
+        (install,) = self.file.stages["serving"].values("RUN")
+        self.run("serving", install.partition("target=/wheels")[2])
+
+    def describe(self) -> Any:
+        """Run what lists what is in it, and return what the target `sbom` gives."""
+        for command in self.file.stages["inventory"].values("RUN"):
+            self.run("inventory", command)
+        [(_, copied)] = self.file.stages["sbom"].steps
+        _, path, _ = copied.split()
+        return json.loads(Path(self.moved(path)).read_bytes())
 
     def run(self, stage: str, command: str) -> None:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -185,6 +198,7 @@ def test_the_image_serves_from_what_is_in_it_and_nothing_else(container: Contain
     assert not [*(image.root / "tmp").iterdir()]
 
     assert_holds_what_it_should(image)
+    assert_is_described(image)
 
 
 HNSWLIB = f"hnswlib.cpython-{sys.version_info[0]}{sys.version_info[1]}-x86_64-linux-gnu.so"
@@ -207,6 +221,21 @@ def assert_holds_what_it_should(image: Image) -> None:
     assert not {
         name for name in needed - {path.name for path in own} if not IN_BASE.fullmatch(name)
     }
+
+
+def assert_is_described(image: Image) -> None:
+    """Of its bill of materials: it is of what we are, and holds each library as it was locked."""
+    told = image.describe()
+    version = read_project()["project"]["version"]  # type: ignore[index]
+    assert (told["bomFormat"], told["specVersion"]) == ("CycloneDX", "1.6")
+    root = told["metadata"]["component"]
+    assert (root["name"], root["version"]) == ("firstsight", version)
+    found = {canonicalize_name(one["name"]): one["version"] for one in told["components"]}
+    needed = {canonicalize_name(one): of for one, of in locked(("service", "hnswlib")).items()}
+    assert len(needed) > 30
+    assert found == needed
+    for one in told["components"]:  # by which advisories are looked up
+        assert one["purl"] == f"pkg:pypi/{canonicalize_name(one['name'])}@{one['version']}"
 
 
 NEEDED = re.compile(r"NEEDED\s+(\S+)")

@@ -33,6 +33,8 @@ class Served:
     On a free port, unless a setting says which: one that is started again has its old address.
     """
 
+    program = "firstsight"
+
     def __init__(self, folder: Path, bundle: Path, *options: str, **settings: object) -> None:
         given = settings.get("port")
         self.port = given if isinstance(given, int) else free_port()
@@ -48,7 +50,7 @@ class Served:
         words = ["serve", "--bundle", str(bundle), "--port", str(self.port), *options]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "firstsight", *words], stderr=log, stdout=log, env=environ
+                [sys.executable, "-m", self.program, *words], stderr=log, stdout=log, env=environ
             )
         try:
             self.wait_ready()

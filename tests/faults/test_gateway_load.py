@@ -21,8 +21,7 @@ SMALL = Options(
     tried_s=0.5,
     every=5,
     k=20,
-    # A busy machine is not taken for a Redis that hangs.
-    settings={"linger_s": 1.0, "store_timeout_ms": 10_000},
+    settings={"linger_s": 1.0},
 )
 
 

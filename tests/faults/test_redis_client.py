@@ -19,6 +19,7 @@ from tests.faults.proxy import Proxy
 from tests.tiny import TOPICS, tiny_bundle
 
 STORE_TIMEOUT_S = 0.05
+WRITE_TIMEOUT_S = 2.0
 RECOVERED_S = 2.0
 BUSY = 8
 """A bound on time is so many times what is promised, for the machine may be busy; what is promised
@@ -175,7 +176,19 @@ def recall_of_nobody(served: Served) -> list[str]:
     return list(answer["items"])
 
 
-def test_writes_to_a_silent_redis_are_refused_soon_at_once(parts: Behind) -> None:
+@pytest.mark.parametrize("fault", [slow, slower])
+def test_a_user_is_read_from_a_redis_that_is_too_slow_for_recalls(
+    parts: Behind, fault: Callable[[Behind], None]
+) -> None:
+    fault(parts)
+    eventually(lambda: is_open(parts.served) == 1 or not recall(parts.served)["degraded"])
+    for number in range(USERS):
+        status, user = parts.served.ask("GET", f"/users/u{number}")
+        assert (status, user["record"]["age"]) == (200, 20.0 + number)
+    assert recall(parts.served)["degraded"] == ["store"]
+
+
+def test_calls_by_id_are_refused_soon_at_once_when_redis_is_silent(parts: Behind) -> None:
     stop(parts)
     item = {"id": "x", "topics": ["art"]}
     status, problem = parts.served.ask("POST", "/items", item)
@@ -186,6 +199,11 @@ def test_writes_to_a_silent_redis_are_refused_soon_at_once(parts: Behind) -> Non
     for _ in range(20):
         assert parts.served.ask("POST", "/items", item)[0] == 503
     assert parts.proxy.words[b"EVALSHA"] == asked
+    begun_s = time.monotonic()
+    for number in range(USERS):
+        status, problem = parts.served.ask("GET", f"/users/u{number}")
+        assert (status, problem["type"]) == (503, "/docs#store-unavailable")
+    assert time.monotonic() - begun_s < USERS * WRITE_TIMEOUT_S / 2
     heal(parts)
     eventually(lambda: parts.served.ask("POST", "/items", item)[0] in (200, 201))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fuzz import __main__ as long_form
 from tests.fuzz.application import Application
 from tests.fuzz.asked import WORDS, Asked, seeds
 from tests.fuzz.described import guarded
@@ -94,3 +95,14 @@ def test_an_answer_that_breaks_a_promise_is_found() -> None:
     ):
         with pytest.raises(AssertionError):
             judge(asked, bad)
+
+
+def test_without_atheris_requests_are_sent_all_the_same_and_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(long_form, "is_guided", lambda: False)
+    run = long_form.Run(tmp_path, SEED, seconds=60, examples=1)
+    long_form.requests(run)
+    told = capsys.readouterr().out
+    assert "not guided by coverage: atheris is not installed" in told
+    assert run.broken == []

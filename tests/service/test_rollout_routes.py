@@ -26,7 +26,8 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def service(outside: Path, redis_server: str, bundle_folder: Path) -> Iterator[Service]:
-    settings = patient(redis_server).model_copy(update={"bundles": outside / "bundles"})
+    own = {"bundles": outside / "bundles", "prefix": "outside"}  # others share this Redis
+    settings = patient(redis_server).model_copy(update=own)
     with Service(settings, Generation.load(bundle_folder)) as service:
         yield service
 

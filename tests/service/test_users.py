@@ -1,4 +1,7 @@
 import asyncio
+import signal
+import subprocess
+import time
 from collections.abc import Awaitable, Callable
 
 import orjson
@@ -6,7 +9,7 @@ import pytest
 import redis
 
 from export.contract.errors import RecordError
-from service.store import Link, Store
+from service.store import Link, Store, StoreUnavailable
 from service.users import Users
 from tests.service.kept import kept
 from tests.tiny import tiny_schema
@@ -151,3 +154,25 @@ def test_what_another_version_stored_is_read_as_far_as_it_goes(
         assert user.state == "cold"
 
     with_users(redis_url, use)
+
+
+def test_a_user_who_is_asked_for_by_id_is_refused_as_soon_as_a_write(
+    own_redis: "tuple[subprocess.Popen[bytes], str]",
+) -> None:
+    process, url = own_redis
+
+    async def main() -> None:
+        store = Store(Link(url, timeout_s=30.0, write_timeout_s=0.2), tiny_schema())
+        users = Users(tiny_schema(), store)
+        process.send_signal(signal.SIGSTOP)
+        try:
+            for most_s in (1.0, 1.0, 1.0, 0.1):  # the last by the breaker
+                before_s = time.monotonic()
+                with pytest.raises(StoreUnavailable):
+                    await users.get("u")
+                assert time.monotonic() - before_s < most_s
+        finally:
+            process.send_signal(signal.SIGCONT)
+            await store.link.close()
+
+    asyncio.run(main())

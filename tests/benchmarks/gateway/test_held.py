@@ -98,7 +98,10 @@ def test_a_request_counts_where_it_was_due_and_from_then_on() -> None:
     events = [Event("kill", 10.0, 12.0), Event("rollout", 14.0, 16.0)]
     times = {1.0: 0.01, 10.0: 3.0, 11.9: 0.02, 13.0: 0.03, 15.0: 0.04, 16.0: 0.05}
     notes = Notes(
-        recalls=[recall(due, "v1", took=took) for due, took in times.items()],
+        recalls=[
+            recall(due, "v1", took=took) | ({"is_degraded": True} if took > 2 else {})
+            for due, took in times.items()
+        ],
         writes=[other("POST", 200, 15.5, took=0.06)],
     )
     rows = {row["when"]: row for row in latencies(notes, events)}
@@ -106,5 +109,6 @@ def test_a_request_counts_where_it_was_due_and_from_then_on() -> None:
         "before": 1, "kill": 2, "rollout": 2, "between them": 1, "after": 1
     }  # fmt: skip
     assert rows["kill"]["longest_ms"] == 3000.0
+    assert {when: row["degraded"] for when, row in rows.items() if row["degraded"]} == {"kill": 1}
     assert (rows["rollout"]["p99_of_recalls_ms"], rows["rollout"]["p99_of_writes_ms"]) == (40, 60)
     assert rows["before"]["p99_of_writes_ms"] is None

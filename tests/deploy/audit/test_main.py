@@ -51,6 +51,6 @@ def test_a_list_at_fault_is_one_line(
 
 
 def test_everything_that_is_installed_is_asked_about() -> None:
-    packages = audit_module.locked((*audit_module.SHIPPED, "build"))
+    packages = audit_module.locked((*audit_module.SHIPPED, *audit_module.MAKE))
     assert {"hnswlib", "torch", "fastapi", "onnx", "pybind11"} <= packages.keys()
     assert "colorama" not in packages  # of Windows

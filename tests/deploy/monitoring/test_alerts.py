@@ -1,6 +1,7 @@
 """What goes wrong with real services makes the alerts of a real Prometheus fire, and clear."""
 
 import contextlib
+import json
 import shutil
 import signal
 import subprocess
@@ -10,26 +11,32 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import redis
 from pydantic import SecretStr
 
 from export.contract.bundle import BundleLayout
+from export.index.hnsw import HnswConfig
 from service.follower import WAIT_S
 from service.rollout.pointer import first_pointer
 from service.rollout.pointer_store import restore_pointer
 from service.settings import Settings
+from tests.deploy.monitoring import little_room
+from tests.deploy.monitoring.little_room import WANTS_HANDOVER
 from tests.deploy.monitoring.prometheus import Prometheus
 from tests.deploy.monitoring.rules import alerts
 from tests.end_to_end.processes import Served
+from tests.export.forged import sign
 from tests.service.conftest import start_redis
+from tests.service.store.servers import eventually
 from tests.tiny import tiny_bundle
 
 NEVER = "99999999999999-0"
 """An entry of the log that does not come, and so is waited for."""
 
-OTHERWISE = {"FirstsightRecallBelowTarget", "FirstsightGrowthBlocked"}
-"""Not caused here: an index that finds too little is refused, and 20,000 items take too long."""
+OF_AN_INDEX = {"FirstsightRecallBelowTarget", "FirstsightGrowthBlocked"}
+"""Those of one replica whose index finds too little and cannot grow; both are caused at once."""
 
 Request = tuple[str, str, object]
 OwnRedis = tuple["subprocess.Popen[bytes]", str]
@@ -137,4 +144,60 @@ def test_what_goes_wrong_fires_its_alert_and_what_is_well_again_clears_it(
             fires("LogLag", "Slow", "ReplicasDiffer")
         client.execute_command("ACL SETUSER default +xread")
         clears(*(alert.name.removeprefix("Firstsight") for alert in alerts()))
-    assert seen == {alert.name for alert in alerts()} - OTHERWISE
+    assert seen == {alert.name for alert in alerts()} - OF_AN_INDEX
+
+
+class LittleRoom(Served):
+    program = little_room.NAME
+
+
+def poor_bundle(folder: Path) -> Path:
+    """Write a bundle whose index knows half of the vectors, and whose manifest asks for no more."""
+    bundle = tiny_bundle(folder, "poor-1", items=2100)
+    layout = BundleLayout(bundle)
+    vectors = np.load(layout.vectors)
+    vectors[::2] *= -1
+    report = json.loads(layout.manifest.read_bytes())["index"]
+    HnswConfig(**report["settings"]).build(vectors).save(layout.index)
+    sign(bundle, index=report | {"target_recall": 0.1})
+    return bundle
+
+
+def recent(served: Served) -> float:
+    [line] = [
+        line
+        for line in served.read("/metrics").splitlines()
+        if line.startswith('firstsight_index_items{part="recent"')
+    ]
+    return float(line.rpartition(" ")[2])
+
+
+def test_an_index_that_finds_too_little_and_cannot_grow_fires_and_a_good_version_clears(
+    tmp_path: Path, forgetful: OwnRedis
+) -> None:
+    poor = poor_bundle(tmp_path / "bundles")
+    tiny_bundle(tmp_path / "bundles", "good-2", items=2100)
+    monitored = {"monitor_share": 1.0, "monitor_per_s": 1000.0}
+
+    with ExitStack() as stack:
+        prometheus = stack.enter_context(closing(Prometheus(tmp_path)))
+        replica = LittleRoom(tmp_path / "data", poor, "--redis", forgetful[1], **monitored)
+        stack.callback(replica.kill)
+        prometheus.ask_of(replica.port)
+
+        def post(prefix: str) -> None:
+            items = [{"id": f"{prefix}{n}", "topics": ["music"]} for n in range(WANTS_HANDOVER + 1)]
+            assert replica.ask("POST", "/items", {"items": items})[0] == 200
+
+        # It wants a handover, which fails, and more is posted than there is room for without one.
+        tower = BundleLayout(poor).tower("user")
+        tower.unlink()
+        tower.write_bytes(b"")
+        post("a")
+        eventually(lambda: recent(replica) > WANTS_HANDOVER)
+        post("b")
+        users = [{"age": 20 + n, "taste": {"art": 1, "food": 1 + n % 5}} for n in range(20)]
+        with asking(replica, *(("POST", "/recall", {"user": user, "k": 10}) for user in users)):
+            prometheus.wait_for(*OF_AN_INDEX)
+            assert replica.ask("POST", "/bundles/good-2/activate")[0] == 200
+            prometheus.wait_without(*OF_AN_INDEX)

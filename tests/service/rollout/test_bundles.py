@@ -284,3 +284,24 @@ def test_the_copy_is_on_the_disk_before_its_name_and_the_name_before_it_is_told(
     before = {path.name for path, is_there in flushed if not is_there}
     assert before >= {path.name for path in bundle_folder.rglob("*")}
     assert flushed[-1] == (tmp_path.resolve(), True)
+
+
+def test_versions_that_are_removed_while_they_are_listed_are_left_out(tmp_path: Path) -> None:
+    kept = tiny_bundle(tmp_path / "bundles")
+    gone = [kept.with_name(f"gone-{n}") for n in range(200)]
+    for one in gone:
+        (one / "index").mkdir(parents=True)
+        for member in ("manifest.json", "vectors.npy", "index/main.bin"):
+            shutil.copy(kept / "vectors.npy", one / member)
+
+    def remove() -> None:
+        for one in reversed(gone):
+            shutil.rmtree(one)
+
+    removing = threading.Thread(target=remove)
+    removing.start()
+    found = [list_bundles(kept.parent) for _ in iter(removing.is_alive, False)]
+    removing.join()
+    assert len(found) > 1
+    assert all(listed[-1].version == kept.name for listed in found)
+    assert [one.version for one in list_bundles(kept.parent)] == [kept.name]

@@ -143,7 +143,7 @@ def test_a_call_is_bounded_as_a_whole(own_redis: OwnRedis) -> None:
     with_breaker(url, use, timeout_s=0.2)
 
 
-def test_reads_and_writes_are_refused_apart_and_the_gauge_tells_of_both(
+def test_recalls_and_calls_by_id_are_refused_apart_and_the_gauge_tells_of_both(
     own_redis: OwnRedis,
 ) -> None:
     process, url = own_redis
@@ -160,10 +160,13 @@ def test_reads_and_writes_are_refused_apart_and_the_gauge_tells_of_both(
         assert store.link.is_open
         assert gauge() == 1
         write = asyncio.create_task(store.write_item(put("x"), VECTORS[0], "v", 0))
+        read = asyncio.create_task(store.get_user("u"))
         await asyncio.sleep(0.2)
         assert not write.done()  # a write is waited for longer than a read
+        assert not read.done()  # and so is one user who is asked for by id
         process.send_signal(signal.SIGCONT)
         await write
+        assert await read is None
         async with asyncio.timeout(30):
             while gauge():
                 await asyncio.sleep(0.01)
