@@ -24,6 +24,9 @@ sys.exit(main())
 """
 
 
+END_S = 1.0  # which an end takes after it hung up
+
+
 class ForkFailed(Exception):
     """There is no loader; the message is the one line that says why."""
 
@@ -63,7 +66,7 @@ class ForkServerProcess:
                 socket.send_fds(self._socket, [b"."], [end.fileno() for end in ends])
                 answer = self._answer()
             except (OSError, EOFError) as error:
-                raise ForkFailed(f"cannot start a loader: {self._ended() or error}") from error
+                raise ForkFailed(f"cannot start a loader: {self._end_of() or error}") from error
         if isinstance(answer, str):
             raise ForkFailed(f"cannot start a loader: {answer}")
         assert isinstance(answer, int)
@@ -74,7 +77,7 @@ class ForkServerProcess:
 
         One that outlived the fork server which forked it is nobody's to wait for.
         """
-        with self._lock, contextlib.suppress(OSError, EOFError):
+        with self._lock, contextlib.suppress(OSError, EOFError, ForkFailed):
             if self._process is not None:
                 self._requests.send(ReapRequest(pid))
                 answer = self._answer()
@@ -119,10 +122,14 @@ class ForkServerProcess:
         assert self._process is not None
         if not self._requests.poll(self._timeout_s):
             self._process.kill()
-            raise OSError(f"the fork server did not answer within {self._timeout_s:g} s")
+            late = f"the fork server did not answer within {self._timeout_s:g} s"
+            raise ForkFailed(f"cannot start a loader: {late}")
         return self._requests.recv()
 
-    def _ended(self) -> str:
-        """Say how it ended; nothing if it lives."""
-        code = None if self._process is None else self._process.poll()
-        return "" if code is None else f"the fork server ended, exit code {code}"
+    def _end_of(self) -> str:
+        """Say how it ended, which follows its hanging up; nothing if it lives."""
+        if self._process is None:
+            return ""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return f"the fork server ended, exit code {self._process.wait(timeout=END_S)}"
+        return ""
