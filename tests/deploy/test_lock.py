@@ -71,8 +71,8 @@ def test_another_torch_is_told(project: Any) -> None:
         (f"orjson --hash={HASH}", "orjson: expected one version"),
         ("orjson==3.1", "orjson: expected SHA-256"),
         ("orjson==3.1 --hash=md5:0", "orjson: expected SHA-256"),
-        (f"orjson @ https://pypi.org/orjson.whl --hash={HASH}", "orjson: expected one version"),
-        ("--index-url https://pypi.org/simple", "--index-url https://pypi.org/simple: expected"),
+        (f"orjson @ https://index.test/orjson.whl --hash={HASH}", "orjson: expected one version"),
+        ("--index-url https://index.test/simple", "--index-url https://index.test/simple: expected"),
         (f"orjson==3.1 --hash={HASH} --index-url https://x", "orjson: expected SHA-256"),
     ],
 )
