@@ -13,12 +13,27 @@ from typing import Any
 from benchmarks.figures import report
 from benchmarks.gateway.held import table
 from benchmarks.gateway.scenario import Options, run
+from benchmarks.options import add_options, chosen
+
+OPTIONS = (
+    "items",
+    "dim",
+    "users",
+    "clients",
+    "seed",
+    "seconds",
+    "share",
+    "measured_s",
+    "quiet_s",
+    "pause_s",
+    "down_s",
+    "tried_s",
+)
 
 
 def measure(asked: argparse.Namespace) -> dict[str, Any]:
     """Do it, and return the figures; what broke a promise stands first."""
-    chosen = {name: getattr(asked, name) for name in Options.model_fields if hasattr(asked, name)}
-    options = Options.model_validate(chosen)
+    options = chosen(asked, Options)
     if asked.work is None:
         with tempfile.TemporaryDirectory() as folder:
             result = run(Path(folder), options)
@@ -32,12 +47,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    default = Options()
-    for name in ("items", "dim", "users", "clients", "seed"):
-        parser.add_argument(f"--{name}", type=int, default=getattr(default, name))
-    for name in ("seconds", "share", "measured_s", "quiet_s", "pause_s", "down_s", "tried_s"):
-        option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, type=float, default=getattr(default, name))
+    add_options(parser, Options(), *OPTIONS)
     parser.add_argument("--work", type=Path, help="keeps bundles, logs and notes there")
     report("gateway", parser, measure)
 

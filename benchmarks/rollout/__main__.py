@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import report
+from benchmarks.options import add_options, chosen
 from benchmarks.rollout.scenario import Options, run
+
+OPTIONS = ("items", "dim", "rollouts", "workers", "bases", "share", "writes", "pause_s", "most_s")
 
 
 def measure(asked: argparse.Namespace) -> dict[str, Any]:
     """Roll out, and return the figures; what broke a promise stands first."""
-    chosen = {name: getattr(asked, name) for name in Options.model_fields if hasattr(asked, name)}
-    options = Options.model_validate(chosen)
+    options = chosen(asked, Options)
     if asked.work is None:
         with tempfile.TemporaryDirectory() as folder:
             result = run(Path(folder), options)
@@ -30,12 +32,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    default = Options()
-    for name in ("items", "dim", "rollouts", "workers", "bases"):
-        parser.add_argument(f"--{name}", type=int, default=getattr(default, name))
-    for name in ("share", "writes", "pause_s", "most_s"):
-        option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, type=float, default=getattr(default, name))
+    add_options(parser, Options(), *OPTIONS)
     parser.add_argument("--rate", type=float, help="recalls a second, in place of the share")
     parser.add_argument("--work", type=Path, help="keeps bundles and notes there")
     report("rollout", parser, measure)

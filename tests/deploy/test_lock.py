@@ -72,7 +72,10 @@ def test_another_torch_is_told(project: Any) -> None:
         ("orjson==3.1", "orjson: expected SHA-256"),
         ("orjson==3.1 --hash=md5:0", "orjson: expected SHA-256"),
         (f"orjson @ https://index.test/orjson.whl --hash={HASH}", "orjson: expected one version"),
-        ("--index-url https://index.test/simple", "--index-url https://index.test/simple: expected"),
+        (
+            "--index-url https://index.test/simple",
+            "--index-url https://index.test/simple: expected",
+        ),
         (f"orjson==3.1 --hash={HASH} --index-url https://x", "orjson: expected SHA-256"),
     ],
 )
