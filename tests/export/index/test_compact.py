@@ -109,7 +109,7 @@ def test_settings_that_make_no_sense_are_refused(options: dict[str, object]) -> 
 
 
 FORKED = """
-import os, sys, threading
+import os, sys, threading, time
 from pathlib import Path
 from export.index.clustered import clustered_vectors, queries_near
 from export.index.compact import CompactConfig
@@ -136,6 +136,8 @@ if (child := os.fork()) == 0:
     thread = threading.Thread(target=search)
     thread.start()
     thread.join(20)
+    while thread.is_alive() or tasks() > 1:  # the system's thread ends a moment after Python's
+        time.sleep(0.01)
     search()
     assert found == [*expected, 2, *expected, 1], [one for one in found if isinstance(one, int)]
     config.build(vectors, threads=2)
