@@ -19,6 +19,7 @@ OPTIONS = (
     "items",
     "dim",
     "users",
+    "connections",
     "clients",
     "seed",
     "seconds",

@@ -43,6 +43,7 @@ class Options(Strict):
     """What is done to replicas, and under which load.
 
     seconds: of steady load in all, at least; events take what they take.
+    connections: of the load, kept; what is due while all are in use waits for one.
     share: of the capacity, which `clients` measure for `measured_s` before.
     quiet_s: before the first event; pause_s: between two of them.
     down_s: how long the replica that is killed stays down.
@@ -55,6 +56,7 @@ class Options(Strict):
     dim: PositiveInt = 64
     users: PositiveInt = 2000
     seconds: PositiveFloat = 300.0
+    connections: PositiveInt = 128
     share: PositiveFloat = 0.5
     clients: PositiveInt = 16
     measured_s: PositiveFloat = 10.0

@@ -2,8 +2,9 @@
 
 `python -m benchmarks.gateway.traffic PLAN.json NOTES.jsonl` prints `Begun` as JSON when the steady
 part begins, and goes on until its standard input ends. Arrivals of that part are drawn beforehand,
-whatever comes back and when: what is due goes out, on a connection of its own if it must. Times are
-those of the machine's monotonic clock, in seconds.
+whatever comes back and when. What is due goes out on a connection that is kept and free; while none
+is it waits, as in the pool of any client, and its time runs. Times are those of the machine's
+monotonic clock, in seconds.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from benchmarks.steady_load import NO_ANSWER, Client
 from export.contract.strict import Strict
 
 TIMEOUT_S = 10.0
-"""After which a request that was sent counts as failed."""
+"""After which a request that was due counts as failed, sent or not."""
 IDLE_S = 10.0
 """After which a kept connection is not used again; the gateway closes it after 30."""
 
@@ -33,12 +34,14 @@ class Plan(World):
     """Where to ask, what for, and how often.
 
     authority: the file of who signed the gateway's certificate.
+    connections: that are kept, and taken in turn.
     clients: who ask in turn while the capacity is measured, for measured_s.
     share: of the capacity, that is asked for then.
     """
 
     port: int
     authority: Path
+    connections: PositiveInt
     clients: PositiveInt
     measured_s: PositiveFloat
     share: PositiveFloat
@@ -58,9 +61,11 @@ class Traffic:
     def __init__(self, plan: Plan, notes: TextIO) -> None:
         self._plan = plan
         self._notes = notes
-        self._trust = ssl.create_default_context(cafile=plan.authority)
         self._calls = Calls(plan)
-        self._idle: list[tuple[float, Client]] = []
+        trust = ssl.create_default_context(cafile=plan.authority)
+        self._free: asyncio.Queue[tuple[float, Client]] = asyncio.Queue()
+        for _ in range(plan.connections):
+            self._free.put_nowait((0.0, Client(plan.port, keep=True, trust=trust)))
 
     async def measure(self) -> float:
         """Ask as fast as answers come; return how many requests a second were answered."""
@@ -86,35 +91,27 @@ class Traffic:
                 if (early_s := due - time.monotonic()) > 0:
                     await asyncio.sleep(early_s)
                 asked.create_task(self._ask(self._calls.draw(), due))
-        for _, client in self._idle:
-            client.close()
+        while not self._free.empty():
+            self._free.get_nowait()[1].close()
 
     async def _ask(self, call: Call, due: float) -> None:
         """Send one request, and note it."""
-        client, sent = self._client(), time.monotonic()
+        since, client = await self._free.get()
+        if (sent := time.monotonic()) - since > IDLE_S:
+            client.close()
         answer, is_late = NO_ANSWER, True
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(TIMEOUT_S):
+            async with asyncio.timeout(due + TIMEOUT_S - sent):
                 answer, is_late = await client.exchange(call.sent), False
         came = time.monotonic()
         if is_late:
             client.close()
-        if client.line is not None:
-            self._idle.append((came, client))
+        self._free.put_nowait((came, client))
         noted = call.facts | {"method": call.method, "status": answer.status}
         noted |= {"due": due, "sent": sent, "came": came, "took": came - due}
         if not 200 <= answer.status < 300:
             noted |= {"is_late": is_late, "body": answer.body.decode(errors="replace")}
         self._notes.write(json.dumps(noted | call.told(answer)) + "\n")
-
-    def _client(self) -> Client:
-        """Return a kept connection, or one that has yet to be made."""
-        while self._idle:
-            since, client = self._idle.pop()
-            if time.monotonic() - since < IDLE_S:
-                return client
-            client.close()
-        return Client(self._plan.port, keep=True, trust=self._trust)
 
 
 async def _until_told(plan: Plan, notes: TextIO) -> None:

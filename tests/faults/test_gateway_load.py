@@ -12,6 +12,7 @@ SMALL = Options(
     dim=16,
     users=200,
     seconds=1.0,  # what is done takes longer
+    connections=16,
     share=0.2,
     clients=4,
     measured_s=1.0,
