@@ -126,7 +126,8 @@ async def _serve(
     looking = asyncio.create_task(ring.watch()) if ring.asks else None
     monitoring = None if monitor is None else asyncio.create_task(monitor.run())
     loaded = [cases.version for cases in versions]
-    duties = [_begin_duties(parts.settings, cases, loaded) for cases in versions]
+    turn = asyncio.Lock()
+    duties = [_begin_duties(parts.settings, cases, loaded, turn) for cases in versions]
     try:
         yield
     finally:
@@ -145,13 +146,13 @@ async def _serve(
 
 
 def _begin_duties(
-    settings: Settings, cases: UseCases, loaded: Sequence[str]
+    settings: Settings, cases: UseCases, loaded: Sequence[str], turn: asyncio.Lock
 ) -> "tuple[SnapshotDuty, asyncio.Task[NoReturn], asyncio.Task[NoReturn]]":
     """Begin what a replica does beside its requests: write snapshots, reconcile, and grow."""
     snapshots = SnapshotDuty(settings, cases.generation, cases.follower, cases.store, loaded)
     snapshots.start()
     reconciler = Reconciler(cases.generation, cases.store, cases.intake, cases.follower)
-    growing = asyncio.create_task(GrowthDuty(cases.generation).run())
+    growing = asyncio.create_task(GrowthDuty(cases.generation, turn).run())
     return snapshots, asyncio.create_task(reconciler.run(settings.reconcile_s)), growing
 
 

@@ -148,16 +148,17 @@ class Generation:
         facts = {"version": self.version, "items": len(self), "new": len(ids)}
         logger.info("main index compacted", extra=facts)
 
-    def begin_growth(self) -> Growth | None:
+    def begin_growth(self, patience: float = 1.0) -> Growth | None:
         """Return the next step of growth, to be built; None where nothing is to be done by now.
 
-        Only one step at a time: it ends with `finish_growth` or `drop_growth`.
+        Only one step at a time: it ends with `finish_growth` or `drop_growth`. With `patience` over
+        1 so many times as much has to have gathered.
 
         Raises:
             NoRoom: The main index should have taken in long ago what is there.
 
         """
-        if self._growth is not None or not self.awaits_growth:
+        if self._growth is not None or self._view.delta.live < patience * GROW_AT:
             return None
         # Long before there is no room left the main index takes all in.
         room = 2 * self._recent_many

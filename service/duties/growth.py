@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 import threading
 import time
 from functools import partial
@@ -16,9 +17,13 @@ logger = logging.getLogger(__name__)
 
 LOOK_S = 0.25
 
-SHARE = 0.5
+SHARE = 0.25
 """Of one core that growth takes at most: requests have the rest, and more than a thousand posts a
 second still go in."""
+
+LATER = 0.25
+"""By up to this share of what a delta gathers each worker begins its steps later, drawn once: all
+workers of all replicas are posted the same, and would else grow at the same moment."""
 
 RETRY_S = (1.0, 60.0)
 
@@ -32,10 +37,15 @@ class GrowthDuty:
 
     Each worker grows its own: what is served lies in its memory, and no lock or process stands
     between a post and the search that finds it.
+
+    turn: shared by the duties of a process, whose versions are posted the same; one grows at a
+        time.
     """
 
-    def __init__(self, generation: Generation) -> None:
+    def __init__(self, generation: Generation, turn: asyncio.Lock) -> None:
         self._generation = generation
+        self._turn = turn
+        self._patience = 1.0 + random.uniform(0.0, LATER)  # noqa: S311 - nothing to be guessed
         self._is_blocked = False
 
     async def run(self) -> NoReturn:
@@ -53,8 +63,12 @@ class GrowthDuty:
 
     async def grow(self) -> bool:
         """Take one step, if there is one to be taken; say whether there was."""
+        async with self._turn:
+            return await self._grow()
+
+    async def _grow(self) -> bool:
         try:
-            growth = self._generation.begin_growth()
+            growth = self._generation.begin_growth(self._patience)
         except NoRoom as error:
             self._tell(str(error))
             return False

@@ -26,6 +26,7 @@ POSTED = unit_vectors(3000, seed=2)
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generation_module, "GROW_AT", 100)
+    monkeypatch.setattr(module, "LATER", 0.0)
     monkeypatch.setattr(module, "LOOK_S", 0.01)
     monkeypatch.setattr(module, "RETRY_S", (0.02, 0.02))
 
@@ -37,15 +38,19 @@ def filled(count: int) -> Generation:
     return generation
 
 
-def beside(generation: Generation, work: Callable[[], Awaitable[None]]) -> None:
-    """Do some work on the event loop while the duty runs."""
+def beside(
+    generation: Generation, work: Callable[[], Awaitable[None]], *others: Generation
+) -> None:
+    """Do some work on the event loop while the duty runs, of other versions too."""
 
     async def main() -> None:
-        duty = asyncio.create_task(GrowthDuty(generation).run())
+        turn = asyncio.Lock()
+        duties = [asyncio.create_task(GrowthDuty(one, turn).run()) for one in (generation, *others)]
         try:
             await work()
         finally:
-            await end(duty)
+            for duty in duties:
+                await end(duty)
 
     asyncio.run(main())
 
@@ -134,9 +139,9 @@ def test_growth_that_has_no_room_is_told_once_until_it_has_again(
     looked: list[None] = []
     begin = generation.begin_growth
 
-    def noted() -> Growth | None:
+    def noted(patience: float) -> Growth | None:
         looked.append(None)
-        return begin()
+        return begin(patience)
 
     monkeypatch.setattr(generation, "begin_growth", noted)
 
@@ -189,7 +194,47 @@ def test_who_leaves_does_not_wait_for_a_step(monkeypatch: pytest.MonkeyPatch) ->
     assert generation.begin_growth() is not None
 
 
-def test_growth_rests_as_long_as_it_works() -> None:
+def test_of_the_versions_of_a_process_one_grows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = [filled(2000), filled(2000)]
+    at_work: list[Growth] = []
+    most = 0
+    build = Growth.build
+
+    def noted(self: Growth, pause: Pause) -> None:
+        nonlocal most
+        at_work.append(self)
+        most = max(most, len(at_work))
+        build(self, pause)
+        at_work.remove(self)
+
+    monkeypatch.setattr(Growth, "build", noted)
+
+    async def wait() -> None:
+        await until(lambda: all(one.recent_size == 2000 for one in versions))
+
+    beside(versions[0], wait, *versions[1:])
+    assert most == 1
+
+
+def test_workers_that_are_posted_the_same_grow_at_moments_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "LATER", 0.25)
+    generations = [filled(110) for _ in range(40)]
+
+    async def look() -> list[bool]:
+        return [await GrowthDuty(one, asyncio.Lock()).grow() for one in generations]
+
+    began = asyncio.run(look())
+    assert 0 < sum(began) < len(began)
+    for one in generations:
+        one.apply(put("more", 1000), POSTED[2000])
+        for n in range(15):
+            one.apply(put(f"more{n}", 1001 + n), POSTED[2001 + n])
+    assert asyncio.run(look()) == [not has for has in began]
+
+
+def test_growth_rests_longer_than_it_works() -> None:
     slices: list[float] = []
     leaving = threading.Event()
     begun_s = time.monotonic()
