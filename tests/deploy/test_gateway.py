@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import socket
 import ssl
@@ -284,6 +285,54 @@ def test_what_could_not_be_sent_at_all_is_sent_to_another(replicas: tuple[Served
         assert max(line["replica"].count(",") for line in gateway.lines()) == 1
     finally:
         gateway.stop()
+
+
+@contextlib.contextmanager
+def bare_replica(folder: Path) -> Iterator[int]:
+    """Serve without a bundle; gives the port."""
+    port = free_port()
+    environ = os.environ | {
+        "FIRSTSIGHT_BUNDLES": str(folder),
+        "FIRSTSIGHT_DATA_FOLDER": str(folder),
+    }
+    words = [sys.executable, "-m", "firstsight", "serve", "--port", str(port)]
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(words, env=environ, stdout=log, stderr=log)
+    try:
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            with contextlib.suppress(httpx.TransportError):
+                told = httpx.get(f"http://127.0.0.1:{port}/readyz")
+                assert (told.status_code, told.json()["waiting_for"]) == (503, "bundle")
+                break
+            assert process.poll() is None, (folder / "log").read_text()
+            time.sleep(0.05)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@needs_nginx
+def test_a_replica_without_a_bundle_takes_no_request_along(
+    replicas: tuple[Served, Served], tmp_path: Path
+) -> None:
+    with bare_replica(tmp_path) as bare:
+        gateway = Gateway([bare, replicas[0].port])
+        try:
+            with gateway.client() as client:
+                for method, path, body, good in (
+                    ("GET", "/recall?user_id=u1", None, {200}),
+                    ("GET", "/readyz", None, {200}),
+                    ("PUT", "/users/u1", {}, {200, 201}),
+                    ("DELETE", "/users/u1", None, {204}),
+                ):
+                    answers = [client.request(method, path, json=body) for _ in range(6)]
+                    assert {one.status_code for one in answers} <= good, (method, path)
+            tried = {line["replica_status"] for line in gateway.lines()}
+            assert any(one.startswith("503, 2") for one in tried), tried
+        finally:
+            gateway.stop()
 
 
 class Dying(BaseHTTPRequestHandler):
