@@ -31,8 +31,9 @@ THIN_OUT = 1024
 """Delta rows from which on, once half of them are retired, the live ones move to a new delta."""
 
 GROW_AT = 10_000
-"""Live delta rows from which on they go into a graph: to compare so many costs a search about as
-much as to walk a graph of them (dim 64: 0.15 ms), see `benchmarks/compaction.py`."""
+"""Delta rows from which on the live ones, half of them or more, go into a graph: to compare so many
+costs a search about as much as to walk a graph of them (dim 64: 0.15 ms), see
+`benchmarks/compaction.py`."""
 
 RECENT_MANY, RECENT_LEAST = 0.1, 20_000
 """Rows of the recent index, as a share of the main one and at least, that should go into the main
@@ -127,8 +128,8 @@ class Generation:
 
     @property
     def awaits_growth(self) -> bool:
-        """Whether the delta is so long that its rows should go into a graph."""
-        return self._view.delta.live >= GROW_AT
+        """Whether the delta is so long that its live rows should go into a graph."""
+        return self.delta_size >= GROW_AT
 
     def compact(self, *, threads: int | None = None) -> None:
         """Take all that can be found into the main index, whose recall stays at its target.
@@ -158,7 +159,7 @@ class Generation:
             NoRoom: The main index should have taken in long ago what is there.
 
         """
-        if self._growth is not None or self._view.delta.live < patience * GROW_AT:
+        if self._growth is not None or self.delta_size < patience * GROW_AT:
             return None
         # Long before there is no room left the main index takes all in.
         room = 2 * self._recent_many

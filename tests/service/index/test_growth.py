@@ -163,6 +163,17 @@ def test_what_is_in_the_delta_is_found_as_exactly_as_before(
     assert found.items == [f"x{n}" for n in best.tolist()]
 
 
+def test_what_is_written_again_and_again_goes_in_before_it_fills_the_delta(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "GROW_AT", 100)
+    generation = made_generation(unit_vectors(5, seed=1))
+    for n in range(100):
+        generation.apply(put(f"x{n % 60}", n + 1), POOL[n])
+    assert grow(generation)
+    assert (generation.recent_size, generation.delta_size) == (60, 0)
+
+
 def test_recall_stays_at_its_target_step_after_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "GROW_AT", 500)
     everything = clustered_vectors(9000, DIM, spread=1.0)
