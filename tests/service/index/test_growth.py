@@ -169,7 +169,7 @@ def test_what_is_written_again_and_again_goes_in_before_it_fills_the_delta(
     monkeypatch.setattr(module, "GROW_AT", 100)
     generation = made_generation(unit_vectors(5, seed=1))
     for n in range(100):
-        generation.apply(put(f"x{n % 60}", n + 1), POOL[n])
+        generation.apply(put(f"x{n % 60}", n + 1), POOL[n % 60])
     assert grow(generation)
     assert (generation.recent_size, generation.delta_size) == (60, 0)
 
