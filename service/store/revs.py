@@ -36,20 +36,23 @@ class ItemRevs:
     async def pages(self, most: int) -> AsyncIterator[list[tuple[bytes, int]]]:
         """Give ids with their revs, by rev, at most so many at a time.
 
-        Paged by rev and not by rank, for an item that is written meanwhile moves to the end.
+        Every item is given whose rev does not change meanwhile, and every other at least once.
+        Paged by rev and not by rank, for an item that is written meanwhile moves to the end; so may
+        those that were given last, which hence are told by their ids and not counted.
         """
-        low, skip = float("-inf"), 0
+        low, given = float("-inf"), set[bytes]()  # ids of that rev that were given
         while True:
             with answering():
                 page: list[Any] = await self._client.zrangebyscore(
-                    self._keys.items, low, "+inf", start=skip, num=most, withscores=True
+                    self._keys.items, low, "+inf", start=0, num=most + len(given), withscores=True
                 )
-            if not page:
+            new = [(one, rev) for one, rev in page if rev != low or one not in given][:most]
+            if not new:
                 return
-            yield [(one, int(min(max(rev, 0), HIGHEST_REV))) for one, rev in page]
-            last = page[-1][1]
-            as_last = sum(rev == last for _, rev in page)
-            low, skip = last, as_last + (skip if last == low else 0)
+            yield [(one, int(min(max(rev, 0), HIGHEST_REV))) for one, rev in new]
+            last = new[-1][1]
+            given = {one for one, rev in new if rev == last} | (given if last == low else set())
+            low = last
 
     async def of(self, ids: Sequence[str]) -> list[int]:
         """Return the revs of items, in order; 0 where none is stored."""

@@ -2,13 +2,14 @@ import asyncio
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 import redis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from redis.typing import EncodableT, FieldT
 
@@ -156,6 +157,45 @@ def test_a_deleted_item_stays_as_a_tombstone(redis_url: str) -> None:
         assert stored.record == ItemRecord("x", 2, "delete")
         assert stored.vector is None
         assert [page async for page in store.revs.pages(10)] == [[(b"x", 2)]]
+
+    with_store(redis_url, use)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    revs=st.lists(st.integers(1, 12), min_size=1, max_size=20),
+    most=st.integers(1, 5),
+    moved=st.lists(st.tuples(st.integers(0, 8), st.integers(0, 19)), max_size=12),
+)
+@example(revs=[1, 2, 3, 4], most=2, moved=[(1, 1)])  # the last that was given moves to the end
+@example(revs=[1, 1, 1, 2, 2], most=2, moved=[])
+def test_pages_miss_nobody_whoever_is_written_meanwhile(
+    redis_url: str,
+    redis_client: redis.Redis,
+    revs: list[int],
+    most: int,
+    moved: list[tuple[int, int]],
+) -> None:
+    """After so many pages such an item is written: it has the highest rev from then on."""
+    redis_client.flushdb()
+    items = Keys("fs").items
+    redis_client.zadd(items, {f"x{n}": rev for n, rev in enumerate(revs)})
+
+    async def use(store: Store) -> None:
+        pages = []
+        async for page in store.revs.pages(most):
+            assert 0 < len(page) <= most
+            pages.append(page)
+            for after, n in moved:
+                if after == len(pages):
+                    redis_client.zadd(items, {f"x{n % len(revs)}": 100 + n})
+        found = Counter(one for page in pages for one, _ in page)
+        touched = {b"x%d" % (n % len(revs)) for _, n in moved}
+        everybody = {b"x%d" % n for n in range(len(revs))}
+        assert set(found) == everybody
+        assert all(found[one] == 1 for one in everybody - touched)
 
     with_store(redis_url, use)
 
