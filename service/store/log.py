@@ -3,14 +3,13 @@
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from export.contract.tables import id_fault
 from service.records import HIGHEST_REV
 from service.store.base import LOG_START, Behind, Entry, LogId, LogState, Poison, Position
 from service.store.connection import Call, answering, run_script
 from service.store.keys import Keys
-from service.store.scripts import COUNT_AFTER, TRIM_LOG
+from service.store.scripts import COUNT_AFTER, LOG_STATE, TRIM_LOG
 
 COUNTED = 1000
 """Entries counted at once, for Redis answers nobody else meanwhile."""
@@ -37,23 +36,19 @@ class ItemLog:
 
         at: a place; if it is before the end, whether there is an entry is told too.
         """
+        place = LOG_START if at is None else at
         with answering():
-            epoch: Any = await self._client.get(self._keys.epoch)
-            try:
-                info: dict[str, Any] = await self._client.xinfo_stream(self._keys.log)
-            except ResponseError as error:
-                if "no such key" not in str(error):
-                    raise
-                return LogState(epoch, None, LOG_START)
-            last = LogId.parse(info["last-generated-id"].decode())
-            asks = at is not None and at < last
-            lacks = asks and not await self._client.xrange(self._keys.log, str(at), str(at))
-        first = info["first-entry"]
+            calls: list[Call] = [[self._keys.log, self._keys.epoch, str(place)]]
+            [answer] = await run_script(self._client, LOG_STATE, 2, calls)
+            if isinstance(answer, Exception):
+                raise answer
+        epoch, first, end, is_there = answer
+        last = LogId.parse(end.decode()) if end else LOG_START
         return LogState(
-            epoch,
-            LogId.parse(first[0].decode()) if first else None,
+            epoch or None,
+            LogId.parse(first.decode()) if first else None,
             last,
-            at if lacks else None,
+            at if at is not None and at < last and not is_there else None,
         )
 
     async def behind(self, cursor: LogId) -> Behind:

@@ -90,6 +90,21 @@ end
 return 1
 """
 
+LOG_STATE: Final = b"""
+-- Tells where the log begins and ends, and whether there is an entry at a place.
+-- KEYS: log, epoch. ARGV: the place.
+-- Answers: epoch, first id, last id, each '' if there is none, and 1 or 0 for the entry.
+local state = {redis.call('GET', KEYS[2]) or '', '', '', 0}
+local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
+if info.err then return string.find(info.err, 'no such key') and state or info end
+for n = 1, #info, 2 do
+  if info[n] == 'last-generated-id' then state[3] = info[n + 1] end
+  if info[n] == 'first-entry' and info[n + 1] then state[2] = info[n + 1][1] end
+end
+state[4] = #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])
+return state
+"""
+
 TRIM_LOG: Final = b"""
 -- Notes up to where a replica needs the log no more, and trims it there: before the places of all
 -- replicas that noted one of this epoch lately, and before a moment.

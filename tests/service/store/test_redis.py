@@ -4,6 +4,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from itertools import count
 from typing import Any, TypeVar
 
 import numpy as np
@@ -180,7 +181,7 @@ def test_pages_miss_nobody_whoever_is_written_meanwhile(
 ) -> None:
     """After so many pages such an item is written: it has the highest rev from then on."""
     redis_client.flushdb()
-    items = Keys("fs").items
+    items, highest = Keys("fs").items, count(100)
     redis_client.zadd(items, {f"x{n}": rev for n, rev in enumerate(revs)})
 
     async def use(store: Store) -> None:
@@ -190,7 +191,7 @@ def test_pages_miss_nobody_whoever_is_written_meanwhile(
             pages.append(page)
             for after, n in moved:
                 if after == len(pages):
-                    redis_client.zadd(items, {f"x{n % len(revs)}": 100 + n})
+                    redis_client.zadd(items, {f"x{n % len(revs)}": next(highest)})
         found = Counter(one for page in pages for one, _ in page)
         touched = {b"x%d" % (n % len(revs)) for _, n in moved}
         everybody = {b"x%d" % n for n in range(len(revs))}
