@@ -46,20 +46,39 @@ def mixed(notes: Notes, timeline: Timeline) -> list[str]:
     return told
 
 
-def flipped(notes: Notes, timeline: Timeline) -> int:
-    """Count users whose version changed more often than the pointer changed it for them.
+def changed(notes: Notes, timeline: Timeline) -> list[str]:
+    """Tell of users whose version changed between two recalls while no replica followed a pointer.
 
-    It may while replicas follow the pointer one after the other, and at no other time.
+    While replicas follow one, one after the other, it may: `flipped` counts that.
     """
-    had: dict[str, list[str]] = defaultdict(list)
-    for one in sorted(notes.recalls, key=lambda one: float(one["sent"])):
-        if is_good(one):
-            had[one["user"]].append(one["version"])
+    follows = [span for span in timeline.spans if len(span.pointers) > 1]
+    told = []
+    for user, recalls in _by_user(notes).items():
+        for one, other in pairwise(recalls):
+            began, ended = one["sent"], max(one["came"], other["came"])
+            is_followed = any(span.began <= ended and began < span.ended for span in follows)
+            if one["version"] != other["version"] and not is_followed:
+                told.append(f"{user} went from {one['version']} to {other['version']} for nothing")
+    return told
+
+
+def flipped(notes: Notes, timeline: Timeline) -> int:
+    """Count users whose version changed more often than the pointer changed it for them."""
     pointers = [span.pointers[-1] for span in timeline.spans]
     return sum(
-        _changes(versions) > _changes([version_for(one, user) for one in pointers])
-        for user, versions in had.items()
+        _changes([one["version"] for one in recalls])
+        > _changes([version_for(one, user) for one in pointers])
+        for user, recalls in _by_user(notes).items()
     )
+
+
+def _by_user(notes: Notes) -> Mapping[str, Sequence[Noted]]:
+    """Return the recalls of each user that were answered, as they were sent."""
+    had: dict[str, list[Noted]] = defaultdict(list)
+    for one in sorted(notes.recalls, key=lambda one: float(one["sent"])):
+        if is_good(one):
+            had[one["user"]].append(one)
+    return had
 
 
 def _changes(versions: Sequence[str]) -> int:

@@ -16,6 +16,7 @@ from benchmarks.gateway.events import Operator, Replica, Timeline
 from benchmarks.gateway.held import (
     OF_A_USER,
     SHOWN,
+    changed,
     failed,
     flipped,
     latencies,
@@ -33,7 +34,7 @@ from benchmarks.rollout.records import cluster_words
 from benchmarks.rollout.scenario import FIRST, put_users
 from export.contract.strict import Strict
 from service.settings import Settings
-from tests.deploy.gateway import Gateway
+from tests.deploy.gateway import TEMPLATE, Gateway
 from tests.faults.own_redis import OwnRedis
 
 REPLICAS = 2
@@ -92,6 +93,7 @@ class Result:
         """What broke a promise, in words; how long it took is for the reader of the figures."""
         told = [f"{one['method']} ({one['is']}): {one['status']}" for one in failed(self.notes)[0]]
         told += mixed(self.notes, self.timeline)
+        told += changed(self.notes, self.timeline)
         told += [f"{n} x {sort}" for sort, n in self.verdict.contradictions.items()]
         stale = [one["id"] for one in self.notes.others if one.get("is_stale")]
         told += [f"user {one} was not as it was stored last" for one in stale]
@@ -129,6 +131,7 @@ class Result:
             "statuses": statuses(self.notes.all),
             "mixed_versions": len(mixed(self.notes, self.timeline)),
             "users_who_flipped": flipped(self.notes, self.timeline),
+            "changed_for_nothing": len(changed(self.notes, self.timeline)),
             "events": [
                 {"name": one.name, "at_s": round(one.began - began, 1)}
                 | {"took_s": round(one.ended - one.began, 1)}
@@ -161,10 +164,24 @@ def run(folder: Path, options: Options) -> Result:
             stack.callback(replica.kill)
             replicas.append(replica)
         # One client is all clients here, and its limits are those of all.
-        gateway = Gateway([one.served.port for one in replicas], CONNECTIONS="4096")
+        ports = [one.served.port for one in replicas]
+        gateway = Gateway(ports, _for_all_probes(), CONNECTIONS="4096")
         stack.callback(gateway.stop)
         settings = Settings(redis=SecretStr(redis.url), bundles=folder / "bundles")
         return _run(folder, options, Operator(replicas, settings), gateway, bases)
+
+
+def _for_all_probes() -> str:
+    """Return our template with limits of probes that the load does not come near."""
+    template = TEMPLATE.read_text("utf-8")
+    for ours, wide in (
+        ("zone=probes:4m rate=20r/s", "zone=probes:4m rate=10000r/s"),
+        ("zone=probes burst=40", "zone=probes burst=1000"),
+        ("probe_connections 16", "probe_connections 4096"),
+    ):
+        assert template.count(ours) == 1, ours
+        template = template.replace(ours, wide)
+    return template
 
 
 def _run(

@@ -20,7 +20,7 @@ from typing import TextIO
 import uvloop
 from pydantic import PositiveFloat, PositiveInt
 
-from benchmarks.gateway.calls import Call, Calls, World
+from benchmarks.gateway.calls import Call, Calls, World, is_good
 from benchmarks.steady_load import NO_ANSWER, Client
 from export.contract.strict import Strict
 
@@ -68,18 +68,17 @@ class Traffic:
             self._free.put_nowait((0.0, Client(plan.port, keep=True, trust=trust)))
 
     async def measure(self) -> float:
-        """Ask as fast as answers come; return how many requests a second were answered."""
-        plan, asked = self._plan, 0
+        """Ask as fast as answers come; return how many requests a second were answered with 2xx."""
+        plan, answered = self._plan, 0
         end = time.monotonic() + plan.measured_s
 
         async def keep_asking() -> None:
-            nonlocal asked
+            nonlocal answered
             while (now := time.monotonic()) < end:
-                await self._ask(self._calls.draw(), now)
-                asked += 1
+                answered += await self._ask(self._calls.draw(), now)
 
         await asyncio.gather(*(keep_asking() for _ in range(plan.clients)))
-        return asked / plan.measured_s
+        return answered / plan.measured_s
 
     async def run(self, rate: float, start: float, is_over: asyncio.Event) -> None:
         """Ask at random moments, `rate` times a second on average, until it is over."""
@@ -94,8 +93,8 @@ class Traffic:
         while not self._free.empty():
             self._free.get_nowait()[1].close()
 
-    async def _ask(self, call: Call, due: float) -> None:
-        """Send one request, and note it."""
+    async def _ask(self, call: Call, due: float) -> bool:
+        """Send one request, note it, and say whether it was answered with 2xx."""
         since, client = await self._free.get()
         if (sent := time.monotonic()) - since > IDLE_S:
             client.close()
@@ -109,9 +108,10 @@ class Traffic:
         self._free.put_nowait((came, client))
         noted = call.facts | {"method": call.method, "status": answer.status}
         noted |= {"due": due, "sent": sent, "came": came, "took": came - due}
-        if not 200 <= answer.status < 300:
+        if not is_good(answer):
             noted |= {"is_late": is_late, "body": answer.body.decode(errors="replace")}
         self._notes.write(json.dumps(noted | call.told(answer)) + "\n")
+        return is_good(answer)
 
 
 async def _until_told(plan: Plan, notes: TextIO) -> None:

@@ -56,13 +56,24 @@ def client(gateway: Gateway) -> Iterator[httpx.Client]:
         yield client
 
 
+def connect(gateway: Gateway, sent: str) -> ssl.SSLSocket:
+    """Send bytes as they are, and leave the connection open."""
+    plain = socket.create_connection(("127.0.0.1", gateway.port), timeout=20)
+    tls = gateway.trust().wrap_socket(plain, server_hostname="localhost")
+    tls.sendall(sent.encode())
+    return tls
+
+
+def exchange(gateway: Gateway, sent: str) -> str:
+    """Send bytes as they are, and return all that comes until the connection is closed."""
+    with connect(gateway, sent) as tls:
+        return b"".join(iter(lambda: tls.recv(65536), b"")).decode("latin-1")
+
+
 def raw(gateway: Gateway, method: str, path: str) -> str:
     """Send a path as it is, which clients would clean."""
-    plain = socket.create_connection(("127.0.0.1", gateway.port), timeout=10)
-    with gateway.trust().wrap_socket(plain, server_hostname="localhost") as tls:
-        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-        tls.sendall(head.encode())
-        return b"".join(iter(lambda: tls.recv(65536), b"")).decode("latin-1")
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    return exchange(gateway, head)
 
 
 @needs_nginx
@@ -113,6 +124,8 @@ def test_what_is_for_operators_is_closed(gateway: Gateway, client: httpx.Client)
             assert answer.json()["request_id"] == "closed"
     for path in SNEAKY:
         assert " 404 " in raw(gateway, "POST", path), path
+    for path in ("/readyz", "/livez"):
+        assert {client.request(one, path).status_code for one in ("POST", "PUT")} == {404}, path
     assert {line["replica"] for line in gateway.lines()} == {""}
 
     told = client.get("/recall?user_id=u1&debug=true", headers={"Authorization": "Bearer x"})
@@ -229,6 +242,110 @@ def test_a_client_that_asks_too_much_is_told_to_wait(replicas: tuple[Served, Ser
         assert "secret" not in gateway.log.read_text() + gateway.errors.read_text()
     finally:
         gateway.stop()
+
+
+@needs_nginx
+def test_probes_are_limited_apart_from_clients(replicas: tuple[Served, Served]) -> None:
+    gateway = Gateway([one.port for one in replicas], REQUESTS_PER_S="1", BURST="3")
+    try:
+        with gateway.client() as client:
+            recalls = [client.get("/recall?user_id=u&k=1").status_code for _ in range(8)]
+            assert recalls == [200] * 4 + [429] * 4
+            probes = [client.get("/readyz") for _ in range(150)]
+            assert {one.status_code for one in probes[:41]} == {200}
+            refused = [one for one in probes if one.status_code == 429]
+            assert len(refused) > 20
+            assert refused[0].headers["Retry-After"] == "1"
+    finally:
+        gateway.stop()
+
+
+@needs_nginx
+def test_slow_probes_hold_no_more_than_their_own_connections(
+    replicas: tuple[Served, Served],
+) -> None:
+    gateway = Gateway([one.port for one in replicas], CONNECTIONS="3")
+    try:
+        with contextlib.ExitStack() as stack:
+            head = "GET /readyz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx"
+            held = [stack.enter_context(connect(gateway, head)) for _ in range(20)]
+            told = []
+            for one in held:
+                one.settimeout(0.2)
+                with contextlib.suppress(TimeoutError):
+                    told.append(one.recv(12))
+            assert told == [b"HTTP/1.1 429"] * 4
+            client = stack.enter_context(gateway.client())
+            assert client.get("/recall?user_id=u").status_code == 200
+    finally:
+        gateway.stop()
+
+
+FULL = "x" * 17_000
+
+
+@needs_nginx
+@pytest.mark.parametrize(("head", "status", "method"), [
+    ("TRACE /recall HTTP/1.1\r\nHost: localhost", 405, "TRACE"),
+    (f"GET /recall?user_id=u-secret{FULL} HTTP/1.1\r\nHost: localhost", 414, "GET"),
+    (f"POST /recall HTTP/1.1\r\nHost: localhost\r\nX: u-secret{FULL}", 431, "POST"),
+    ("POST /recall HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip", 501, "POST"),
+    ("PUT /users/u-secret HTTP/1.1", 400, "PUT"),  # of no host
+    ("PUT /users/..%2F..%2Fu-secret HTTP/1.1\r\nHost: localhost", 400, "PUT"),
+    ("u-secret", 400, ""),
+    ("GET /users/u-secret HTTP/9.1\r\nHost: localhost", 505, "GET"),
+], ids=["trace", "target", "head", "coding", "host", "path", "line", "version"])  # fmt: skip
+def test_what_is_not_http_to_the_gateway_is_told_in_our_form(
+    gateway: Gateway, head: str, status: int, method: str
+) -> None:
+    answer = exchange(gateway, f"{head}\r\nConnection: close\r\n\r\n")
+    told, _, body = answer.partition("\r\n\r\n")
+    assert told.startswith(f"HTTP/1.1 {status} ")
+    assert "Content-Type: application/problem+json" in told.split("\r\n")
+    problem = json.loads(body)
+    assert (problem["status"], problem["type"]) == (status, "about:blank")
+    assert problem["title"] != "The request cannot be answered"
+    line = gateway.line(problem["request_id"])
+    assert (line["status"], line["method"], line["replica"]) == (status, method, "")
+    assert "secret" not in gateway.log.read_text() + gateway.errors.read_text()
+
+
+@needs_nginx
+def test_plain_http_where_tls_is_spoken_is_told_in_our_form(gateway: Gateway) -> None:
+    answer = httpx.get(f"http://127.0.0.1:{gateway.port}/recall")
+    assert (answer.status_code, answer.json()["status"]) == (400, 400)
+
+
+@needs_nginx
+def test_http_2_tells_of_it_in_our_form_too_or_ends(gateway: Gateway, client: httpx.Client) -> None:
+    for method, path, status in (("TRACE", "/recall", 405), ("PUT", "/users/..%2F..%2Fx", 400)):
+        answer = client.request(method, path)
+        assert (answer.http_version, answer.status_code) == ("HTTP/2", status)
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.json()["status"] == status
+    with pytest.raises(httpx.RemoteProtocolError, match="ConnectionTerminated"):
+        client.get("/recall", headers={f"X-{number}": FULL[:12_000] for number in range(8)})
+    time.sleep(0.1)
+    assert [line["status"] for line in gateway.lines()] == [405, 400, 0]
+
+
+@needs_nginx
+def test_a_batch_that_nobody_answers_is_not_called_too_large() -> None:
+    gateway = Gateway([free_port()])
+    try:
+        with httpx.Client(base_url=gateway.url, verify=gateway.trust()) as client:
+            answer = client.post("/items", content=b"x" * (2 << 20))
+            assert (answer.status_code, answer.json()["status"]) == (502, 502)
+    finally:
+        gateway.stop()
+
+
+@needs_nginx
+def test_the_place_of_problems_is_closed(gateway: Gateway) -> None:
+    for path in ("/problem", "/%70roblem", "/x/../problem"):
+        answer = raw(gateway, "GET", path)
+        assert answer.startswith("HTTP/1.1 404 "), path
+        assert '"type": "/docs#unknown-route"' in answer
 
 
 @pytest.fixture

@@ -1,12 +1,15 @@
 """What must never happen in a run is found where it is planted."""
 
 import math
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from benchmarks.gateway.events import Event, Span, Timeline
-from benchmarks.gateway.held import failed, flipped, latencies, mixed, possible
+from benchmarks.gateway.held import changed, failed, flipped, latencies, mixed, possible
+from benchmarks.gateway.scenario import Result
+from benchmarks.gateway.traffic import Begun
 from benchmarks.rollout.notes import Notes
 from service.rollout.pointer import Pointer, version_for
 
@@ -75,6 +78,34 @@ def test_only_a_post_may_fail() -> None:
 def test_who_changed_more_often_than_the_pointer_is_counted(had: str, has_flipped: bool) -> None:
     recalls = [recall(at, version, OUT) for at, version in enumerate(had.split())]
     assert flipped(Notes(recalls=recalls), TIMELINE) == has_flipped
+
+
+@pytest.mark.parametrize(
+    ("had", "is_for_nothing"),
+    [
+        ({1.0: "v1", 2.0: "v2"}, True),
+        ({1.0: "v1", 2.0: "v1"}, False),
+        ({9.8: "v1", 9.95: "v2"}, False),  # it came after the pointer was changed
+        ({10.5: "v1", 11.0: "v2", 11.5: "v1", 11.8: "v2"}, False),  # replicas follow
+        ({11.9: "v1", 12.5: "v2"}, False),
+        ({12.1: "v1", 12.5: "v2"}, True),
+        ({9.0: "v1", 13.0: "v2", 23.0: "v2"}, False),
+        ({23.0: "v2", 24.0: "v1"}, True),
+    ],
+)
+def test_a_user_changes_only_while_replicas_follow_the_pointer(
+    had: dict[float, str], is_for_nothing: bool
+) -> None:
+    recalls = [recall(at, version) for at, version in had.items()]
+    assert bool(changed(Notes(recalls=recalls), TIMELINE)) == is_for_nothing
+
+
+def test_a_change_for_nothing_fails_the_run() -> None:
+    notes = Notes(recalls=[recall(1.0, "v1"), recall(2.0, "v2")])
+    verdict = SimpleNamespace(contradictions={})
+    begun = Begun(capacity=1.0, rate=1.0, at=0.0)
+    result = Result(begun, notes, TIMELINE, cast(Any, verdict), [], [], [])
+    assert f"{IN} went from v1 to v2 for nothing" in result.failures
 
 
 def test_an_item_is_what_was_acknowledged_last_or_came_unanswered_after_it() -> None:
