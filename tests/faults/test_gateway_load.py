@@ -22,7 +22,7 @@ SMALL = Options(
     tried_s=0.5,
     every=5,
     k=20,
-    settings={"linger_s": 1.0},
+    settings={"linger_s": 4.0},  # longer than the gateway keeps connections (3 s)
 )
 
 
