@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import socket
 import ssl
 import subprocess
@@ -169,6 +170,20 @@ def test_gixy_finds_nothing_in_ours(tmp_path: Path, old: str, new: str, code: in
     config.write_text(fill(template, values(tmp_path, 8443, 8080, [8000])))
     told = subprocess.run([GIXY, config], capture_output=True, text=True)
     assert told.returncode == code, told.stdout
+
+
+@pytest.mark.skipif(shutil.which("envsubst") is None, reason="envsubst is not installed")
+def test_the_command_of_the_page_fills_the_template(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    [command] = re.findall(r"```bash\n(envsubst .*?)```", page, re.S)
+    folder = tmp_path / "deploy" / "gateway"
+    folder.mkdir(parents=True)
+    shutil.copy(TEMPLATE, folder)
+    told = values(tmp_path, 8443, 8080, [8000, 8001])
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, env=os.environ | told, check=True)
+    filled = (tmp_path / "nginx.conf").read_text("utf-8")
+    assert filled == fill(TEMPLATE.read_text("utf-8"), told)
+    assert "http://replicas$request_uri;" in filled
 
 
 def test_each_call_is_open_or_closed_on_purpose() -> None:
