@@ -1,6 +1,8 @@
 """What the chart renders, against the settings, the image and the gateway; and what it starts."""
 
+import contextlib
 import math
+import os
 import re
 import subprocess
 import sys
@@ -29,7 +31,7 @@ from tests.deploy.chart import (
 from tests.deploy.dockerfile import ROOT, Dockerfile
 from tests.deploy.gateway import TEMPLATE
 from tests.deploy.monitoring.rules import RULES
-from tests.end_to_end.processes import Served
+from tests.end_to_end.processes import Served, free_port
 from tests.service.store.servers import eventually
 from tests.tiny import tiny_bundle
 
@@ -264,6 +266,54 @@ def test_keys_that_kubernetes_replaces_are_taken_without_a_restart(tmp_path: Pat
         assert status(first) == 401
     finally:
         served.kill()
+
+
+HANGUP = re.compile(r"exec POD -- sh -c '([^']+)'")
+AS_IN_A_POD = (
+    "unshare",
+    "--map-root-user",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--mount-proc",
+    "--kill-child",
+)
+"""Processes see each other alone, and the first of them is not the service."""
+
+
+@pytest.mark.skipif(
+    subprocess.run([*AS_IN_A_POD, "true"], capture_output=True).returncode != 0,
+    reason="this machine lets nobody make namespaces",
+)
+def test_a_handover_is_asked_for_in_a_pod_as_the_runbook_says(tmp_path: Path) -> None:
+    assert of_kind("claim", "Deployment")["spec"]["template"]["spec"]["shareProcessNamespace"]
+    (hangup,) = HANGUP.findall((ROOT / "docs" / "runbook.md").read_text("utf-8"))
+    port, bundle, log = free_port(), tiny_bundle(tmp_path / "bundles"), tmp_path / "log"
+    words = [sys.executable, "-m", "firstsight", "serve", "--bundle", str(bundle), f"--port={port}"]
+    script = '"$@" & read ready; sh -c "$HANGUP"; wait'
+    environ = {"PATH": os.environ["PATH"], "HANGUP": hangup, "PYTHONPATH": str(ROOT)}
+    environ |= {"FIRSTSIGHT_DATA_FOLDER": str(tmp_path / "data")}
+    with log.open("wb") as written:
+        pod = subprocess.Popen(
+            [*AS_IN_A_POD, "sh", "-c", script, "sh", *words],
+            stdin=subprocess.PIPE, stdout=written, stderr=written, env=environ,
+        )  # fmt: skip
+
+    def is_ready() -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
+        return False
+
+    try:
+        eventually(is_ready)
+        assert "handover asked for" not in log.read_text("utf-8")
+        assert pod.stdin is not None
+        pod.stdin.write(b"ready\n")
+        pod.stdin.flush()
+        eventually(lambda: "handover asked for" in log.read_text("utf-8"), 20)
+    finally:
+        pod.kill()
+        pod.communicate(timeout=20)
 
 
 def test_rules_of_the_operator_are_those_of_the_file_and_of_the_job_that_is_scraped() -> None:
