@@ -18,7 +18,7 @@ needs_helm = pytest.mark.skipif(HELM is None, reason="helm is not installed")
 
 OLDEST, NEWEST = "1.27", "1.35"
 """Versions of Kubernetes whose schemas hold; the oldest is that of Chart.yaml."""
-CUSTOM = {"ServiceMonitor": "monitoring.coreos.com/v1"}
+CUSTOM = dict.fromkeys(("ServiceMonitor", "PrometheusRule"), "monitoring.coreos.com/v1")
 """What is of an operator, and in no schema of Kubernetes."""
 
 
@@ -64,6 +64,9 @@ def test_what_is_committed_is_what_the_chart_renders(name: str) -> None:
         ("secret.name=", "secret.redis"),
         ("secret.redis=http://redis", "redis"),
         ("secret.adminToken=short", "adminToken"),
+        ("secret.name=,secret.redis=redis://redis", "keys.secret"),
+        ("keys.secret=mine,keys.key=", "/keys/key"),
+        ("settings.FIRSTSIGHT_KEYS_FILE=/keys", "FIRSTSIGHT_KEYS_FILE"),
         ("bundles.claim=", "bundles.claim or bundles.fetch.image"),
         ("autoscaling.enabled=true,autoscaling.cpuPercent=0", "autoscaling.cpuPercent"),
         ("bundles.fetch.image=a", "/bundles/fetch/command"),
@@ -86,6 +89,7 @@ def test_a_value_that_cannot_be_used_is_named(wrong: str, said: str) -> None:
         "fullnameOverride=recall,service.type=LoadBalancer,service.clusterIP=",
         "serviceAccount.create=false,serviceAccount.name=mine,secret.name=mine",
         "bundles.claim=",
+        "keys.secret=,secret.adminToken=only-an-example-of-a-token,prometheusRule.enabled=false",
     ],
 )
 def test_other_values_are_of_kubernetes_too(chosen: str) -> None:

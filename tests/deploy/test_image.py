@@ -29,7 +29,8 @@ from tests.end_to_end.processes import free_port
 from tests.tiny import tiny_bundle
 
 BUILT = ("compiler", "service-libraries", "wheel")
-MOST_MIB = 450
+MOST_MIB = 305
+"""With a base of some 130 MB, which no engine was at hand to measure, that makes 450 MB."""
 IN_BASE = re.compile(  # of C and C++, which Debian itself is made with; and zlib, which Python is
     r"(lib(c|m|dl|rt|pthread|gcc_s|stdc\+\+|z)|ld-linux-x86-64)\.so\.\d+"
 )
@@ -209,7 +210,9 @@ def assert_holds_what_it_should(image: Image) -> None:
     sized = dict(sizes(image.site))
     assert "hnswlib" in sized
     assert not {"torch", "onnx", "pip", "pytest"} & sized.keys()
-    assert sum(sized.values()) / MIB < MOST_MIB
+    kept = {one for one in image.site.parents[2].rglob("*") if not one.is_symlink()}
+    assert sum(one.stat().st_size for one in kept if one.is_file()) / MIB < MOST_MIB
+    assert not [one for one in kept if one.name == "tests"]
     assert not [path for path in image.site.iterdir() if path.name in ("tests", "benchmarks")]
 
     code = objdump("--disassemble", image.site / HNSWLIB)

@@ -1,16 +1,20 @@
 """What the chart renders, against the settings, the image and the gateway; and what it starts."""
 
+import contextlib
 import math
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
 from export.contract.errors import ConfigError
 from service.http.openapi import document
+from service.keys.key import new_key
 from service.processes.loader_process import LoaderProcess
 from service.rollout.bundles import list_bundles
 from service.settings import Settings, read_settings
@@ -26,7 +30,9 @@ from tests.deploy.chart import (
 )
 from tests.deploy.dockerfile import ROOT, Dockerfile
 from tests.deploy.gateway import TEMPLATE
-from tests.end_to_end.processes import Served
+from tests.deploy.monitoring.rules import RULES
+from tests.end_to_end.processes import Served, free_port
+from tests.service.store.servers import eventually
 from tests.tiny import tiny_bundle
 
 
@@ -35,6 +41,7 @@ def test_every_setting_is_one_and_its_value_can_be_used(name: str) -> None:
     told = dict(of_kind(name, "ConfigMap")["data"])
     given = {one["name"]: one.get("value") for one in served_by(name)["env"]}
     assert {"FIRSTSIGHT_REDIS", "FIRSTSIGHT_ADMIN_TOKEN"} <= given.keys()
+    assert ("FIRSTSIGHT_KEYS_FILE" in given) == (name == "full")
     assert not told.keys() & given.keys()
     secrets = (one["stringData"] for one in manifests(name) if one["kind"] == "Secret")
     for data in secrets:
@@ -176,26 +183,145 @@ def test_what_is_asked_for_is_served_and_an_ingress_opens_no_more_than_the_gatew
         assert not [one for one in opened if path.startswith(one)]
 
 
-def test_what_a_pod_is_told_serves_and_the_test_pod_finds_it(tmp_path: Path) -> None:
+def in_pod(container: Manifest, secret: dict[str, str]) -> dict[str, str]:
+    """Return the FIRSTSIGHT_* of a container, where every Secret that it names has these keys."""
+    given = dict[str, str]()
+    for one in container.get("env", []):
+        reference = one.get("valueFrom", {}).get("secretKeyRef")
+        if reference is None:
+            given[one["name"]] = one["value"]
+        elif reference["key"] in secret:
+            given[one["name"]] = secret[reference["key"]]
+        else:
+            assert reference.get("optional"), reference  # else the container is not started
+    return given
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_pod_is_told_serves_and_the_test_pod_finds_it(name: str, tmp_path: Path) -> None:
+    """With the token as the only key, or with a file of keys and no token (full)."""
+    secret = {} if name == "full" else {"admin-token": "a-token-of-this-test"}
+    given = in_pod(served_by(name), {"redis": "redis://elsewhere"} | secret)
     told = {
         key.removeprefix("FIRSTSIGHT_").lower(): text
-        for key, text in of_kind("claim", "ConfigMap")["data"].items()
+        for key, text in (of_kind(name, "ConfigMap")["data"] | given).items()
+        if key not in ("FIRSTSIGHT_REDIS", "FIRSTSIGHT_BUNDLE", "TZ")
     }
-    told["readiness_off_s"] = "0"  # no gateway looks on
+    told |= {"readiness_off_s": "0", "workers": "1"}  # no gateway looks on
+    if "keys_file" in told:
+        (tmp_path / "keys").write_text(new_key("shop", "recall")[1] + "\n")
+        told["keys_file"] = str(tmp_path / "keys")
     served = Served(tmp_path / "data", tiny_bundle(tmp_path / "bundles"), **told)
     try:
         for key in ("startupProbe", "livenessProbe", "readinessProbe"):
-            assert served.ask("GET", served_by("claim")[key]["httpGet"]["path"])[0] == 200
-        (asks,) = of_kind("claim", "Pod")["spec"]["containers"]
+            assert served.ask("GET", served_by(name)[key]["httpGet"]["path"])[0] == 200
+        assert served.ask("GET", "/version")[0] == 401
+        (asks,) = of_kind(name, "Pod")["spec"]["containers"]
         command = [sys.executable, *asks["command"][1:-1], f"http://127.0.0.1:{served.port}"]
-        answered = subprocess.run(command, capture_output=True, text=True)
+
+        def ask(secret: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+            return subprocess.run(command, env=in_pod(asks, secret), capture_output=True, text=True)
+
+        answered = ask(secret)
         assert answered.returncode == 0, answered.stderr
-        assert "/recall?user_id=helm-test&k=1 200" in answered.stdout
+        assert f"/recall?user_id=helm-test&k=1 {200 if secret else 401}" in answered.stdout
+        assert not secret or secret["admin-token"] not in answered.stdout
+        wrong = ask({"admin-token": "another-token-than-that"})
+        assert wrong.returncode != 0
         assert served.stop() == 0
-        unanswered = subprocess.run(command, capture_output=True, text=True)
-        assert unanswered.returncode != 0
+        assert ask(secret).returncode != 0
     finally:
         served.kill()
+
+
+def test_keys_that_kubernetes_replaces_are_taken_without_a_restart(tmp_path: Path) -> None:
+    container = served_by("full")
+    (mounted,) = (one for one in container["volumeMounts"] if one["name"] == "keys")
+    assert "subPath" not in mounted  # which is bound once and never updated
+    file = Path(in_pod(container, {"redis": "redis://elsewhere"})["FIRSTSIGHT_KEYS_FILE"])
+    assert str(file.parent) == mounted["mountPath"]
+
+    def publish(number: int) -> str:
+        """Put a Secret into the folder as the kubelet does: all its files at once, by one link."""
+        key, line = new_key(f"shop-{number}", "recall")
+        (tmp_path / f"..{number}").mkdir()
+        (tmp_path / f"..{number}" / file.name).write_text(f"{line}\n")
+        (tmp_path / "..new").symlink_to(f"..{number}")
+        (tmp_path / "..new").rename(tmp_path / "..data")
+        return key
+
+    first = publish(1)
+    (tmp_path / file.name).symlink_to(f"..data/{file.name}")
+    told = {"keys_file": tmp_path / file.name}
+    served = Served(tmp_path / "data", tiny_bundle(tmp_path / "bundles"), **told)
+
+    def status(key: str) -> int:
+        url = f"http://127.0.0.1:{served.port}/version"
+        return httpx.get(url, headers={"authorization": f"Bearer {key}"}).status_code
+
+    try:
+        assert status(first) == 200
+        second = publish(2)
+        eventually(lambda: status(second) == 200)
+        assert status(first) == 401
+    finally:
+        served.kill()
+
+
+HANGUP = re.compile(r"exec POD -- sh -c '([^']+)'")
+AS_IN_A_POD = (
+    "unshare",
+    "--map-root-user",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--mount-proc",
+    "--kill-child",
+)
+"""Processes see each other alone, and the first of them is not the service."""
+
+
+@pytest.mark.skipif(
+    subprocess.run([*AS_IN_A_POD, "true"], capture_output=True).returncode != 0,
+    reason="this machine lets nobody make namespaces",
+)
+def test_a_handover_is_asked_for_in_a_pod_as_the_runbook_says(tmp_path: Path) -> None:
+    assert of_kind("claim", "Deployment")["spec"]["template"]["spec"]["shareProcessNamespace"]
+    (hangup,) = HANGUP.findall((ROOT / "docs" / "runbook.md").read_text("utf-8"))
+    port, bundle, log = free_port(), tiny_bundle(tmp_path / "bundles"), tmp_path / "log"
+    words = [sys.executable, "-m", "firstsight", "serve", "--bundle", str(bundle), f"--port={port}"]
+    script = '"$@" & read ready; sh -c "$HANGUP"; wait'
+    environ = {"PATH": os.environ["PATH"], "HANGUP": hangup, "PYTHONPATH": str(ROOT)}
+    environ |= {"FIRSTSIGHT_DATA_FOLDER": str(tmp_path / "data")}
+    with log.open("wb") as written:
+        pod = subprocess.Popen(
+            [*AS_IN_A_POD, "sh", "-c", script, "sh", *words],
+            stdin=subprocess.PIPE, stdout=written, stderr=written, env=environ,
+        )  # fmt: skip
+
+    def is_ready() -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
+        return False
+
+    try:
+        eventually(is_ready)
+        assert "handover asked for" not in log.read_text("utf-8")
+        assert pod.stdin is not None
+        pod.stdin.write(b"ready\n")
+        pod.stdin.flush()
+        eventually(lambda: "handover asked for" in log.read_text("utf-8"), 20)
+    finally:
+        pod.kill()
+        pod.communicate(timeout=20)
+
+
+def test_rules_of_the_operator_are_those_of_the_file_and_of_the_job_that_is_scraped() -> None:
+    rules = yaml.safe_load(RULES.read_text("utf-8"))
+    assert of_kind("full", "PrometheusRule")["spec"] == rules
+    (scraped,) = of_kind("full", "ServiceMonitor")["spec"]["endpoints"]
+    (job,) = (one for one in scraped["relabelings"] if one["targetLabel"] == "job")
+    assert set(re.findall(r'job="([^"]+)"', RULES.read_text("utf-8"))) == {job["replacement"]}
 
 
 def test_the_publishing_job_publishes_what_was_fetched(tmp_path: Path) -> None:

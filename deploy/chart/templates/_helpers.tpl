@@ -49,6 +49,16 @@ app.kubernetes.io/component: service
 {{- default (include "firstsight.fullname" .) .Values.secret.name }}
 {{- end }}
 
+{{- /* Where the token is; with a file of keys there need be none. */ -}}
+{{- define "firstsight.token" -}}
+secretKeyRef:
+  name: {{ include "firstsight.secret" . }}
+  key: {{ .Values.secret.adminTokenKey }}
+  {{- if .Values.keys.secret }}
+  optional: true
+  {{- end }}
+{{- end }}
+
 {{- /* What is alike in all pods: who runs, and what it is not told. */ -}}
 {{- define "firstsight.pod" -}}
 # Else Kubernetes sets FIRSTSIGHT_* for a Service of this name, and any other for its own.

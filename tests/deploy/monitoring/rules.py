@@ -14,7 +14,7 @@ RULES = MONITORING / "rules" / "firstsight.yml"
 
 NAME = re.compile(r"[a-z_]*:?firstsight_\w+(?::\w+)?")
 SELECTED = re.compile(r"(firstsight_\w+)\{([^}]*)\}")
-OF_PROMETHEUS = {"job", "instance"}
+OF_PROMETHEUS = {"job", "instance", "namespace"}
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from export.contract.bundle import BundleLayout
 from export.index.hnsw import HnswConfig
 from service.follower import WAIT_S
+from service.keys.key import new_key
 from service.rollout.pointer import first_pointer
 from service.rollout.pointer_store import restore_pointer
 from service.settings import Settings
@@ -37,6 +38,8 @@ NEVER = "99999999999999-0"
 
 OF_AN_INDEX = {"FirstsightRecallBelowTarget", "FirstsightGrowthBlocked"}
 """Those of one replica whose index finds too little and cannot grow; both are caused at once."""
+OF_ONE_REPLICA = {"FirstsightReplicaNotReady", "FirstsightKeysRefused"}
+"""Those of replicas that leave, die and come back, one of them with a file of keys."""
 
 Request = tuple[str, str, object]
 OwnRedis = tuple["subprocess.Popen[bytes]", str]
@@ -144,7 +147,46 @@ def test_what_goes_wrong_fires_its_alert_and_what_is_well_again_clears_it(
             fires("LogLag", "Slow", "ReplicasDiffer")
         client.execute_command("ACL SETUSER default +xread")
         clears(*(alert.name.removeprefix("Firstsight") for alert in alerts()))
-    assert seen == {alert.name for alert in alerts()} - OF_AN_INDEX
+    assert seen == {alert.name for alert in alerts()} - OF_AN_INDEX - OF_ONE_REPLICA
+
+
+def test_replicas_that_leave_die_or_cannot_read_their_keys_fire_until_they_are_back(
+    tmp_path: Path,
+) -> None:
+    bundle = tiny_bundle(tmp_path / "bundles")
+    keys = tmp_path / "keys"
+    _, line = new_key("shop", "recall")
+    keys.write_text(f"{line}\n")
+    none, one = "FirstsightNoReplicaReady", "FirstsightReplicaNotReady"
+
+    with ExitStack() as stack:
+
+        def start(name: str, **settings: object) -> Served:
+            replica = Served(tmp_path / name, bundle, readiness_off_s=60, **settings)
+            stack.callback(replica.kill)
+            return replica
+
+        a, b = start("a", keys_file=keys), start("b")
+        prometheus = stack.enter_context(closing(Prometheus(tmp_path)))
+        prometheus.ask_of(a.port, b.port)
+        prometheus.wait_without(none)
+
+        keys.write_text("half a line")
+        b.process.terminate()  # it serves on for a minute, and is not ready
+        prometheus.wait_for(one, "FirstsightKeysRefused")
+        assert none not in prometheus.firing()
+        keys.write_text(f"{line}\n")
+        a.process.terminate()
+        prometheus.wait_for(none)
+        prometheus.wait_without(one, "FirstsightKeysRefused")
+
+        a.kill()
+        b.kill()
+        start("a", port=a.port)
+        prometheus.wait_for(one)  # of b, which nobody can ask
+        prometheus.wait_without(none)
+        start("b", port=b.port)
+        prometheus.wait_without(one)
 
 
 class LittleRoom(Served):

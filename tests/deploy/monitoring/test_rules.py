@@ -1,6 +1,5 @@
 """The rules: names that exist, a section of the runbook for each alert, and what makes it fire."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -33,7 +32,18 @@ def rises(before: int, minutes: int) -> str:
 
 # Alert: series that are well for 10 minutes, bad for 20, and well again for an hour.
 BAD_FOR_20: dict[str, Series] = {
-    "FirstsightNoReplicaReady": {of("firstsight_ready"): "1x9 0x19 1x60"},
+    "FirstsightNoReplicaReady": {
+        of("firstsight_ready"): "1x9 0x19 1x60",
+        of("up"): "1x90",
+        of("firstsight_ready", namespace="another"): "1x90",  # is no help to this one
+        of("up", namespace="another"): "1x90",
+    },
+    "FirstsightReplicaNotReady": {
+        of("firstsight_ready"): "1x9 0x19 1x60",
+        of("firstsight_ready", instance="b"): "1x90",
+        of("up"): "1x90",
+        of("up", instance="b"): "1x90",
+    },
     "FirstsightErrors": {
         of("firstsight_requests_total", status="500"): rises(9, 20),
         of("firstsight_requests_total", status="200"): "0+600x90",
@@ -57,6 +67,7 @@ BAD_FOR_20: dict[str, Series] = {
         of("firstsight_durability", level="fsync"): "1x9 0x19 1x60",
     },
     "FirstsightBundleRefused": {of("firstsight_bundle_refused"): "0x9 1x19 0x60"},
+    "FirstsightKeysRefused": {of("firstsight_keys_refused"): "0x9 1x19 0x60"},
     "FirstsightVersionsDiffer": {
         of("firstsight_served_share", version="v1"): "1x9 0.1x19 0x60",
         of("firstsight_served_share", version="v2"): "0x9 0.9x19 1x60",
@@ -101,59 +112,94 @@ def test_what_is_not_there_is_found() -> None:
     ]
 
 
+def promtool(folder: Path, series: Series, *told: tuple[str, str, int]) -> None:
+    """Have promtool say, of these series, each expression's value at a time; 0 stands for none."""
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": one, "values": values} for one, values in series.items()],
+        "promql_expr_test": [
+            {
+                "expr": f"({expr}) or vector(0)",
+                "eval_time": at,
+                "exp_samples": [{"labels": "{}", "value": value}],
+            }
+            for expr, at, value in told
+        ],
+    }
+    path = folder / "test.yml"
+    file = {"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [test]}
+    path.write_text(yaml.safe_dump(file))
+    done = subprocess.run(["promtool", "test", "rules", path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def firing(name: str) -> str:
+    """Return an expression: of how many an alert fires."""
+    return f'count(ALERTS{{alertname="{name}",alertstate="firing"}})'
+
+
+def pending(name: str) -> str:
+    """Return an expression: of how many an alert fires, or will."""
+    return f'count(ALERTS{{alertname="{name}"}})'
+
+
 @needs_promtool
 @pytest.mark.parametrize("name", BAD_FOR_20)
 def test_an_alert_fires_while_it_is_bad_and_clears(name: str, tmp_path: Path) -> None:
-    firing = f'count(ALERTS{{alertname="{name}",alertstate="firing"}}) > 0'
-    told = {
-        "rule_files": [str(RULES)],
-        "evaluation_interval": "1m",
-        "tests": [
-            {
-                "interval": "1m",
-                "input_series": [
-                    {"series": one, "values": values} for one, values in BAD_FOR_20[name].items()
-                ],
-                "promql_expr_test": [
-                    {"expr": f"{firing} or vector(0)", "eval_time": at, "exp_samples": [value]}
-                    for at, value in (
-                        ("9m", {"labels": "{}", "value": 0}),
-                        ("27m", {"labels": "{}", "value": 1}),
-                        ("60m", {"labels": "{}", "value": 0}),
-                    )
-                ],
-            }
-        ],
-    }
-    path = tmp_path / "test.yml"
-    path.write_text(yaml.safe_dump(json.loads(json.dumps(told))))
-    done = subprocess.run(["promtool", "test", "rules", path], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    is_firing = f"{firing(name)} > bool 0"
+    promtool(
+        tmp_path,
+        BAD_FOR_20[name],
+        (is_firing, "9m", 0),
+        (is_firing, "27m", 1),
+        (is_firing, "60m", 0),
+    )
 
 
 @needs_promtool
 def test_replicas_that_are_written_to_differ_and_nothing_fires(tmp_path: Path) -> None:
-    told = {
-        "rule_files": [str(RULES)],
-        "evaluation_interval": "1m",
-        "tests": [
-            {
-                "interval": "1m",
-                "input_series": [
-                    {
-                        "series": of("firstsight_items_checksum", version="v", instance=replica),
-                        "values": values,
-                    }
-                    for replica, values in (("a", "1+1x60"), ("b", "2+1x60"))
-                ],
-                "promql_expr_test": [
-                    {"expr": 'count(ALERTS{alertname="FirstsightReplicasDiffer"})', "eval_time": at}
-                    for at in ("10m", "30m", "60m")
-                ],
-            }
-        ],
+    written = {
+        of("firstsight_items_checksum", version="v"): "1+1x60",
+        of("firstsight_items_checksum", version="v", instance="b"): "2+1x60",
     }
-    path = tmp_path / "test.yml"
-    path.write_text(yaml.safe_dump(told))
-    done = subprocess.run(["promtool", "test", "rules", path], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    told = pending("FirstsightReplicasDiffer")
+    promtool(tmp_path, written, *((told, at, 0) for at in ("10m", "30m", "60m")))
+
+
+@needs_promtool
+def test_services_of_two_namespaces_may_differ(tmp_path: Path) -> None:
+    series = Series()
+    for namespace in ("shop", "trial"):
+        for replica in "ab":
+            where = {"instance": f"{namespace}-{replica}", "namespace": namespace}
+            series[of("firstsight_served_share", version=namespace, **where)] = "1x90"
+            checksum = {"shop": "5x90", "trial": "6x90"}[namespace]
+            series[of("firstsight_items_checksum", version="v", **where)] = checksum
+    names = ("FirstsightVersionsDiffer", "FirstsightReplicasDiffer")
+    promtool(tmp_path, series, *((pending(name), "60m", 0) for name in names))
+
+
+@needs_promtool
+def test_a_replica_that_is_not_scraped_is_told_by_its_name_and_one_that_is_taken_away_is_not(
+    tmp_path: Path,
+) -> None:
+    series = {
+        of("up"): "1x90",
+        of("firstsight_ready"): "1x90",
+        of("up", instance="dead"): "1x9 0x80",
+        of("firstsight_ready", instance="dead"): "1x9 stale _x80",
+        of("up", instance="gone"): "1x9 stale _x80",
+        of("firstsight_ready", instance="gone"): "1x9 stale _x80",
+    }
+    name = "FirstsightReplicaNotReady"
+    dead = firing(name).replace("{", '{instance="dead",', 1)
+    others = (firing(name), "40m", 1), (firing("FirstsightNoReplicaReady"), "40m", 0)
+    promtool(tmp_path, series, (firing(name), "9m", 0), (dead, "40m", 1), *others)
+
+
+@needs_promtool
+def test_where_nothing_is_scraped_no_replica_is_ready(tmp_path: Path) -> None:
+    told = firing("FirstsightNoReplicaReady")
+    dead = {of("up"): "0x90", of("up", instance="b"): "0x90"}
+    promtool(tmp_path, dead, (told, "10m", 1), (pending("FirstsightReplicaNotReady"), "60m", 0))
+    promtool(tmp_path, {of("up").replace("firstsight", "another"): "1x90"}, (told, "10m", 1))
