@@ -9,13 +9,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.errors import as_problem
+from service.keys.mask import masked
 
 logger = logging.getLogger(__name__)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 MOST = 256
-"""Characters of an id as it came, which may be none."""
+"""Characters of an id as it came, which may be none; a key in it is masked before it is cut."""
 
 
 class Audit:
@@ -52,7 +53,7 @@ def note_ids(request: Request, ids: Sequence[str]) -> None:
 
 
 def _tell(request: Request, operation: str, status: int | None) -> None:
-    in_path = [unquote(one)[:MOST] for one in request.path_params.values()]
+    in_path = [masked(unquote(one))[:MOST] for one in request.path_params.values()]
     facts = {
         "who": request.scope.get("caller"),
         "operation": operation,
