@@ -75,7 +75,7 @@ class Settings(Strict):
     key: SecretStr | None = None
     """The key that commands bring to a service: `items load`, `users load`."""
     audit: bool = False
-    """Whether calls that write or steer are logged, with who made them."""
+    """Whether calls that write, steer or ask for `debug` are logged, with who made them."""
     workers: int = Field(1, ge=1, le=256)
     """Serving processes; `--workers`."""
     unnamed_kept_s: float = Field(600.0, ge=0)
