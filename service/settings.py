@@ -33,7 +33,7 @@ class Limits(Strict):
     batch_body_bytes: int = Field(8 << 20, ge=1)
     """Of the body of a call that takes a batch; over it 413."""
     body_timeout_s: float = Field(10.0, gt=0)
-    """Within which a body must have come; over it 408."""
+    """Within which a body must have come; over it 408. And a head, or the connection is closed."""
     query_bytes: int = Field(8 << 10, ge=1)
     """Of a query string; over it 422, and POST is the remedy."""
     items: int = Field(1000, ge=1)
