@@ -119,7 +119,7 @@ class UnknownRoute(Problem):
     status, type, title = 404, "unknown-route", "Nothing is served here"
 
     def __init__(self, path: str) -> None:
-        super().__init__(f"nothing is served at {path[:80]!r}; /docs lists what is")
+        super().__init__(f"nothing is served at {masked(path)[:80]!r}; /docs lists what is")
 
 
 class UnknownItem(Problem):

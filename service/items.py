@@ -52,7 +52,9 @@ class Items:
         self._side = generation.schema.item
         self._delta_most = delta_most
 
-    async def post(self, posted: Sequence[object]) -> list[Outcome]:
+    async def post(
+        self, posted: Sequence[object], note: Callable[[Sequence[str]], None] | None = None
+    ) -> list[Outcome]:
         """Write items; each has its outcome, in order, and a bad one loses no good one.
 
         Of two with one id the later one wins. A write whose outcome is StoreUnavailable may have
@@ -60,11 +62,15 @@ class Items:
 
         Args:
             posted: Flat records as JSON has them, each with its `id`.
+            note: Is told the ids of what may be written, in order, some at once, before it is.
 
         """
         outcomes: list[Outcome] = []
         for part in self._slices(posted):
-            done = iter(await self._writer.write([one for one in part if isinstance(one, Change)]))
+            changes = [one for one in part if isinstance(one, Change)]
+            if note is not None:
+                note([change.id for change in changes])
+            done = iter(await self._writer.write(changes))
             outcomes += [next(done) if isinstance(one, Change) else one for one in part]
             await asyncio.sleep(0)
         return outcomes

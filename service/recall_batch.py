@@ -36,7 +36,7 @@ def asked_of(
 
     """
     if body.debug:
-        require_admin(http)
+        require_admin(http, [] if body.user_id is None else [body.user_id])
     cases = serving.for_user(body.user_id)
     side, ranker = cases.generation.schema.user, cases.generation.ranker
     return cases, check_recall(body, side, settings, from_query=from_query, ranker=ranker)

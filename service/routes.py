@@ -1,6 +1,7 @@
 """Endpoints: each reads its request, asks a use case, and writes the answer; no decisions."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -38,7 +39,6 @@ from service.http.openapi import document
 from service.http.operations import OPERATIONS
 from service.http.query import path_id, read_recall_query, read_similar_query, read_switch
 from service.http.request_id import request_id
-from service.items import Posted
 from service.observe import CONTENT_TYPE_LATEST, exposition
 from service.parts import Parts
 from service.recall_batch import recall_batch as answer_batch
@@ -104,12 +104,11 @@ async def post_items(request: Request) -> Response:
     cases = parts.ready().current
     with_vector = read_switch(request.scope["query_string"], "vector", default=True)
     body = await read_object(request, parts.settings.limits)
+    note = partial(note_ids, request)
     if "items" in body:
-        outcomes = await cases.items.post(read_batch(body, "items", parts.settings.limits.items))
-        note_ids(request, [one.id for one in outcomes if isinstance(one, Posted)])
-        return batch_answer(outcomes, with_vector=with_vector)
-    [outcome] = await cases.items.post([body])
-    note_ids(request, [outcome.id] if isinstance(outcome, Posted) else [])
+        posted = read_batch(body, "items", parts.settings.limits.items)
+        return batch_answer(await cases.items.post(posted, note), with_vector=with_vector)
+    [outcome] = await cases.items.post([body], note)
     return posted_answer(outcome, with_vector=with_vector)
 
 

@@ -33,7 +33,7 @@ class Limits(Strict):
     batch_body_bytes: int = Field(8 << 20, ge=1)
     """Of the body of a call that takes a batch; over it 413."""
     body_timeout_s: float = Field(10.0, gt=0)
-    """Within which a body must have come; over it 408."""
+    """Within which a body must have come; over it 408. And a head, or the connection is closed."""
     query_bytes: int = Field(8 << 10, ge=1)
     """Of a query string; over it 422, and POST is the remedy."""
     items: int = Field(1000, ge=1)
@@ -75,7 +75,7 @@ class Settings(Strict):
     key: SecretStr | None = None
     """The key that commands bring to a service: `items load`, `users load`."""
     audit: bool = False
-    """Whether calls that write or steer are logged, with who made them."""
+    """Whether calls that write, steer or ask for `debug` are logged, with who made them."""
     workers: int = Field(1, ge=1, le=256)
     """Serving processes; `--workers`."""
     unnamed_kept_s: float = Field(600.0, ge=0)

@@ -1,4 +1,4 @@
-"""The audit log: one line for each call that writes or steers, and who it was."""
+"""The audit log: one line for each call that writes, steers or looks behind a recall, and whose."""
 
 import functools
 import logging
@@ -9,17 +9,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.errors import as_problem
+from service.keys.mask import masked
 
 logger = logging.getLogger(__name__)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 MOST = 256
-"""Characters of an id as it came, which may be none."""
+"""Characters of an id as it came, which may be none; a key in it is masked before it is cut."""
+
+
+NOTED = "noted"
+"""Where a call's scope holds the ids that were noted."""
 
 
 class Audit:
     """Logs who called what, on which ids, and with which status; never a key, a feature or a body.
+
+    What is refused before it is known who asks has done nothing, and is not in it.
 
     Its lines are there at every `FIRSTSIGHT_LOG_LEVEL`.
     """
@@ -27,8 +34,11 @@ class Audit:
     def __init__(self) -> None:
         logger.setLevel(logging.INFO)
 
-    def audited(self, operation: str, endpoint: Endpoint) -> Endpoint:
-        """Return an endpoint each of whose calls is logged, the refused ones too."""
+    def audited(self, operation: str, endpoint: Endpoint, *, always: bool) -> Endpoint:
+        """Return an endpoint whose calls are logged, the refused ones too.
+
+        always: whether all are, or those alone that noted ids.
+        """
 
         @functools.wraps(endpoint)
         async def told(request: Request) -> Response:
@@ -40,23 +50,27 @@ class Audit:
                 status = as_problem(error).status
                 raise
             finally:
-                _tell(request, operation, status)
+                if always or NOTED in request.scope:
+                    _tell(request, operation, status)
             return response
 
         return told
 
 
 def note_ids(request: Request, ids: Sequence[str]) -> None:
-    """Tell the audit log what a call wrote whose path names no id."""
-    request.scope["written"] = list(ids)
+    """Tell the audit log on what a call acts whose path names no id.
+
+    Before anything is stored: of a store that does not answer, nobody knows what it has taken.
+    """
+    request.scope.setdefault(NOTED, []).extend(ids)
 
 
 def _tell(request: Request, operation: str, status: int | None) -> None:
-    in_path = [unquote(one)[:MOST] for one in request.path_params.values()]
+    ids = request.scope.get(NOTED) or [unquote(one) for one in request.path_params.values()]
     facts = {
         "who": request.scope.get("caller"),
         "operation": operation,
-        "ids": request.scope.get("written", in_path),
+        "ids": [masked(one)[:MOST] for one in ids],
         "status": status,
     }
     logger.info("called", extra=facts)

@@ -1,7 +1,7 @@
 """Who may call: whoever brings a key with the scope; without keys, whoever sits at the machine."""
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.errors import Forbidden, Unauthenticated
-from service.http.audit import Audit
+from service.http.audit import Audit, note_ids
 from service.http.operations import Operation
 from service.keys.key import Scope
 from service.keys.ring import KeyRing
@@ -47,9 +47,9 @@ class Guard:
             self.admit(request, needs)
             return await endpoint(request)
 
-        if self._audit is None or needs == "recall":
+        if self._audit is None:
             return admitted
-        return self._audit.audited(operation.name, admitted)
+        return self._audit.audited(operation.name, admitted, always=needs != "recall")
 
     def admit(self, request: Request, needs: Scope) -> None:
         """Let a request pass that may do what needs this scope; note the name of its key.
@@ -72,13 +72,14 @@ class Guard:
             raise Forbidden.of_key(key.name, sorted(key.scopes), needs)
 
 
-def require_admin(request: Request) -> None:
-    """Let a request pass that may look behind its answers.
+def require_admin(request: Request, ids: Sequence[str]) -> None:
+    """Let a request pass that may look behind its answers; the audit names these users of it.
 
     Raises:
         Unauthenticated, Forbidden: As `Guard.admit` says.
 
     """
+    note_ids(request, ids)
     guard: Guard = request.app.state.guard
     guard.admit(request, "admin")
 

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import DeadlineExceeded, InvalidRecord, Overloaded, Problem, TooLarge
 from service.errors import answer as answer_problem
+from service.http.bounds import read_whole
 from service.http.request_id import set_request_id
 from service.observe import REQUEST_SECONDS, REQUESTS
 from service.settings import Limits
@@ -25,6 +26,8 @@ PROBES = frozenset({"/livez", "/readyz", "/metrics"})
 
 BATCHES = frozenset({"/embed", "/items", "/recall/batch"})
 """Paths whose bodies may be batches."""
+
+MOST_TIMEOUT_MS = 600_000
 
 NO_ID = b'"}'
 """How a problem ends outside of a request: with an empty `request_id`, the last member."""
@@ -156,8 +159,9 @@ class Limited:
         if given is None:
             await self._app(scope, receive, send)
             return
-        if not given.isdigit() or not 1 <= int(given[:9]) <= 600_000:
-            expected = "whole milliseconds from 1 to 600000"
+        timeout_ms = read_whole(given, MOST_TIMEOUT_MS)
+        if timeout_ms is None:
+            expected = f"whole milliseconds from 1 to {MOST_TIMEOUT_MS}"
             raise InvalidRecord.of("X-Request-Timeout-Ms", given.decode("latin-1"), expected)
         has_begun = False
 
@@ -167,12 +171,12 @@ class Limited:
             await send(message)
 
         try:
-            async with asyncio.timeout(int(given) / 1000):
+            async with asyncio.timeout(timeout_ms / 1000):
                 await self._app(scope, receive, send_noticed)
         except TimeoutError:
             if has_begun:
                 raise
-            raise DeadlineExceeded(int(given)) from None
+            raise DeadlineExceeded(timeout_ms) from None
 
     def _capped(self, scope: Scope, receive: Receive) -> Receive:
         """Count the body's bytes as they come, whatever Content-Length says."""

@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes
 from export.contract.errors import Fault
 from export.contract.tables import id_fault
 from service.errors import InvalidRecord
-from service.http.bounds import size, whole_number
+from service.http.bounds import read_whole, size, whole_number
 from service.payloads import Rank, RecallBody
 from service.settings import Limits
 
@@ -169,10 +169,10 @@ def _whole(given: _Given, name: str, most: int, faults: list[Fault]) -> int | No
     text = given.single.get(name)
     if text is None:
         return None
-    if text.isascii() and text.isdigit() and len(text) < 19 and 1 <= int(text) <= most:
-        return int(text)
-    faults.append(Fault.of(name, text, whole_number(most)))
-    return None
+    number = read_whole(text, most)
+    if number is None:
+        faults.append(Fault.of(name, text, whole_number(most)))
+    return number
 
 
 def _rank(given: _Given, faults: list[Fault]) -> Rank | None:

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from export.contract.errors import ConfigError
 from service.keys.key import Key, digest_of, read_keys
+from service.keys.mask import mask_token
 from service.observe import KEYS_REFUSED
 from service.settings import Settings
 
@@ -25,12 +26,13 @@ class KeyRing:
     """All keys of one process: those of `FIRSTSIGHT_KEYS_FILE`, and `FIRSTSIGHT_ADMIN_TOKEN`.
 
     A key is found by a digest of its digest under a secret of this process, so that how long the
-    search takes tells nothing of what is kept.
+    search takes tells nothing of what is kept. From its making on the token is masked as keys are.
     """
 
     def __init__(self, settings: Settings) -> None:
-        token = settings.admin_token
-        digest = None if token is None else digest_of(token.get_secret_value().encode())
+        token = None if settings.admin_token is None else settings.admin_token.get_secret_value()
+        mask_token(token)
+        digest = None if token is None else digest_of(token.encode())
         self._always = () if digest is None else (Key.of(TOKEN_NAME, ["admin"], digest),)
         self._path = settings.keys_file
         self._secret = secrets.token_bytes(32)

@@ -41,15 +41,51 @@ class OneWrite:
 
 
 class OneWriteProtocol(HttpToolsProtocol):
-    """HTTP as uvicorn speaks it with httptools."""
+    """HTTP as uvicorn speaks it with httptools, but that heads have to come in time.
+
+    head_timeout_s: how long a connection may be in the midst of a head, or without its first; it
+        is closed then. How long one is kept on which nothing is sent after an answer is uvicorn's.
+    """
 
     transport: OneWrite  # type: ignore[assignment]  # with all that uvicorn asks of a transport
+
+    def __init__(self, *args: Any, head_timeout_s: float, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._head_timeout_s = head_timeout_s
+        self._until_head: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection over."""
         super().connection_made(OneWrite(transport, self.loop))  # type: ignore[arg-type]
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Read what has come; what leaves no request in work is a part of a head, or dropped."""
+        super().data_received(data)
+        if self.cycle is None or self.cycle.response_complete:
+            self._await_head()
+        elif self._until_head is not None:
+            self._forget_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of a connection."""
+        self._forget_head()
+        super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
         """Send the answer, which is whole."""
         self.transport.flush()
         super().on_response_complete()
+
+    def _await_head(self) -> None:
+        if self._until_head is None:
+            self._until_head = self.loop.call_later(self._head_timeout_s, self._end_late)
+
+    def _forget_head(self) -> None:
+        if self._until_head is not None:
+            self._until_head.cancel()
+            self._until_head = None
+
+    def _end_late(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()

@@ -3,6 +3,7 @@
 import logging
 import socket
 from collections.abc import Collection
+from functools import partial
 
 import uvicorn
 
@@ -74,9 +75,10 @@ def run_worker(
 ) -> None:
     """Serve on a socket until told to leave."""
     app = create_app(settings, loaded, open_link(settings), control)
+    protocol = partial(OneWriteProtocol, head_timeout_s=settings.limits.body_timeout_s)
     config = uvicorn.Config(
         app,
-        http=OneWriteProtocol,
+        http=protocol,  # type: ignore[arg-type]  # which is called, and nothing else
         loop="uvloop",
         lifespan="on",
         ws="none",

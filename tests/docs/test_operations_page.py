@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import get_args
 
+from deploy.sizing import Load
 from export.contract.manifest import Manifest
 from service.snapshot.format import SnapshotFacts
 from service.store.scripts import ANNOUNCE_ITEM, WRITE_ITEM
@@ -50,3 +51,9 @@ def test_the_log_that_is_asked_for_is_the_one_that_is_written() -> None:
     from service.store.keys import Keys
 
     assert f"`XLEN {Keys('fs').log.decode()}`" in PAGE
+
+
+def test_the_cpu_of_a_recall_is_what_the_command_counts() -> None:
+    told = re.search(r"`--recall-ms`, ([0-9.]+) unless", PAGE)
+    assert told is not None
+    assert float(told[1]) == Load(items=1).recall_ms

@@ -1,8 +1,10 @@
 """A service with keys, as a process: they rotate while it serves, commands bring them, no leak."""
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import httpx
 import pytest
@@ -13,7 +15,8 @@ from tests.end_to_end.processes import Served
 from tests.tiny import tiny_bundle
 
 CANARY, LINE = new_key("canary", "admin")
-TOKEN = "canary-token-of-the-environment"
+TOKEN = """canary+token/of'the"environment=%41\\"""
+"""Written otherwise in a URL, in JSON and in Python's own quotes."""
 RECALL = "/recall?user_id=u&k=1"
 
 
@@ -37,33 +40,54 @@ def bearer(key: str) -> dict[str, str]:
     return {"authorization": f"Bearer {key}"}
 
 
-def test_a_key_is_in_no_log_metric_or_error_wherever_it_was_sent(served: Served) -> None:
-    sent: list[tuple[str, str, dict[str, str], object, int]] = [
-        ("GET", RECALL, bearer(CANARY), None, 200),
-        ("GET", RECALL, bearer(TOKEN), None, 200),
-        ("PUT", "/users/u", bearer(CANARY), {"country": "de"}, 201),
-        ("GET", RECALL, bearer(CANARY + "x"), None, 401),
-        ("GET", RECALL, {"authorization": f"Basic {CANARY}"}, None, 401),
-        ("GET", RECALL, {"authorization": CANARY}, None, 401),
-        ("GET", RECALL, {"x-api-key": CANARY, "cookie": f"key={CANARY}"}, None, 401),
-        ("GET", f"{RECALL}&key={CANARY}", {}, None, 401),
-        ("GET", f"{RECALL}&{CANARY}={CANARY}", bearer(CANARY), None, 422),
-        ("GET", RECALL, bearer(CANARY) | {"x-request-timeout-ms": CANARY}, None, 422),
-        ("GET", f"/{CANARY}", {}, None, 404),
-        ("GET", f"/items/{CANARY}", bearer(CANARY), None, 404),
-        ("DELETE", f"/users/{CANARY}", bearer(CANARY), None, 204),
-        ("POST", f"/bundles/{CANARY}/activate", bearer(CANARY), None, 404),
-        ("POST", "/recall", bearer(CANARY), {"key": CANARY}, 422),
-        ("POST", "/items", bearer(CANARY), {"items": [{"id": CANARY, "length": CANARY}]}, 200),
-        ("PUT", "/users/u", bearer(CANARY), {"country": {"key": CANARY}}, 422),
-        ("POST", "/recall", bearer(CANARY) | {"content-type": CANARY}, None, 415),
+def written(secret: str) -> set[str]:
+    """Return a secret as it may stand in an answer or a line of the log."""
+    bare = {secret, repr(secret)[1:-1], quote(secret), quote(secret, safe=""), unquote(secret)}
+    return bare | {json.dumps(one)[1:-1] for one in bare}
+
+
+Sent = tuple[str, str, dict[str, str], object, int]
+
+
+def sent_everywhere(key: str) -> list[Sent]:
+    """Give requests that carry a key where it belongs and where it does not, and their statuses."""
+    coded = quote(key, safe="")
+    no_bundle = 404 if key == CANARY else 422  # which could be no version's name
+    return [
+        ("GET", RECALL, bearer(key), None, 200),
+        ("PUT", "/users/u", bearer(key), {"country": "de"}, 200),
+        ("GET", RECALL, bearer(key + "x"), None, 401),
+        ("GET", RECALL, {"authorization": f"Basic {key}"}, None, 401),
+        ("GET", RECALL, {"authorization": key}, None, 401),
+        ("GET", RECALL, {"x-api-key": key, "cookie": f"key={key}"}, None, 401),
+        ("GET", f"{RECALL}&key={coded}", {}, None, 401),
+        ("GET", f"{RECALL}&{coded}={coded}", bearer(key), None, 422),
+        ("GET", f"{RECALL}&{key}={key}", bearer(key), None, 422),
+        ("GET", RECALL, bearer(key) | {"x-request-timeout-ms": key}, None, 422),
+        ("GET", f"/{coded}", {}, None, 404),
+        ("GET", f"/{'x' * 60}{coded}", {}, None, 404),
+        ("GET", f"/items/{coded}", bearer(key), None, 404),
+        ("DELETE", f"/users/{coded}", bearer(key), None, 204),
+        ("DELETE", f"/users/{'x' * 240}{coded}", bearer(key), None, 422),
+        ("POST", f"/bundles/{coded}/activate", bearer(key), None, no_bundle),
+        ("POST", "/recall", bearer(key), {"key": key}, 422),
+        ("POST", "/recall", bearer(key), {key: key}, 422),
+        ("POST", "/items", bearer(key), {"items": [{"id": key, "length": key}]}, 200),
+        ("POST", "/items", bearer(key), {"id": key, "length": key}, 422),
+        ("PUT", "/users/u", bearer(key), {"country": {"key": key}}, 422),
+        ("POST", "/recall", bearer(key) | {"content-type": key}, None, 415),
     ]
+
+
+def test_a_key_is_in_no_log_metric_or_error_wherever_it_was_sent(served: Served) -> None:
     told = []
     with httpx.Client(base_url=f"http://127.0.0.1:{served.port}", timeout=20) as client:
-        for method, path, headers, body, status in sent:
-            answer = client.request(method, path, headers=headers, json=body)
-            assert answer.status_code == status, (method, path, answer.text)
-            told.append(answer.text)
+        client.put("/users/u", headers=bearer(CANARY), json={}).raise_for_status()
+        for key in (CANARY, TOKEN):
+            for method, path, headers, body, status in sent_everywhere(key):
+                answer = client.request(method, path, headers=headers, json=body)
+                assert answer.status_code == status, (method, path, answer.text)
+                told.append(answer.text)
         told.append(client.get("/metrics").text)
         told.append(client.get("/readyz").text)
     assert served.stop() == 0
@@ -71,8 +95,10 @@ def test_a_key_is_in_no_log_metric_or_error_wherever_it_was_sent(served: Served)
     assert '"operation": "put_user"' in log  # it is the log that was looked through
     assert '"level": "DEBUG"' in log
     for text in (*told, log):
-        for secret in (CANARY, TOKEN, digest_of(CANARY.encode()).hex()):
+        for secret in (*written(CANARY), *written(TOKEN), digest_of(CANARY.encode()).hex()):
             assert secret not in text
+        for key in (CANARY, TOKEN):
+            assert key[:16] not in text  # nor one that was cut with what it stood in
 
 
 def test_keys_rotate_while_it_serves(served: Served, keys: Path) -> None:

@@ -121,6 +121,16 @@ BAD: list[tuple[str, str, dict[str, Any], str, str | None]] = [
         "invalid-record",
         "X-Request-Timeout-Ms",
     ),
+    (
+        "GET",
+        "/version",
+        {"headers": {"x-request-timeout-ms": "000000001" + "9" * 5000}},  # past what Python reads
+        "invalid-record",
+        "X-Request-Timeout-Ms",
+    ),
+    ("GET", "/recall?user_id=u&k=000000001" + "9" * 5000, {}, "invalid-record", "k"),
+    ("GET", "/recall?user_id=u&after=1-" + "9" * 5000, {}, "invalid-record", "after"),
+    ("POST", "/recall", {"content": b'{"k": 1' + b"9" * 5000 + b"}"}, "malformed", None),
     ("PATCH", "/items/i1", {"json": {"price": 3}}, "invalid-record", "price"),
     ("PATCH", "/items/i1", {"json": {"length": "long"}}, "invalid-record", "length"),
     ("PATCH", "/items/i1", {"json": {"id": "i2"}}, "invalid-record", "id"),
@@ -219,7 +229,7 @@ BOUNDED: list[tuple[str, str, dict[str, Any], str, str, str]] = [
             repr(given),
             A_TIMEOUT,
         )
-        for given in ("0", "600001", "-1", "soon")
+        for given in ("0", "600001", "-1", "soon", "0000006000000", "0" * 18 + "5")
     ),
     (
         "GET",

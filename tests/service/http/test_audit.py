@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import signal
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,9 @@ from service.generation import Generation
 from service.http.audit import logger
 from service.http.operations import OPERATIONS
 from service.keys.key import new_key
+from service.keys.ring import LOOK_S
 from service.logs import JsonLines
+from service.settings import Settings
 from tests.service.running import Service, patient
 
 KEY, LINE = new_key("shop", "recall,write")
@@ -50,6 +54,9 @@ def fact(operation: str, ids: list[str], status: int, who: str | None = "shop") 
     return {"who": who, "operation": operation, "ids": ids, "status": status}
 
 
+RECALL_WITH = fact("recall_with", ["u"], 200, "boss")
+
+
 def test_each_call_that_writes_or_steers_is_one_line(
     service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -84,6 +91,61 @@ def test_a_line_has_the_request_id_and_neither_key_nor_features(
     assert {*json.loads(line)} == {
         *("time", "level", "logger", "message", "request_id", "who", "operation", "ids", "status")
     }
+
+
+def test_what_a_store_may_have_taken_that_does_not_answer_is_named(
+    generation: Generation,
+    own_redis: "tuple[subprocess.Popen[bytes], str]",
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    process, url = own_redis
+    settings = Settings.model_validate({"redis": url, "snapshots_kept": 0, "audit": True})
+    with Service(settings, generation) as service:
+        lines(caplog)
+        process.send_signal(signal.SIGSTOP)
+        try:
+            service.post("/items", {"id": "one"})
+            assert lines(caplog) == [fact("post_items", ["one"], 503, None)]
+            service.post("/items", {"items": [{"id": "a"}, {"id": 7}, {"id": "b"}]})
+            assert lines(caplog) == [fact("post_items", ["a", "b"], 200, None)]
+        finally:
+            process.send_signal(signal.SIGCONT)
+
+
+def test_who_looks_behind_a_recall_is_one_line_and_so_is_who_may_not(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    key, line = new_key("boss", "admin")
+    assert service.settings.keys_file is not None
+    service.settings.keys_file.write_text(f"{LINE}\n{line}\n")
+    service.do(asyncio.sleep(1.5 * LOOK_S))
+    lines(caplog)
+    boss = {"authorization": f"Bearer {key}"}
+    batch = {"requests": [{"user_id": "a", "debug": True}, {"user_id": "b"}, {"debug": True}]}
+    strange = "/recall?debug=true&user_id=" + "x" * 300
+    asked: list[tuple[str, str, Any, dict[str, str], dict[str, Any]]] = [
+        ("GET", "/recall?user_id=u&debug=true", None, boss, fact("recall", ["u"], 200, "boss")),
+        ("GET", "/recall?user_id=u&debug=true", None, HEAD, fact("recall", ["u"], 403)),
+        ("GET", strange, None, boss, fact("recall", ["x" * 256], 422, "boss")),
+        ("POST", "/recall", {"user_id": "u", "debug": True}, boss, RECALL_WITH),
+        ("POST", "/recall/batch", batch, boss, fact("recall_batch", ["a"], 200, "boss")),
+    ]
+    for method, path, body, head, expected in asked:
+        service.ask(method, path, json=body, headers=head)
+        assert lines(caplog) == [expected]
+
+
+def test_what_is_refused_before_it_is_known_who_asks_is_not_in_it(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    for method, path, beside, status in (
+        ("PUT", "/users/u", {"x-request-timeout-ms": "soon"}, 422),
+        ("PUT", "/bundles", {}, 405),
+        ("PUT", "/nowhere", {}, 404),
+    ):
+        answer = service.ask(method, path, json={}, headers=HEAD | beside)
+        assert answer.status_code == status
+    assert lines(caplog) == []
 
 
 def test_recalls_are_not_in_it(service: Service, caplog: pytest.LogCaptureFixture) -> None:

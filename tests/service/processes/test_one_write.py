@@ -1,6 +1,91 @@
 import asyncio
+import http.client
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
 
 from service.processes.one_write import OneWrite
+from tests.end_to_end.processes import Served
+from tests.tiny import tiny_bundle
+
+HEAD_S = 0.5
+WHOLE = b"GET /version HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("heads")
+    bundle = tiny_bundle(folder / "bundles")
+    settings = {"limits__body_timeout_s": HEAD_S, "linger_s": 3}
+    served = Served(folder / "data", bundle, **settings)
+    yield served
+    served.kill()
+
+
+def connect(served: Served) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", served.port), timeout=10)
+
+
+def answered(line: socket.socket) -> int:
+    answer = http.client.HTTPResponse(line)
+    answer.begin()
+    answer.read()
+    return answer.status
+
+
+def seconds_until_closed(line: socket.socket, trickle: bytes) -> float:
+    begun_s = time.monotonic()
+    line.settimeout(HEAD_S / 5)
+    while time.monotonic() - begun_s < 10 * HEAD_S:
+        try:
+            if line.recv(1000) == b"":
+                return time.monotonic() - begun_s
+            raise AssertionError("nothing was asked")
+        except TimeoutError:
+            if trickle:
+                line.sendall(trickle)
+        except ConnectionError:
+            return time.monotonic() - begun_s
+    raise AssertionError("it stays open")
+
+
+@pytest.mark.parametrize("after", [0, 1])
+@pytest.mark.parametrize(
+    ("begun", "trickle"),
+    [(b"G", b""), (WHOLE[:-2], b""), (WHOLE[:-2], b"a"), (b"\r\n", b"\r\n")],
+)
+def test_a_connection_whose_head_does_not_come_in_time_is_closed(
+    served: Served, begun: bytes, after: int, trickle: bytes
+) -> None:
+    with connect(served) as line:
+        for _ in range(after):
+            line.sendall(WHOLE)
+            assert answered(line) == 200
+        line.sendall(begun)
+        assert HEAD_S / 2 < seconds_until_closed(line, trickle) < 5 * HEAD_S
+
+
+def test_a_connection_on_which_nothing_is_ever_sent_is_closed(served: Served) -> None:
+    with connect(served) as line:
+        assert HEAD_S / 2 < seconds_until_closed(line, b"") < 5 * HEAD_S
+
+
+def test_a_head_in_pieces_and_a_connection_that_is_kept_have_their_time(served: Served) -> None:
+    with connect(served) as line:
+        for pause_s in (0, 2 * HEAD_S):
+            time.sleep(pause_s)
+            for piece in (WHOLE[:7], WHOLE[7:20], WHOLE[20:]):
+                line.sendall(piece)
+                time.sleep(HEAD_S / 10)
+            assert answered(line) == 200
+
+
+def test_what_is_in_work_is_bounded_by_its_body_and_not_by_its_head(served: Served) -> None:
+    with connect(served) as line:
+        line.sendall(b"POST /recall HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{")
+        assert answered(line) == 408
 
 
 class Recorded(asyncio.Transport):
