@@ -122,7 +122,9 @@ class Dense(nn.Module):
 class SideTower(nn.Module):
     """One tower: encoded features of its own side in, float[batch, dim] out.
 
-    Of unit length, unless the similarity is an inner product.
+    Of unit length, unless the similarity is an inner product; then products of two are divided by
+    the root of dim, half of that on either side, as in attention (Vaswani et al., NIPS 2017, 3.2.1):
+    they begin as small as their targets are, else the first steps may throw them far off.
 
     It holds nothing of the other side but the tables both share, so a user's vector cannot
     depend on an item input, by construction.
@@ -145,6 +147,7 @@ class SideTower(nn.Module):
         )
         self.has_preference = bool(side.preference)
         self.is_unit = config.similarity == "cosine"
+        self.scale = tower.dim**-0.25
         widths = {group: self._group(group).widths for group in self.inputs}
         self.augmented: AugmentedInput | None = None
         for name in apart:
@@ -173,8 +176,7 @@ class SideTower(nn.Module):
             augmented = self.augmented(inputs)
             groups[AUGMENTED] = augmented.vectors
         vectors: Tensor = self.tower(groups, present)
-        if self.is_unit:
-            vectors = functional.normalize(vectors, dim=1)
+        vectors = functional.normalize(vectors, dim=1) if self.is_unit else vectors * self.scale
         return SideVectors(vectors, augmented)
 
     def pieces(self) -> dict[tuple[str, str], Piece]:
