@@ -123,8 +123,8 @@ class SideTower(nn.Module):
     """One tower: encoded features of its own side in, float[batch, dim] out.
 
     Of unit length, unless the similarity is an inner product; then products of two are divided by
-    the root of dim, half of that on either side, as in attention (Vaswani et al., NIPS 2017, 3.2.1):
-    they begin as small as their targets are, else the first steps may throw them far off.
+    the root of dim, half of that on either side, as in attention (Vaswani et al., NIPS 2017,
+    3.2.1): they begin as small as their targets are, else the first steps may throw them far off.
 
     It holds nothing of the other side but the tables both share, so a user's vector cannot
     depend on an item input, by construction.

@@ -75,7 +75,8 @@ class Traffic:
         async def keep_asking() -> None:
             nonlocal answered
             while (now := time.monotonic()) < end:
-                answered += await self._ask(self._calls.draw(), now)
+                was_answered = await self._ask(self._calls.draw(), now)
+                answered += was_answered  # read after the wait: others count meanwhile
 
         await asyncio.gather(*(keep_asking() for _ in range(plan.clients)))
         return answered / plan.measured_s

@@ -1,8 +1,10 @@
 """The step `table`: what was measured, as Markdown between the marks of a page.
 
-A row of what was measured elsewhere, and is on the page already, stays as it is.
+What was measured elsewhere and is on the page already stays as it is: a row, one of several seeds
+where there is one seed here, and the tables of another content.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -23,6 +25,8 @@ from training.bootstrap import Paired, paired_bootstrap
 from training.search import LINES
 
 NONE = "–"
+SPREAD = re.compile(r"\(-?\d*\.\d+–")
+"""What `_figure` writes of several seeds, and of nothing else."""
 SLICES = {
     "warm": "warm",
     "cold_item": "cold item",
@@ -93,14 +97,24 @@ def _section(cases: Sequence[Case], before: str) -> str:
     protocol, told = cases[0].protocol, machine()
     lines = [protocol.described, ""]
     lines += [f"Machine: {told['cpu']}, {told['cores']} cores, {told['system']}.", ""]
-    for case in cases:
-        described = f"**{protocol.contents[case.content].described}**"
-        lines += [described, ""] if len(protocol.contents) > 1 else []
-        found = scored(case)
-        of_content = before.partition(described)[2] or before
+    measured = {case.content: case for case in cases}
+    for content, one in protocol.contents.items():
+        described = f"**{one.described}**\n"
+        told_before = _of_content(before, described)
+        if content not in measured:
+            lines += [told_before.strip(), ""] if told_before else []
+            continue
+        lines += [described] if len(protocol.contents) > 1 else []
+        case, found = measured[content], scored(measured[content])
         for place in protocol.slices:
-            lines += [*_table(case, place, found, of_content.splitlines()), ""]
+            lines += [*_table(case, place, found, (told_before or before).splitlines()), ""]
     return "\n".join(lines)
+
+
+def _of_content(before: str, described: str) -> str:
+    """Return what a page has of one content, with its heading; nothing where it has none."""
+    _, heading, rest = before.partition(described)
+    return heading + rest.partition("\n**")[0]
 
 
 def _table(case: Case, place: str, found: Sequence[Scored], before: Sequence[str]) -> list[str]:
@@ -119,7 +133,8 @@ def _table(case: Case, place: str, found: Sequence[Scored], before: Sequence[str
         cells += [_difference(ours[name], one, place, name) for name in compared]
         seconds = np.mean([run.seconds for run in one.runs])
         cells += [str(one.trials or NONE), f"{seconds:.0f}"]
-        rows[one.name] = "| " + " | ".join(cells) + " |"
+        if len(one.runs) > 1 or not SPREAD.search(rows.get(one.name, "")):
+            rows[one.name] = "| " + " | ".join(cells) + " |"
     lines += [rows[name] for name in sorted(rows, key=_place)]
     for said in case.protocol.published:
         if any(where == place for where, _ in said.figures) and said.content in (

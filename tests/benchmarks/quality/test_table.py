@@ -136,3 +136,35 @@ def test_what_is_measured_is_measured_once_for_the_same_options(
     final(case, CHEAP, [1, 2], told.append)
     assert len(told) == 2
     assert all("wmf-" in one for one in told)
+
+
+def test_a_row_of_several_seeds_stays_where_one_was_measured_here(
+    prepared: Path, tmp_path: Path
+) -> None:
+    case = measured(prepared, tmp_path, "citeulike_cold")
+    page = tmp_path / "quality.md"
+    page.write_text(MARKS.format("citeulike_cold"), encoding="utf-8")
+    write_tables([case], page)
+    before = rows(page)
+    for path in case.finals.glob("*-2.json"):
+        path.unlink()
+    one = Result.read(case.finals / "random-1.json")
+    replace(one, seconds=one.seconds + 1000).write(case.finals, "made")
+    write_tables([case], page)
+    after = rows(page)
+    assert after["wmf"] == before["wmf"]
+    assert after["random"] != before["random"]  # of one seed on the page, too
+
+
+def test_what_the_page_has_of_another_content_stays(prepared: Path, tmp_path: Path) -> None:
+    case = measured(prepared, tmp_path, "citeulike_cold")
+    titles = case.protocol.contents["titles"].described
+    kept = f"**{titles}**\n\n| a table | of it |\n|---|---|\n| ours | .5 |"
+    page = tmp_path / "quality.md"
+    marked = MARKS.format("citeulike_cold").replace("written before", f"before\n{kept}")
+    page.write_text(marked, encoding="utf-8")
+    for _ in range(2):
+        write_tables([case], page)
+        text = page.read_text("utf-8")
+        assert text.count(kept) == 1
+        assert text.index("post-hoc content") < text.index(kept)
