@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -22,7 +23,7 @@ import pytest
 from service.keys.key import new_key
 from tests.deploy.dockerfile import ROOT
 from tests.deploy.gateway import NGINX, TEMPLATE, Gateway, fill, values
-from tests.end_to_end.processes import Served, free_port, serve_pair
+from tests.end_to_end.processes import Served, free_port, redis_url, serve_pair
 from tests.tiny import tiny_bundle
 
 needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
@@ -465,6 +466,37 @@ def test_a_replica_without_a_bundle_takes_no_request_along(
             assert any(one.startswith("503, 2") for one in tried), tried
         finally:
             gateway.stop()
+
+
+@needs_nginx
+def test_replicas_that_hand_over_are_ready_all_the_while(tmp_path: Path) -> None:
+    """Also where all do at once, and the gateway keeps connections to those who leave."""
+    bundle = tiny_bundle(tmp_path / "bundles")
+    with contextlib.ExitStack() as stack:
+        first = Served(tmp_path / "first", bundle, linger_s=4)
+        stack.callback(first.kill)
+        second = Served(tmp_path / "second", bundle, "--redis", redis_url(first), linger_s=4)
+        stack.callback(second.kill)
+        pair = (first, second)
+        gateway = Gateway([one.port for one in pair])
+        stack.callback(gateway.stop)
+        client = stack.enter_context(gateway.client())
+        before = [[worker.pid for worker in one.workers()] for one in pair]
+        for one in pair:
+            one.process.send_signal(signal.SIGHUP)
+        told, until, replaced_s = [], time.monotonic() + 30, None
+        while time.monotonic() < until and (
+            replaced_s is None or time.monotonic() < replaced_s + 1.5
+        ):
+            told += [client.get(path).status_code for path in ("/readyz", "/recall?user_id=u1")]
+            time.sleep(0.06)  # below the limit of probes
+            if replaced_s is None and all(
+                {worker.pid for worker in one.workers()} - set(old)
+                for one, old in zip(pair, before, strict=True)
+            ):
+                replaced_s = time.monotonic()
+        assert replaced_s is not None
+        assert set(told) == {200}
 
 
 class Dying(BaseHTTPRequestHandler):

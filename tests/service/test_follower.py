@@ -175,6 +175,7 @@ def test_a_gap_in_the_log_is_noticed_and_all_is_read_again(
     async def test() -> None:
         a = make()
         async with running(a):
+            assert await a.follower.loaded(5)
             await a.post(id="x0")
             await until(lambda: a.follower.counts.loads == 2)  # the log's first epoch
             with redis_client.pipeline(transaction=True) as trimmed:

@@ -89,6 +89,7 @@ def test_what_a_replica_lacks_is_read(make: Make, redis_client: redis.Redis) -> 
     async def test() -> None:
         a = make()
         async with running(a):
+            assert await a.follower.loaded(5)  # nothing, from a log that has not begun
             await a.post(id="x1", length=1.0)
             await until(lambda: a.follower.is_current and a.follower.counts.loads == 2)
             redis_client.incrby("{fs}:rev", 2)  # two writes that the log says nothing of
@@ -164,6 +165,7 @@ def test_it_is_done_every_so_often_and_counted(
     async def test() -> None:
         a = make()
         async with running(a):
+            assert await a.follower.loaded(5)
             await a.post(id="x")
             await until(lambda: a.follower.is_current and a.follower.counts.loads == 2)
             before = announced()
