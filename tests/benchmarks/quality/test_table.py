@@ -35,6 +35,15 @@ def measured(prepared: Path, work: Path, name: str) -> Case:
     return case
 
 
+def marked(folder: Path, case: Case, before: str = "written before") -> Path:
+    """Return a page with the marks of a protocol, and its tables in the place of what was there."""
+    page = folder / "quality.md"
+    text = MARKS.format(case.protocol.name).replace("written before", before)
+    page.write_text(text, encoding="utf-8")
+    write_tables([case], page)
+    return page
+
+
 def rows(page: Path) -> dict[str, list[str]]:
     lines = [one for one in page.read_text("utf-8").splitlines() if one.startswith("| ")]
     cells = [[cell.strip() for cell in one.strip("|").split("|")] for one in lines]
@@ -45,9 +54,7 @@ def test_the_page_tells_means_seeds_intervals_trials_and_what_was_published(
     prepared: Path, tmp_path: Path
 ) -> None:
     case = measured(prepared, tmp_path, "citeulike_cold")
-    page = tmp_path / "quality.md"
-    page.write_text(MARKS.format("citeulike_cold"), encoding="utf-8")
-    write_tables([case], page)
+    page = marked(tmp_path, case)
     text, found = page.read_text("utf-8"), rows(page)
     assert "written before" not in text
     assert text.startswith("# Page\n")
@@ -73,9 +80,7 @@ def test_the_page_tells_means_seeds_intervals_trials_and_what_was_published(
 
 def test_gauc_is_told_and_compared_where_rows_were_shown(prepared: Path, tmp_path: Path) -> None:
     case = measured(prepared, tmp_path, "movielens")
-    page = tmp_path / "quality.md"
-    page.write_text(MARKS.format("movielens"), encoding="utf-8")
-    write_tables([case], page)
+    page = marked(tmp_path, case)
     assert "ours less it, gauc [95 %]" in page.read_text("utf-8")
     everyone = {one.name: one for one in scored(case)}
     found = difference(everyone[OURS], everyone["random"], "warm", "gauc")
@@ -142,9 +147,7 @@ def test_a_row_of_several_seeds_stays_where_one_was_measured_here(
     prepared: Path, tmp_path: Path
 ) -> None:
     case = measured(prepared, tmp_path, "citeulike_cold")
-    page = tmp_path / "quality.md"
-    page.write_text(MARKS.format("citeulike_cold"), encoding="utf-8")
-    write_tables([case], page)
+    page = marked(tmp_path, case)
     before = rows(page)
     for path in case.finals.glob("*-2.json"):
         path.unlink()
@@ -160,11 +163,9 @@ def test_what_the_page_has_of_another_content_stays(prepared: Path, tmp_path: Pa
     case = measured(prepared, tmp_path, "citeulike_cold")
     titles = case.protocol.contents["titles"].described
     kept = f"**{titles}**\n\n| a table | of it |\n|---|---|\n| ours | .5 |"
-    page = tmp_path / "quality.md"
-    marked = MARKS.format("citeulike_cold").replace("written before", f"before\n{kept}")
-    page.write_text(marked, encoding="utf-8")
+    page = marked(tmp_path, case, f"before\n{kept}")
     for _ in range(2):
-        write_tables([case], page)
         text = page.read_text("utf-8")
         assert text.count(kept) == 1
         assert text.index("post-hoc content") < text.index(kept)
+        write_tables([case], page)
