@@ -34,7 +34,7 @@ from benchmarks.rollout.records import cluster_words
 from benchmarks.rollout.scenario import FIRST, put_users
 from export.contract.strict import Strict
 from service.settings import Settings
-from tests.deploy.gateway import TEMPLATE, Gateway
+from tests.deploy.gateway import Gateway
 from tests.faults.own_redis import OwnRedis
 
 REPLICAS = 2
@@ -165,23 +165,10 @@ def run(folder: Path, options: Options) -> Result:
             replicas.append(replica)
         # One client is all clients here, and its limits are those of all.
         ports = [one.served.port for one in replicas]
-        gateway = Gateway(ports, _for_all_probes(), CONNECTIONS="4096")
+        gateway = Gateway(ports, CONNECTIONS="4096")
         stack.callback(gateway.stop)
         settings = Settings(redis=SecretStr(redis.url), bundles=folder / "bundles")
         return _run(folder, options, Operator(replicas, settings), gateway, bases)
-
-
-def _for_all_probes() -> str:
-    """Return our template with limits of probes that the load does not come near."""
-    template = TEMPLATE.read_text("utf-8")
-    for ours, wide in (
-        ("zone=probes:4m rate=20r/s", "zone=probes:4m rate=10000r/s"),
-        ("zone=probes burst=40", "zone=probes burst=1000"),
-        ("probe_connections 16", "probe_connections 4096"),
-    ):
-        assert template.count(ours) == 1, ours
-        template = template.replace(ours, wide)
-    return template
 
 
 def _run(

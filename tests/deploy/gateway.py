@@ -1,71 +1,82 @@
-"""The gateway as a user of no rights runs it: the template, filled in, before real replicas."""
+"""The gateway as a user of no rights runs it: its configuration, before real replicas."""
 
 import contextlib
 import json
 import os
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
 import trustme
 
 from tests.deploy.dockerfile import ROOT
+from tests.deploy.names import REPLICAS, Names
 from tests.end_to_end.processes import free_port
 
-TEMPLATE = ROOT / "deploy" / "gateway" / "nginx.conf.template"
-NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+CONFIG = ROOT / "deploy" / "gateway" / "haproxy.cfg"
+HAPROXY = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 NOBODY = 65534 if os.geteuid() == 0 else None
+READY_S = 20
 
 
-def fill(template: str, told: dict[str, str]) -> str:
-    """Do what envsubst does in the nginx image with NGINX_ENVSUBST_FILTER=^GATEWAY_."""
-    return re.sub(r"\$\{(GATEWAY_\w+)\}", lambda found: told[found[1]], template)
-
-
-def values(folder: Path, port: int, plain_port: int, replicas: list[int]) -> dict[str, str]:
-    """Return what the template asks for, on the loopback, with limits that no test comes near."""
-    servers = (f"server 127.0.0.1:{one} max_fails=0;" for one in replicas)
-    told = {
-        "FOLDER": str(folder),
-        "HTTP": f"127.0.0.1:{plain_port}",
-        "HTTPS": f"127.0.0.1:{port}",
-        "ORIGIN": f"https://localhost:{port}",
-        "CERTIFICATE": str(folder / "certificate.pem"),
-        "KEY": str(folder / "key.pem"),
-        "REPLICAS": " ".join(servers),
-        "REQUESTS_PER_S": "10000",
-        "BURST": "1000",
-        "CONNECTIONS": "256",
-    }
-    return {f"GATEWAY_{name}": text for name, text in told.items()}
+def is_open(path: str) -> bool:
+    """Whether our configuration knows a route of that path, and so lets it through."""
+    routes = re.findall(r"set-var\(txn\.route\) \S+ if \{ (\w+) (.*) \}", CONFIG.read_text("utf-8"))
+    assert routes
+    return any(
+        re.search(values, path) if kind == "path_reg" else path in values.split()
+        for kind, values in routes
+    )
 
 
 class Gateway:
-    """nginx with our template on two ports of the loopback; `told` is over the usual values."""
+    """HAProxy with our configuration on two ports of the loopback.
 
-    def __init__(self, replicas: list[int], template: str = "", **told: str) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="firstsight-gateway-")
-        self.folder = Path(self._folder.name)
-        self.port, self.plain_port = free_port(), free_port()
+    Args:
+        ports: Of the replicas, whose names are asked for; `names.ports` may be changed.
+        config: In place of ours.
+        ready: So many replicas have to be ready before it is used; all, unless told otherwise.
+        files: Variables, without `GATEWAY_`, that name a file, and what is in it.
+        told: Others, over the usual ones.
+
+    """
+
+    def __init__(
+        self,
+        ports: list[int],
+        config: str = "",
+        ready: int | None = None,
+        files: Mapping[str, str] = MappingProxyType({}),
+        **told: str,
+    ) -> None:
+        self._stack = contextlib.ExitStack()
+        folder = tempfile.TemporaryDirectory(prefix="firstsight-gateway-")
+        self.folder = Path(self._stack.enter_context(folder))
+        self.port, self.plain_port, self.metrics_port = free_port(), free_port(), free_port()
         self.url = f"https://localhost:{self.port}"
+        self.names = self._stack.enter_context(Names(ports))
+        self.config = self.folder / "haproxy.cfg"
+        self.config.write_text(config or CONFIG.read_text("utf-8"), "utf-8")
         authority = trustme.CA()
-        certificate = authority.issue_cert("localhost")
-        certificate.private_key_pem.write_to_path(self.folder / "key.pem")
-        for part in certificate.cert_chain_pems:
-            part.write_to_path(self.folder / "certificate.pem", append=True)
         self.authority = self.folder / "authority.pem"
         authority.cert_pem.write_to_path(self.authority)
-        usual = values(self.folder, self.port, self.plain_port, replicas)
-        told = usual | {f"GATEWAY_{name}": text for name, text in told.items()}
-        self.config = self.folder / "nginx.conf"
-        self.config.write_text(fill(template or TEMPLATE.read_text("utf-8"), told))
+        certificate = authority.issue_cert("localhost")
+        for part in certificate.cert_chain_pems:
+            part.write_to_path(self.folder / "certificate.pem", append=True)
+        certificate.private_key_pem.write_to_path(self.folder / "certificate.pem.key")
+        for name, text in files.items():
+            path = self.folder / name.lower()
+            path.write_text(text, "utf-8")
+            told[name] = str(path)
+        self.told = self.values() | {f"GATEWAY_{name}": text for name, text in told.items()}
         self.log, self.errors = self.folder / "access.log", self.folder / "error.log"
         for path in (self.log, self.errors):
             path.touch()
@@ -73,26 +84,56 @@ class Gateway:
             if NOBODY:
                 os.chown(path, NOBODY, NOBODY)
         self.process = self._start()
+        try:
+            self.wait_for(len(ports) if ready is None else ready)
+        except BaseException:
+            self.stop()
+            raise
+
+    def values(self) -> dict[str, str]:
+        """Return what the configuration asks for, with limits that no test comes near."""
+        told = {
+            "DNS": self.names.address,
+            "HTTP": f"127.0.0.1:{self.plain_port}",
+            "HTTPS": f"127.0.0.1:{self.port}",
+            "METRICS": f"127.0.0.1:{self.metrics_port}",
+            "ORIGIN": f"https://localhost:{self.port}",
+            "CERTIFICATE": str(self.folder / "certificate.pem"),
+            "REPLICAS": REPLICAS,
+            "REQUESTS_PER_S": "10000",
+            "CONNECTIONS": "256",
+        }
+        return {f"GATEWAY_{name}": text for name, text in told.items()}
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        assert NGINX is not None
+        assert HAPROXY is not None
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("GATEWAY_")}
         with self.log.open("ab") as log, self.errors.open("ab") as errors:
-            process = subprocess.Popen(
-                [NGINX, "-e", "stderr", "-p", self.folder, "-c", self.config, "-g", "daemon off;"],
+            return subprocess.Popen(
+                [HAPROXY, "-db", "-f", self.config],
+                env=environ | self.told,
                 stdout=log,
                 stderr=errors,
                 user=NOBODY,
                 group=NOBODY,
                 extra_groups=None if NOBODY is None else [],
             )
-        until = time.monotonic() + 10
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
-                return process
-            if process.poll() is not None or time.monotonic() > until:
-                process.kill()
-                raise AssertionError(self.errors.read_text())
+
+    @property
+    def ready(self) -> set[int]:
+        """How many replicas it calls ready: for reads and for writes, which it asks apart."""
+        told = httpx.get(f"http://127.0.0.1:{self.plain_port}/readyz").json()
+        return set(told.get("replicas", {"all": 0}).values())
+
+    def wait_for(self, *replicas: int) -> None:
+        """Wait until so many are ready, no more and no fewer, or so many for reads and writes."""
+        until = time.monotonic() + READY_S
+        while time.monotonic() < until and self.process.poll() is None:
+            with contextlib.suppress(httpx.TransportError):
+                if self.ready == {*replicas}:
+                    return
             time.sleep(0.02)
+        raise AssertionError(self.errors.read_text())
 
     def trust(self) -> ssl.SSLContext:
         """Return a context that trusts the gateway; a new one, for clients write into theirs."""
@@ -119,7 +160,7 @@ class Gateway:
         raise AssertionError(f"no line of {request_id}")
 
     def stop(self) -> None:
-        """End nginx by its process id, and remove what it wrote."""
+        """End HAProxy by its process id, and remove what it wrote."""
         self.process.terminate()
         self.process.wait(timeout=10)
-        self._folder.cleanup()
+        self._stack.close()

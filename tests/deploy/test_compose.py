@@ -17,7 +17,7 @@ from compose_spec import PyCompose
 from service.redis.embedded import server_binary
 from service.settings import Settings
 from tests.deploy.dockerfile import ROOT, Dockerfile
-from tests.deploy.gateway import TEMPLATE
+from tests.deploy.gateway import CONFIG
 from tests.end_to_end.processes import Served, free_port
 from tests.tiny import tiny_bundle
 
@@ -96,13 +96,19 @@ OUTSIDE = ("gateway", "grafana")
 
 
 def test_each_variable_of_the_gateway_is_given(services: dict[str, Any]) -> None:
-    asked = set(re.findall(r"\$\{(\w+)\}", TEMPLATE.read_text("utf-8")))
-    given = services["gateway"]["environment"]
+    gateway = services["gateway"]
+    text = CONFIG.read_text("utf-8")
+    optional = r"(?s)\.if defined\(GATEWAY_TOKENS\).*?\.endif|nameserver [^\n]*"
+    asked = set(re.findall(r"\$\{(GATEWAY_\w+)\}", re.sub(optional, "", text)))
+    given = gateway["environment"]
     assert asked == {name for name in given if name.startswith("GATEWAY_")}
-    assert all(re.search(given["NGINX_ENVSUBST_FILTER"], name) for name in asked)
-    assert TEMPLATE.name == "nginx.conf.template"
-    assert services["gateway"]["command"][2] == f"{given['GATEWAY_FOLDER']}/nginx.conf"
-    assert given["NGINX_ENVSUBST_OUTPUT_DIR"] == given["GATEWAY_FOLDER"]
+    assert gateway["volumes"] == ["./gateway:/usr/local/etc/haproxy:ro"]  # where its image looks
+    assert CONFIG.relative_to(FOLDER).as_posix() == "gateway/haproxy.cfg"
+    certificate = Path(given["GATEWAY_CERTIFICATE"]).name
+    mounted = {one["source"]: one["target"] for one in gateway["secrets"]}
+    assert mounted == {"certificate": certificate, "key": f"{certificate}.key"}
+    [ends] = re.findall(r"hard-stop-after (\d+)s", text)
+    assert float(gateway["stop_grace_period"].removesuffix("s")) > float(ends)
 
 
 def test_the_service_is_given_settings_that_there_are(services: dict[str, Any]) -> None:
@@ -110,12 +116,13 @@ def test_the_service_is_given_settings_that_there_are(services: dict[str, Any]) 
         for setting in services[name]["environment"]:
             assert setting.removeprefix("FIRSTSIGHT_").lower() in Settings.model_fields
     port = Dockerfile.ours().environment("service", PATH="")["FIRSTSIGHT_PORT"]
-    told = services["gateway"]["environment"]["GATEWAY_REPLICAS"]
-    assert f"service:{port} " in told
-    assert "max_fails=0" in told
+    gateway = services["gateway"]["environment"]
+    assert gateway["GATEWAY_REPLICAS"] == f"service:{port}"
     scraped = yaml.safe_load((FOLDER / "monitoring" / "prometheus.yml").read_text("utf-8"))
     (found,) = scraped["scrape_configs"][0]["dns_sd_configs"]
     assert (found["names"], str(found["port"])) == (["service"], port)
+    [inside] = scraped["scrape_configs"][1]["static_configs"]
+    assert inside["targets"] == [f"gateway{gateway['GATEWAY_METRICS']}"]
     grace = Settings().grace_s + Settings().readiness_off_s
     assert float(services["service"]["stop_grace_period"].removesuffix("s")) > grace
 

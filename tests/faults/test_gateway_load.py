@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.gateway.scenario import Options, run
-from tests.deploy.gateway import NGINX
+from tests.deploy.gateway import HAPROXY
 
 SMALL = Options(
     items=600,
@@ -22,11 +22,10 @@ SMALL = Options(
     tried_s=0.5,
     every=5,
     k=20,
-    settings={"linger_s": 4.0},  # longer than the gateway keeps connections (3 s)
 )
 
 
-@pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+@pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installed")
 def test_restarts_a_kill_a_rollout_and_a_rollback_fail_nothing_that_may_be_repeated(
     tmp_path: Path,
 ) -> None:
