@@ -5,6 +5,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+HEAD_BYTES = 65_536  # of one request: a query of 8 KiB and what is around it, many times over
+
 
 class OneWrite:
     """A transport that holds what is written until the answer is whole, or the loop's turn is over.
@@ -41,7 +43,9 @@ class OneWrite:
 
 
 class OneWriteProtocol(HttpToolsProtocol):
-    """HTTP as uvicorn speaks it with httptools, but that heads have to come in time.
+    """HTTP as uvicorn speaks it with httptools, but that heads are bounded, in bytes and in time.
+
+    A connection on which more than `HEAD_BYTES` come before a head is whole is closed.
 
     head_timeout_s: how long a connection may be in the midst of a head, or without its first; it
         is closed then. How long one is kept on which nothing is sent after an answer is uvicorn's.
@@ -53,6 +57,7 @@ class OneWriteProtocol(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._head_timeout_s = head_timeout_s
         self._until_head: asyncio.TimerHandle | None = None
+        self._head_bytes: int | None = None  # of the head that is being read
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection over."""
@@ -66,6 +71,20 @@ class OneWriteProtocol(HttpToolsProtocol):
             self._await_head()
         elif self._until_head is not None:
             self._forget_head()
+        if self._head_bytes is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES:
+                self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """Begin to count what a head takes."""
+        super().on_message_begin()
+        self._head_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer, as what follows is a body."""
+        self._head_bytes = None
+        super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of a connection."""

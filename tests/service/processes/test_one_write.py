@@ -1,12 +1,14 @@
 import asyncio
+import contextlib
 import http.client
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from service.processes.one_write import OneWrite
+from service.processes.one_write import HEAD_BYTES, OneWrite
 from tests.end_to_end.processes import Served
 from tests.tiny import tiny_bundle
 
@@ -86,6 +88,27 @@ def test_what_is_in_work_is_bounded_by_its_body_and_not_by_its_head(served: Serv
     with connect(served) as line:
         line.sendall(b"POST /recall HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{")
         assert answered(line) == 408
+
+
+def test_a_head_without_end_is_cut_off_by_its_bytes_before_its_time(tmp_path: Path) -> None:
+    served = Served(tmp_path / "data", tiny_bundle(tmp_path / "bundles"))  # which has 10 s
+    try:
+        for after, sent, is_closed in ((0, 60_000, False), (1, 60_000, False), (1, 70_000, True)):
+            with connect(served) as line:
+                for _ in range(after):
+                    line.sendall(WHOLE)
+                    assert answered(line) == 200
+                line.sendall(WHOLE[:-2] + b"x: " + b"a" * sent)
+                if is_closed:
+                    assert sent > HEAD_BYTES
+                    line.settimeout(5)
+                    with contextlib.suppress(ConnectionError):
+                        assert line.recv(1000) == b""
+                else:
+                    line.sendall(b"\r\n\r\n")
+                    assert answered(line) == 200
+    finally:
+        served.kill()
 
 
 class Recorded(asyncio.Transport):
