@@ -40,8 +40,8 @@ def server() -> Path:
 class RedisQ8(Peer):
     """A vector set as it comes: 8-bit codes, which also make the scores, and 16 links.
 
-    A search runs in Redis' main thread (NOTHREAD): nothing else waits for that one here, and the
-    thread that Redis starts for a search otherwise takes a third more CPU.
+    A search runs in Redis' main thread (NOTHREAD): nobody else needs that one here, and a thread
+    for each search, which Redis starts otherwise, takes a third more of the server's CPU.
     """
 
     quantisation: ClassVar[Literal["Q8", "NOQUANT"]] = "Q8"
