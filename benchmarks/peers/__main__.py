@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.figures import report
 from benchmarks.peers.app import FOLDER, PEER
-from benchmarks.peers.members import installed, member
+from benchmarks.peers.members import MEMBERS, member, missing
 from benchmarks.recall_http.load import Failed, Plan, Seen, ask
 from benchmarks.recall_http.rounds import ALIKE
 from benchmarks.recall_http.services import Service, serve_ours, serve_rival
@@ -44,6 +44,15 @@ class Ready:
     helpers: tuple[int, ...]
     facts: dict[str, Any]
 
+    @property
+    def processes(self) -> tuple[int, ...]:
+        """All that work for it, each once: a helper may be a child of the service."""
+        return tuple({*self.service.processes, *self.helpers})
+
+
+class TooFew(Failed):
+    """Even the dearest search of a peer finds less than enough of the nearest items."""
+
 
 @contextlib.contextmanager
 def ours(folder: Path, world: World, url: str) -> Iterator[Ready]:
@@ -60,7 +69,8 @@ def peer(
     """Build a peer's store, serve it, and raise its effort until it finds enough.
 
     Raises:
-        Failed: Even its dearest search does not.
+        TooFew: Even its dearest search does not.
+        Failed: Its store cannot be built.
 
     """
     folder.mkdir()
@@ -79,7 +89,7 @@ def peer(
             if found >= enough:
                 break
         else:
-            raise Failed(f"{name}: finds {found:.3f} of the nearest items, expected {enough:.3f}")
+            raise TooFew(f"finds {found:.4f} of the nearest items, expected {enough:.4f}")
         facts = {"recall": round(found, 4), "effort": effort, "built (s)": round(built["s"], 1)}
         yield Ready(service, helpers, facts | {"note": member(name).note})
 
@@ -95,7 +105,9 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         Failed: Something was answered otherwise than with 200, or finds too little.
 
     """
-    names = [one for one in asked.peers.split(",") if one] if asked.peers else installed()
+    names = [one for one in asked.peers.split(",") if one] if asked.peers else list(MEMBERS)
+    lacking = {name: missing(name) for name in names}
+    not_run = {name: f"not run: {why}" for name, why in lacking.items() if why}
     with contextlib.ExitStack() as stack:
         work = asked.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         work.mkdir(parents=True, exist_ok=True)
@@ -107,13 +119,17 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         environment = world.given(url, 0).write(data / "given.json")
         ready = {"ours": stack.enter_context(ours(data, world, url))}
         enough = max(ALIKE, ready["ours"].facts["recall"] - ALIKE_TO)
-        for name in names:
+        for name in (one for one in names if one not in not_run):
             there = peer(name, data / name, world, environment, enough)
-            ready[name] = stack.enter_context(there)
-        rounds = [_round(ready, asked.seconds, seed) for seed in range(asked.rounds)]
+            try:
+                ready[name] = stack.enter_context(there)
+            except TooFew as error:
+                not_run[name] = f"not run: {error}"
+        stores = (redis.pid,) if redis.pid else ()
+        rounds = [_round(ready, stores, asked.seconds, seed) for seed in range(asked.rounds)]
     return {
         "ratios": ratios(rounds),
-        "peers": {name: one.facts for name, one in ready.items()},
+        "peers": {name: one.facts for name, one in ready.items()} | not_run,
         "rounds": [{name: seen.model_dump() for name, seen in one.items()} for one in rounds],
     }
 
@@ -122,8 +138,8 @@ Round = dict[str, Seen]
 """What was seen of each service, by `NAME c=CONNECTIONS`."""
 
 
-def _round(ready: dict[str, Ready], seconds: float, seed: int) -> Round:
-    """Ask every service in turn."""
+def _round(ready: dict[str, Ready], stores: tuple[int, ...], seconds: float, seed: int) -> Round:
+    """Ask every service in turn; `stores` are processes of the Redis that has the users."""
     seen: Round = {}
     for connections in CONNECTIONS:
         for name, one in ready.items():
@@ -133,7 +149,8 @@ def _round(ready: dict[str, Ready], seconds: float, seed: int) -> Round:
                 users=USERS,
                 seconds=seconds,
                 warm_s=0.3 * seconds,
-                server=(*one.service.processes, *one.helpers),
+                server=one.processes,
+                redis=stores,
                 seed=seed,
             )
             seen[f"{name} c={connections}"] = ask(plan)
@@ -169,7 +186,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--peers", help="names, commas between; by default all that are installed")
+    parser.add_argument("--peers", help="names, commas between; by default all that can run here")
     parser.add_argument("--work", type=Path, help="keeps the bundle there")
     report("peers", parser, measure)
 

@@ -28,6 +28,7 @@ def create_app() -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await peer.open()
         yield
+        await peer.close()
 
     app = FastAPI(lifespan=lifespan)
 

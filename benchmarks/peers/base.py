@@ -24,6 +24,11 @@ class Peer(ABC):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @classmethod
+    def missing(cls) -> str:
+        """Say in a line what else than its package is not here; empty if it can run."""
+        return ""
+
     @abstractmethod
     def build(self, vectors: Vectors) -> None:
         """Take unit vectors [n, dim] in, and index them; in a process of its own."""
@@ -39,3 +44,6 @@ class Peer(ABC):
     def processes(self) -> tuple[int, ...]:
         """Return the ids of processes that work for it, beside the one that has opened it."""
         return ()
+
+    async def close(self) -> None:  # noqa: B027  most have nothing to end
+        """End what `open` has started, if that would outlive the process."""

@@ -8,6 +8,8 @@ from benchmarks.peers.base import Peer
 MEMBERS = {
     "faiss": ("faiss", "faiss_graph:Faiss"),
     "pgvector": ("pgserver", "pgvector:PgVector"),
+    "redis-q8": ("redis", "redis_vector_sets:RedisQ8"),
+    "redis-noquant": ("redis", "redis_vector_sets:RedisNoquant"),
     "lancedb": ("lancedb", "lance:LanceDb"),
     "chroma": ("chromadb", "chroma:Chroma"),
     "milvus-lite": ("milvus_lite", "milvus:MilvusLite"),
@@ -16,9 +18,12 @@ MEMBERS = {
 """Name -> the package that it needs, and where its class is."""
 
 
-def installed() -> list[str]:
-    """Return the names of the peers that can run here."""
-    return [name for name, (package, _) in MEMBERS.items() if find_spec(package)]
+def missing(name: str) -> str:
+    """Say in a line what a peer needs that is not here; empty if it can run."""
+    package = MEMBERS[name][0]
+    if find_spec(package) is None:
+        return f"{package} is not installed (extra peers)"
+    return member(name).missing()
 
 
 def member(name: str) -> type[Peer]:
