@@ -13,6 +13,7 @@ from export.contract.bundle import (
     IndexReport,
     Lineage,
     Manifest,
+    checksum,
     checksums,
     new_folder,
     write_manifest,
@@ -29,6 +30,7 @@ from export.golden import Golden, golden_queries
 from export.golden_ranks import with_ranks
 from export.index.tune import TunedKind, tune
 from export.ranker import open_ranker, ranker_of
+from export.report import page
 from export.tower_file import TowerFile
 
 RECALL_K = 100
@@ -118,6 +120,7 @@ def write_bundle(
             lineage=parts.lineage,
             checksums=checksums(folder),
         )
+        manifest = _write_report(layout, manifest)
         write_manifest(folder, manifest)
         open_bundle(folder)
     return manifest
@@ -181,10 +184,17 @@ def _write_index(
         measured_recall=tuned.measured_recall,
         k=RECALL_K,
         curve=[
-            {**rung.config.model_dump(), "near": rung.near, "given": rung.given}
+            {**rung.config.model_dump(), **rung.model_dump(exclude={"config"})}
             for rung in tuned.curve
         ],
     )
+
+
+def _write_report(layout: BundleLayout, manifest: Manifest) -> Manifest:
+    """Write the report of all other members; return the manifest that lists it, too."""
+    layout.report.write_text(page(layout, manifest), encoding="utf-8")
+    listed = {**manifest.checksums, layout.report.name: checksum(layout.report)}
+    return manifest.model_copy(update={"checksums": listed})
 
 
 def _write_json(path: Path, content: Any) -> None:

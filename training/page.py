@@ -2,66 +2,31 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from html import escape
 from typing import Any
 
+from export.page import html
 from training import plots
 from training.curve import curve_of
 from training.report import difference, names, number, told_choice, validated_slices
 from training.slices import FEW_SHOT, SLICES
 
-STYLE = """
-:root { color-scheme: light; --ink: #1c1c1c; --soft: #666; --line: #ddd; --mark: #0072b2; }
-body { font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Noto Sans", sans-serif; color: var(--ink);
-  max-width: 66rem; margin: 2.5rem auto; padding: 0 1.5rem; background: #fff; }
-h1 { font-size: 1.7rem; margin: 0 0 .3rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.15rem; margin: 2.6rem 0 .4rem; }
-p { margin: .3rem 0 .8rem; } p.soft, figcaption, caption { color: var(--soft); }
-figure { margin: 0; } figcaption, caption { font-size: .87rem; text-align: left; }
-caption { padding-bottom: .4rem; max-width: calc(100vw - 3rem); }
-svg { width: 100%; height: auto; font-family: inherit; min-width: 38rem; }
-.beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr));
-  gap: 2rem; } .beside > * { min-width: 0; } .beside svg { min-width: 22rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .87rem; margin: .8rem 0 1.4rem; width: 100%; }
-th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right;
-  font-variant-numeric: tabular-nums; white-space: nowrap; vertical-align: top; }
-th:first-child { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 9rem; }
-thead th { border-bottom: 2px solid var(--line); font-weight: 600; }
-tbody th { font-weight: 400; } tr.own th, tr.own td { font-weight: 600; }
-small { color: var(--soft); display: block; font-weight: 400; }
-td.better { color: #00663d; } td.worse { color: #a33c00; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; font-size: .9rem; }
-dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
-"""
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-
 
 def page(found: dict[str, Any]) -> str:
     """Return an evaluation document as a page; every name in it is escaped."""
     called = names(found)
-    title = escape(found["vary"]["path"] if "vary" in found else called["model"])
-    body = "\n".join(
-        (
-            f"<h1>{title}</h1>",
-            _facts(found),
-            *([_section("What validation takes", _chosen(found))] if "validation" in found else []),
-            _section("Recall by slice", _recall(found, called)),
-            _section("Against the others, user by user", _paired(found, called)),
-            _section("By what an item, or a user, has behind it", _few_shot(found, called)),
-            _section("What lists hold", _lists(found, called)),
-            _section("Warm and cold items", _looks(found)),
-            _section("Rows that were shown", _orders(found, called)),
-            _section("Training", _training(found)),
-        )
+    title = found["vary"]["path"] if "vary" in found else called["model"]
+    parts = (
+        _facts(found),
+        *([html.section("What validation takes", _chosen(found))] if "validation" in found else []),
+        html.section("Recall by slice", _recall(found, called)),
+        html.section("Against the others, user by user", _paired(found, called)),
+        html.section("By what an item, or a user, has behind it", _few_shot(found, called)),
+        html.section("What lists hold", _lists(found, called)),
+        html.section("Warm and cold items", _looks(found)),
+        html.section("Rows that were shown", _orders(found, called)),
+        html.section("Training", _training(found)),
     )
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}: evaluation</title>\n"
-        f"<style>{STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
-    )
+    return html.whole(title, "evaluation", parts)
 
 
 def _facts(found: dict[str, Any]) -> str:
@@ -77,15 +42,14 @@ def _facts(found: dict[str, Any]) -> str:
     for side, groups in found["features"].items():
         for group, features in groups.items():
             facts[f"{side} {group}"] = ", ".join(features)
-    members = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in facts.items())
-    return f"<dl>{members}</dl>"
+    return html.facts(facts)
 
 
 def _chosen(found: dict[str, Any]) -> str:
     """Return validation's figures, and of a varied option the curve, with test's beside it."""
     validation, drawn = found["validation"], ""
     if "vary" in found:
-        drawn = _drawn(
+        drawn = html.drawn(
             plots.recall_by_value(curve_of(found)),
             "recall@100 over the values: what is chosen, at the dotted line, is read from "
             "validation; test stands beside it. Whiskers reach from the lowest to the highest "
@@ -94,16 +58,15 @@ def _chosen(found: dict[str, Any]) -> str:
     heads, rows = validated_slices(validation), []
     for name, mean in validation["mean"].items():
         spread = validation["spread"][name]
-        cells = "".join(_cell(mean[one], spread[one]) for one in heads)
-        own = ' class="own"' if name == validation["chosen"] else ""
-        rows.append(f"<tr{own}>{_head(name)}{cells}</tr>")
-    table = _table("recall@100 on validation; selected is by training.select", heads, rows)
-    return f"<p>{escape(told_choice(validation))}</p>{drawn}{table}"
+        cells = (_cell(mean[one], spread[one]) for one in heads)
+        rows.append(html.row(name, cells, is_own=name == validation["chosen"]))
+    table = html.table("recall@100 on validation; selected is by training.select", heads, rows)
+    return html.text(told_choice(validation)) + drawn + table
 
 
 def _recall(found: dict[str, Any], called: dict[str, str]) -> str:
     slices = _there(found["slices"]["model"], SLICES)
-    drawn = _drawn(
+    drawn = html.drawn(
         plots.recall_by_slice(found, called),
         "recall@100: cold-item and both-cold positives are searched among the cold items, all "
         "others among everything. Whiskers reach from the lowest to the highest seed.",
@@ -116,7 +79,7 @@ def _recall(found: dict[str, Any], called: dict[str, str]) -> str:
 
 
 def _few_shot(found: dict[str, Any], called: dict[str, str]) -> str:
-    drawn = _drawn(
+    drawn = html.drawn(
         plots.recall_by_rows(found["curve"], called, found["present_when"]["item"]),
         "recall@100 among everything, by the rows (shown or clicked) an item had before test. A "
         "dashed line is the first run with the preference of every item hidden: where it is above "
@@ -136,12 +99,12 @@ def _paired(found: dict[str, Any], called: dict[str, str]) -> str:
     rows = []
     for rival, by_slice in found["paired"].items():
         cells = [_difference(by_slice.get(name)) for name in there]
-        rows.append(f"<tr>{_head(called[rival])}{''.join(cells)}</tr>")
+        rows.append(html.row(called[rival], cells))
     title = (
         f"recall@100 of {called['model']} less that of each other scorer: difference, 95 % "
         "interval over resampled users, share of resamples won"
     )
-    return _table(title, there, rows)
+    return html.table(title, there, rows)
 
 
 def _lists(found: dict[str, Any], called: dict[str, str]) -> str:
@@ -153,16 +116,16 @@ def _lists(found: dict[str, Any], called: dict[str, str]) -> str:
         cells = (_cell(figures[key], spread.get(key)) for key in keys)
         rows.append(_row(scorer, called, cells))
     title = f"the first 100 places of every test user; cold items are {share:.1%} of the catalogue"
-    return _table(title, keys, rows)
+    return html.table(title, keys, rows)
 
 
 def _looks(found: dict[str, Any]) -> str:
-    scores = _drawn(
+    scores = html.drawn(
         plots.score_distributions(found["scores"]),
         "Scores of the first run: where cold items lie lower than warm ones, they lose places "
         "that their content may deserve.",
     )
-    items = _drawn(
+    items = html.drawn(
         plots.item_map(found["map"]),
         "Item vectors of the first run, by the rows an item had before test.",
     )
@@ -183,7 +146,7 @@ def _orders(found: dict[str, Any], called: dict[str, str]) -> str:
 def _training(found: dict[str, Any]) -> str:
     if not any(run["epochs"] for run in found["training"]):
         return '<p class="soft">The runs hold no figures of their training.</p>'
-    return _drawn(plots.training_curves(found["training"]), "One line for each seed.")
+    return html.drawn(plots.training_curves(found["training"]), "One line for each seed.")
 
 
 def _scorers(
@@ -205,7 +168,7 @@ def _scorers(
         rows.append(_row(scorer, called, cells))
     counts = [found[part]["model"][name]["users"] for name in slices]
     heads = [f"{name} ({users:,})" for name, users in zip(slices, counts, strict=True)]
-    return _table(f"{title}; in brackets the users", heads, rows)
+    return html.table(f"{title}; in brackets the users", heads, rows)
 
 
 def _cell(value: float | None, spread: Sequence[float] | None) -> str:
@@ -224,29 +187,7 @@ def _difference(one: dict[str, float] | None) -> str:
 
 
 def _row(scorer: str, called: dict[str, str], cells: Iterable[str]) -> str:
-    own = ' class="own"' if scorer == "model" else ""
-    return f"<tr{own}>{_head(called[scorer])}{''.join(cells)}</tr>"
-
-
-def _head(name: str) -> str:
-    return f'<th scope="row">{escape(name)}</th>'
-
-
-def _table(title: str, heads: Sequence[str], rows: Sequence[str]) -> str:
-    columns = "".join(f'<th scope="col">{escape(one)}</th>' for one in heads)
-    return (
-        f'<div class="wide"><table><caption>{escape(title)}</caption>'
-        f"<thead><tr><th></th>{columns}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-    )
-
-
-def _section(title: str, content: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{content}</section>"
-
-
-def _drawn(svg: str, caption: str) -> str:
-    caption = f"<figcaption>{escape(caption)}</figcaption>"
-    return f'<figure><div class="wide">{svg}</div>{caption}</figure>'
+    return html.row(called[scorer], cells, is_own=scorer == "model")
 
 
 def _there(found: dict[str, Any], names: Sequence[str]) -> list[str]:

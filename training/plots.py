@@ -1,43 +1,21 @@
 """The plots of a report, each as one inline SVG; whatever names they hold is text."""
 
-import io
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.colors import to_hex, to_rgb
-from matplotlib.figure import Figure
 
+from export.page.svg import COLOURS, colour_of, drawing, legend_below
 from training.curve import Curve
 from training.slices import FINE, SLICES
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666")
-"""Told apart by those who see colours differently: Okabe and Ito, 2008."""
 MATURITY = ("#d55e00", "#f0b35a", "#7fb4d6", "#004c80")  # from no rows to many
 CURVE_TICKS = (0, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
-STYLE = {
-    "svg.fonttype": "none",  # text stays text: the page's own font, and small files
-    "text.parse_math": False,  # a `$` in a name is a `$`
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#999999",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.labelpad": 7,
-    "grid.color": "#e4e4e4",
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-}
 
 
 def training_curves(runs: Sequence[Mapping[str, Any]]) -> str:
     """Draw the loss and the validation recall@100 of each epoch; one line for each run."""
-    with _figure("training", (9, 3.4)) as (figure, out):
+    with drawing("training", (9, 3.4)) as (figure, out):
         loss, recall = figure.subplots(1, 2)
         slices = [name for name in SLICES if any(name in e for r in runs for e in r["epochs"])]
         for number, run in enumerate(runs):
@@ -52,7 +30,7 @@ def training_curves(runs: Sequence[Mapping[str, Any]]) -> str:
         recall.set(xlabel="epoch", ylabel="recall@100 in validation", ylim=(0, None))
         for axes in (loss, recall):
             axes.xaxis.get_major_locator().set_params(integer=True)
-        _legend_below(figure, 5)
+        legend_below(figure, 5)
     return out.getvalue()
 
 
@@ -61,13 +39,13 @@ def recall_by_slice(found: Mapping[str, Any], called: Mapping[str, str]) -> str:
     figures, spread = found["slices"], found["spread"]["slices"]
     own = figures["model"]
     slices = [one for one in SLICES if one in own and own[one]["recall@100"] is not None]
-    with _figure("slices", (9, 3.6)) as (figure, out):
+    with drawing("slices", (9, 3.6)) as (figure, out):
         axes = figure.subplots()
         width = 0.8 / len(figures)
         for number, scorer in enumerate(figures):
             values = np.array([figures[scorer][name]["recall@100"] for name in slices])
             at = np.arange(len(slices)) + (number - (len(figures) - 1) / 2) * width
-            axes.bar(at, values, width * 0.92, color=_colour(number), label=called[scorer])
+            axes.bar(at, values, width * 0.92, color=colour_of(number), label=called[scorer])
             if scorer in spread:
                 ends = np.array([spread[scorer][name]["recall@100"] for name in slices]).T
                 reach = np.abs(ends - values)
@@ -75,7 +53,7 @@ def recall_by_slice(found: Mapping[str, Any], called: Mapping[str, str]) -> str:
         axes.set_xticks(np.arange(len(slices)), [name.replace("_", " ") for name in slices])
         axes.set(ylabel="recall@100")
         axes.grid(visible=False, axis="x")
-        _legend_below(figure)
+        legend_below(figure)
     return out.getvalue()
 
 
@@ -84,7 +62,7 @@ def recall_by_value(curve: Curve) -> str:
 
     Whiskers reach from lowest to highest seed; what validation takes is marked in both.
     """
-    with _figure("values", (9, 3.8)) as (figure, out):
+    with drawing("values", (9, 3.8)) as (figure, out):
         parts = {"validation": curve.validation, "test": curve.test}
         sides = figure.subplots(1, 2, sharey=True)
         for axes, (part, lines) in zip(sides, parts.items(), strict=True):
@@ -102,7 +80,7 @@ def recall_by_value(curve: Curve) -> str:
             axes.minorticks_off()
             if curve.chosen is not None:
                 axes.axvline(curve.chosen, color="#444444", linestyle=":")
-        _legend_below(figure, 5)
+        legend_below(figure, 5)
     return out.getvalue()
 
 
@@ -115,13 +93,13 @@ def recall_by_rows(
     """
     points = curve["model"]
     labels = list(points)
-    with _figure("curve", (9, 3.8)) as (figure, out):
+    with drawing("curve", (9, 3.8)) as (figure, out):
         axes = figure.subplots()
         places = list(called)
         for scorer, found in curve.items():
             values = [found.get(label, {}).get("recall@100", np.nan) for label in labels]
             is_own = scorer not in called  # the model again, with its items as if cold
-            colour = COLOURS[0] if is_own else _colour(places.index(scorer))
+            colour = COLOURS[0] if is_own else colour_of(places.index(scorer))
             style = "--" if is_own else "-"
             name = called.get(scorer) or scorer.replace("model", called["model"], 1)
             axes.plot(labels, values, style, color=colour, marker="o", markersize=4, label=name)
@@ -138,13 +116,13 @@ def recall_by_rows(
         axes.set_yticks(CURVE_TICKS, [f"{one:g}" for one in CURVE_TICKS])
         axes.minorticks_off()
         axes.set_ylim(0, 1)
-        _legend_below(figure)
+        legend_below(figure)
     return out.getvalue()
 
 
 def score_distributions(scores: Mapping[str, Any]) -> str:
     """Draw how a run's scores are spread over warm and over cold items."""
-    with _figure("scores", (4.6, 3.4)) as (figure, out):
+    with drawing("scores", (4.6, 3.4)) as (figure, out):
         axes = figure.subplots()
         edges = np.array(scores["edges"])
         for name, colour in (("warm", COLOURS[0]), ("cold", COLOURS[1])):
@@ -155,13 +133,13 @@ def score_distributions(scores: Mapping[str, Any]) -> str:
                 axes.stairs(density, edges, color=colour, fill=True, alpha=0.25)
                 axes.stairs(density, edges, color=colour, label=label)
         axes.set(xlabel="score", ylabel="density", ylim=(0, None))
-        _legend_below(figure, 1)
+        legend_below(figure, 1)
     return out.getvalue()
 
 
 def item_map(found: Mapping[str, Any]) -> str:
     """Draw the items in two dimensions, coloured by how many rows each has had."""
-    with _figure("map", (4.6, 3.4)) as (figure, out):
+    with drawing("map", (4.6, 3.4)) as (figure, out):
         axes = figure.subplots()
         x, y, bucket = (np.array(found[key]) for key in ("x", "y", "bucket"))
         for number in reversed(range(len(found["labels"]))):
@@ -180,7 +158,7 @@ def item_map(found: Mapping[str, Any]) -> str:
         axes.set(xticks=[], yticks=[])
         axes.set_xlabel(f"first two principal components, {found['explained']:.0%} of the variance")
         axes.set_aspect("equal", "datalim")
-        _legend_below(figure, 4)
+        legend_below(figure, 4)
     return out.getvalue()
 
 
@@ -198,33 +176,3 @@ def place_of(rows: int, labels: Sequence[str]) -> float:
             within = (rows - bucket.low) / (bucket.high - bucket.low + 1)
         place = number - 0.5 + within
     return place
-
-
-@contextmanager
-def _figure(name: str, size: tuple[float, float]) -> Iterator[tuple[Figure, io.StringIO]]:
-    """Give a figure to draw on, and where its SVG will stand afterwards.
-
-    `name` keeps the ids within this SVG apart from those of others on the page.
-    """
-    out = io.StringIO()
-    style: Any = STYLE | {"svg.hashsalt": name}
-    with mpl.rc_context(style), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # the browser's font has it
-        figure = Figure(figsize=size, layout="constrained")
-        yield figure, out
-        whole = io.StringIO()
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(whole, format="svg", transparent=True, metadata=nothing)
-    text = whole.getvalue()
-    out.write(text[text.index("<svg") :])
-
-
-def _colour(number: int) -> str:
-    """Return a colour of its own for each of twice as many as there are: then darker ones."""
-    red, green, blue = to_rgb(COLOURS[number % len(COLOURS)])
-    depth = 1.0 if number < len(COLOURS) else 0.45
-    return to_hex((red * depth, green * depth, blue * depth))
-
-
-def _legend_below(figure: Figure, columns: int = 3) -> None:
-    figure.legend(loc="outside lower center", ncols=columns, markerscale=1.5)

@@ -111,6 +111,11 @@ class BundleLayout:
         return self.folder / "metrics.json"
 
     @property
+    def report(self) -> Path:
+        """The facts of all this on a page for people; nothing reads it, and old bundles lack it."""
+        return self.folder / "report.html"
+
+    @property
     def required(self) -> tuple[Path, ...]:
         """The members that no bundle is without, the manifest left out."""
         towers = (self.tower("user"), self.tower("item"))

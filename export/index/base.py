@@ -4,7 +4,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -115,7 +115,12 @@ class IndexSettings(Strict, ABC):
 
 
 class TunableSettings(IndexSettings):
-    """Settings of an index whose recall is a matter of how it is built, and how it is searched."""
+    """Settings of an index whose recall is a matter of how it is built, and how it is searched.
+
+    `climbed` names the one that goes up from rung to rung of a ladder; the others say which ladder.
+    """
+
+    climbed: ClassVar[str]
 
     @classmethod
     def check_installed(cls) -> None:  # noqa: B027 most members need nothing more

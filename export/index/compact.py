@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from math import ceil
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 from pydantic import Field
@@ -28,6 +28,8 @@ class CompactConfig(TunableSettings):
     Jegou, Douze and Schmid, "Product Quantization for Nearest Neighbor Search", PAMI 2011, with a
     scalar quantiser. What the codes find is scored again by the vectors themselves.
     """
+
+    climbed: ClassVar[str] = "probes"
 
     kind: Literal["compact"] = "compact"
     # Lists; fewer where there are not 39 vectors for each.

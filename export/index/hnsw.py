@@ -4,7 +4,7 @@ import logging
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, Self, cast
+from typing import ClassVar, Literal, Self, cast
 
 import hnswlib
 import numpy as np
@@ -40,6 +40,8 @@ class HnswConfig(TunableSettings):
     Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using
     Hierarchical Navigable Small World graphs", arXiv 1603.09320.
     """
+
+    climbed: ClassVar[str] = "ef"
 
     kind: Literal["hnsw"] = "hnsw"
     # Links a vector keeps; memory grows by 8 M bytes an item.

@@ -1,6 +1,7 @@
 """Settings for a catalogue's index, found by measuring recall against exact search."""
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -37,11 +38,15 @@ TUNED: dict[TunedKind, type[HnswConfig] | type[CompactConfig]] = {
 
 
 class Rung(Strict):
-    """One setting tried; `near` and `given` are its recall on either kind of queries."""
+    """One setting tried; `near` and `given` are its recall on either kind of queries.
+
+    `cpu_us` is what one search of them took, of all cores together and on average.
+    """
 
     config: TunedConfig
     near: float
     given: float | None = None
+    cpu_us: float
 
     @property
     def recall(self) -> float:
@@ -164,10 +169,14 @@ def _climb(
 ) -> tuple[VectorIndex, list[Rung]]:
     """Search an index as one rung after the other says, until one meets the target."""
     rungs: list[Rung] = []
+    searches = sum(len(exam.queries) for exam in exams)
+    exams[0].sit(index)  # the first searches after a build are slower than those that follow
     for tried in ladder:
         index = tried.searching(index)
+        begun_s = time.process_time()
         recalls = [exam.sit(index) for exam in exams]
-        measured = dict(zip(("near", "given"), recalls, strict=False))
+        measured: dict[str, object] = dict(zip(("near", "given"), recalls, strict=False))
+        measured["cpu_us"] = round((time.process_time() - begun_s) / searches * 1e6, 1)
         rungs.append(Rung.model_validate({"config": tried.model_dump(), **measured}))
         logger.info("recall measured", extra={**tried.model_dump(), "recall": rungs[-1].recall})
         if rungs[-1].recall >= target:

@@ -21,7 +21,7 @@ def test_every_member_is_named() -> None:
     layout = BundleLayout(Path())
     members = [layout.manifest, *layout.required, layout.index, layout.config, layout.concepts]
     members += [layout.item_vectors("<feature>"), *map(layout.tower_data, SIDES)]
-    members += layout.ranker_members
+    members += [layout.report, *layout.ranker_members]
     assert [path for path in members if f"`{path.as_posix()}`" not in PAGE] == []
 
 

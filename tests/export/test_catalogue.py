@@ -1,5 +1,6 @@
 """Writing a bundle: what gets in, what cannot, and that a failure leaves nothing behind."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +35,7 @@ def parts() -> Parts:
         lineage=Lineage(
             run="r", data="d", data_digest="e", exported_at=datetime.now(UTC), code="c"
         ),
-        parity={"user": 1},
+        parity={"user": {"rows": {"warm, batch 7": 9}, "max_abs_difference": 0, "tolerance": 1}},
         metrics={"recall": 0.5},
         config="tower: {}\n",
     )
@@ -51,7 +52,7 @@ def test_facts_of_the_run_go_along(parts: Parts, tmp_path: Path) -> None:
     manifest = write_bundle(tmp_path / "v1", parts)
     assert (tmp_path / "v1" / "config.yaml").read_text() == "tower: {}\n"
     assert '"recall": 0.5' in (tmp_path / "v1" / "metrics.json").read_text()
-    assert '"user": 1' in (tmp_path / "v1" / "parity.json").read_text()
+    assert json.loads((tmp_path / "v1" / "parity.json").read_bytes()) == parts.parity
     assert read_bundle(tmp_path / "v1").manifest == manifest
     assert (manifest.version, manifest.items, manifest.lineage) == ("v1", 40, parts.lineage)
 
@@ -103,6 +104,7 @@ def test_a_compact_bundle_is_searched_in_its_files(tmp_path: Path) -> None:
     bundle, _ = open_bundle(folder)
     report = bundle.manifest.index
     assert report.settings["kind"] == report.curve[-1]["kind"] == "compact"
+    assert all(rung["near"] > 0 and rung["cpu_us"] > 0 for rung in report.curve)
     assert report.measured_recall >= report.target_recall
     index = open_index(bundle)
     assert isinstance(index, CompactIndex)

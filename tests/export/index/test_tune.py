@@ -8,7 +8,7 @@ from export.index.base import VectorError
 from export.index.clustered import clustered_vectors, queries_near
 from export.index.exact import ExactConfig, ExactIndex
 from export.index.hnsw import HnswConfig, HnswIndex
-from export.index.tune import EXACT_UP_TO, Rung, denser, ef_for, recall_at_k, tune
+from export.index.tune import EXACT_UP_TO, TUNED, Rung, TunedKind, denser, ef_for, recall_at_k, tune
 
 VECTORS = clustered_vectors(6000, 64)
 
@@ -41,7 +41,9 @@ def test_ef_is_the_lowest_step_that_reaches_the_target() -> None:
 
 def test_one_thread_and_one_seed_tune_the_same_again() -> None:
     first, second = (tune(VECTORS[:3000], seed=5, threads=1) for _ in range(2))
-    assert (first.config, first.curve) == (second.config, second.curve)
+    assert first.config == second.config
+    curves = ([one.model_dump(exclude={"cpu_us"}) for one in by.curve] for by in (first, second))
+    assert next(curves) == next(curves)
 
 
 def test_queries_given_have_to_reach_the_target_too() -> None:
@@ -65,6 +67,19 @@ def test_a_denser_graph_is_built_where_no_ef_reaches_the_target(
     assert {hnsw_of(rung).M for rung in tuned.curve} == {2, 16}
 
 
+@pytest.mark.parametrize("kind", TUNED)
+def test_along_a_ladder_what_climbs_goes_up_and_all_else_stays(kind: TunedKind) -> None:
+    member = TUNED[kind]
+    ladders = [
+        [rung.model_dump() for rung in ladder] for ladder in member.ladders(50_000, 100, seed=1)
+    ]
+    for ladder in ladders:
+        heights = [rung.pop(member.climbed) for rung in ladder]
+        assert heights == sorted(set(heights))
+        assert all(rung == ladder[0] for rung in ladder)
+    assert all(ladders[0][0] != ladder[0] for ladder in ladders[1:])
+
+
 def test_a_graph_with_islands_gives_way_to_a_denser_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hnsw, "GRAPHS", ((8, 40), (48, 400)))
     rng = np.random.default_rng(0)
@@ -80,6 +95,12 @@ def test_a_target_out_of_reach_is_said_to_be_missed(monkeypatch: pytest.MonkeyPa
     assert tuned.measured_recall < 1
     assert len(tuned.curve) == 2 * len(hnsw.LADDER)
     assert tuned.config == tuned.curve[-1].config
+
+
+def test_what_a_search_costs_is_measured_of_each_setting() -> None:
+    curves = [tune(VECTORS, k=10, target=0.999, kind=kind).curve for kind in TUNED]
+    for first, *_, last in curves:
+        assert 0 < first.cpu_us < last.cpu_us < 10_000
 
 
 @pytest.mark.parametrize("count", [0, 1, EXACT_UP_TO])
