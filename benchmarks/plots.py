@@ -104,8 +104,8 @@ def growth(sizing: Sequence[Found]) -> str:
                 axes.scatter(items, values, c=filled, edgecolors=colour_of(number), zorder=3, s=22)
             axes.set_xscale("log")
             axes.xaxis.set_minor_formatter(NullFormatter())
-            values = [value for points in lines.values() for _, value, _ in points]
-            if max(values) > WIDE * min(values):
+            shown = [value for points in lines.values() for _, value, _ in points]
+            if max(shown) > WIDE * min(shown):
                 axes.set_yscale("log", base=2)
                 _plain(axes.yaxis)
             else:
