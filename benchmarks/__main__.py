@@ -1,4 +1,4 @@
-"""Runs the benchmarks of what is served, in turn; a folder keeps what each has found.
+"""Runs the benchmarks in turn; a folder keeps what each has found.
 
 Run: python -m benchmarks [--quick] [--only NAME ...] [--out runs/bench]
 """
@@ -31,6 +31,8 @@ RUNS = {
     "startup": Run("", "--items 10000 --rounds 1 --seconds 1"),
     "freshness": Run("", "--items 10000 --rounds 1 --seconds 1.5 --probes 50"),
     "scale": Run("", "--sizes 3000 10000 --seconds 0.5"),
+    "embed_catalogue": Run("", "--items 20000 --rounds 1"),
+    "training": Run("", "--users 2000 --items 1000 --rows 20000 --steps 5 --rounds 1"),
 }
 
 

@@ -1,21 +1,28 @@
-"""Writes what a run of the benchmarks has found into docs/benchmarks.md, between its marks.
+"""Writes what a run of the benchmarks has found into docs/benchmarks.md, and its plots beside it.
 
 Run: python -m benchmarks.page [--out runs/bench] [--page docs/benchmarks.md]
 """
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.__main__ import OUT, RUNS
+from benchmarks.plots import plots
 from benchmarks.quality.page import between
 from export.contract.errors import ConfigError
 
 MARK = "benchmarks"
 PAGE = Path("docs/benchmarks.md")
 Found = dict[str, Any]
+SHOWN = {
+    "targets": "Each ratio over its target",
+    "index": "The CPU of a query over its recall, for each index",
+    "scale": "What a service takes, over the number of items",
+}
+"""What a plot shows, for who cannot see it."""
 
 
 def read_all(out: Path) -> list[Found]:
@@ -31,8 +38,14 @@ def read_all(out: Path) -> list[Found]:
     return [json.loads(path.read_bytes()) for path in paths]
 
 
-def written(results: Sequence[Found]) -> str:
-    """Return a table of all ratios, with where and when each was found."""
+def written(results: Sequence[Found], drawn: Mapping[str, str]) -> str:
+    """Return a table of all ratios, with where and when each was found, and links to plots.
+
+    Args:
+        results: Of the benchmarks.
+        drawn: The address of each plot, as the page sees it.
+
+    """
     lines = []
     for machine in _distinct(one["machine"] for one in results):
         versions = ", ".join(f"{name} {told}" for name, told in machine.items() if name != "cpu")
@@ -46,6 +59,8 @@ def written(results: Sequence[Found]) -> str:
     for one in results:
         if sizing := one["figures"].get("sizing"):
             lines += ["", *_sizes(sizing, one["figures"]["laws, for n items"])]
+    for name, address in drawn.items():
+        lines += ["", f"![{SHOWN[name]}]({address})"]
     return "\n".join(lines)
 
 
@@ -86,13 +101,20 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def write(out: Path, page: Path) -> None:
-    """Replace what stands between the page's marks.
+    """Replace what stands between the page's marks, and the plots in a folder beside it.
 
     Raises:
         ConfigError: There is nothing to be written, or the page has no marks.
 
     """
-    text = between(page.read_text(encoding="utf-8"), MARK, written(read_all(out)), page)
+    results = read_all(out)
+    folder = page.with_suffix("")
+    drawn = {name: (folder / f"{name}.svg", text) for name, text in plots(results).items()}
+    links = {name: f"{folder.name}/{path.name}" for name, (path, _) in drawn.items()}
+    text = between(page.read_text(encoding="utf-8"), MARK, written(results, links), page)
+    folder.mkdir(exist_ok=True)
+    for path, svg in drawn.values():
+        path.write_text(svg, encoding="utf-8")
     page.write_text(text, encoding="utf-8")
 
 

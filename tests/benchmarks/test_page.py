@@ -1,10 +1,12 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.page import write
+from benchmarks.plots import of_target
 from benchmarks.targets import Target, ratios
 from export.contract.errors import ConfigError
 
@@ -54,10 +56,10 @@ def test_a_table_of_sizes_tells_what_is_measured_and_what_is_computed(
     tmp_path: Path, page: Path
 ) -> None:
     one = found("scale", 0.5)
-    one["figures"]["laws, for n items"] = {"memory (GB)": "1 + 2 n"}
+    one["figures"]["laws, for n items"] = {"hnsw: memory (GB)": "1 + 2 n"}
     one["figures"]["sizing"] = [
-        {"items": 1000, "is": "measured", "memory (GB)": 2001.0, "ms": 2.5},
-        {"items": 10**9, "is": "computed", "memory (GB)": 2e9},
+        {"items": 1000, "is": "measured", "hnsw: memory (GB)": 2001.0, "hnsw: ms": 2.5},
+        {"items": 10**9, "is": "computed", "hnsw: memory (GB)": 2e9},
     ]
     (tmp_path / "scale.json").write_text(json.dumps(one))
     write(tmp_path, page)
@@ -66,11 +68,39 @@ def test_a_table_of_sizes_tells_what_is_measured_and_what_is_computed(
         "| of a catalogue | for n items | 1,000 items, measured | 1,000,000,000 items, computed |"
     )
     at = lines.index(head)
-    assert lines[at + 2] == "| memory (GB) | 1 + 2 n | 2,001.0 | 2,000,000,000.0 |"
-    assert lines[at + 3] == "| ms |  | 2.5 |  |"
+    assert lines[at + 2] == "| hnsw: memory (GB) | 1 + 2 n | 2,001.0 | 2,000,000,000.0 |"
+    assert lines[at + 3] == "| hnsw: ms |  | 2.5 |  |"
 
 
 def test_nothing_found_leaves_the_page_as_it_is(tmp_path: Path, page: Path) -> None:
     with pytest.raises(ConfigError, match="expected files of python -m benchmarks"):
         write(tmp_path, page)
     assert page.read_text() == MARKED
+
+
+def test_plots_stand_beside_the_page_and_are_linked(tmp_path: Path, page: Path) -> None:
+    scale = found("scale", 0.5)
+    sizes = [{"items": n, "is": "measured", "hnsw: build (s)": n / 2} for n in (10, 100)]
+    scale["figures"] |= {"sizing": sizes, "laws, for n items": {}}
+    at = {"0.95": {"recall": 0.951, "cpu_us": 20.0}, "0.99": None}
+    index = found("index", 0.25, 0.5)
+    index["figures"]["rivals"] = {"a graph": {"at": at}}
+    for one in (scale, index):
+        (tmp_path / f"{one['name']}.json").write_text(json.dumps(one))
+    write(tmp_path, page)
+    shown = re.findall(r"!\[.+?\]\((.+?)\)", page.read_text())
+    assert shown == ["benchmarks/targets.svg", "benchmarks/index.svg", "benchmarks/scale.svg"]
+    targets, curves, growth = ((tmp_path / one).read_text() for one in shown)
+    assert "index: of the floor" in targets
+    assert "a graph" in curves
+    assert "build (s)" in growth
+
+
+@pytest.mark.parametrize(
+    ("target", "value", "expected"),
+    [("at most 2", 1.0, 0.5), ("at least 0.8", 0.4, 2.0), ("at least 0.8", 1.6, 0.5)],
+)
+def test_a_ratio_is_met_on_the_same_side_whatever_its_target(
+    target: str, value: float, expected: float
+) -> None:
+    assert of_target({"target": target, "median": value}, "median") == pytest.approx(expected)
