@@ -21,8 +21,9 @@ from training.losses.base import Vectors
 from training.metrics import UserItems, dot_scores
 from training.model import SideTower, TwoTower
 from training.negatives.base import Shown
-from training.rows import RowEncoder, SideRows
+from training.rows import RowEncoder
 from training.sessions import session_codes
+from training.side_rows import SideRows
 from training.slices import Slices
 from training.split import TRAIN, VALIDATION, Split, make_split
 from training.statistics import Log

@@ -1,5 +1,6 @@
 from collections import Counter
 from collections.abc import Iterable
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from export.contract.statistics import Events, Lookup, Statistic, Total
 from tests.training.conftest import world_config
 from training.config import parse_config
 from training.prepare import Prepared, log_of, prepare
-from training.rows import RowEncoder, SideRows
+from training.ragged import Ragged
+from training.rows import RowEncoder
+from training.side_rows import SideRows
 from training.split import TRAIN, VALIDATION
-from training.statistics import rule_for
+from training.statistics import parts, rule_for
 
 SIDES: tuple[SideName, ...] = ("user", "item")
 MOODS = np.array(["calm", "glad", None], dtype=object)
@@ -436,3 +439,38 @@ def test_a_side_without_preference_has_no_present(world: Path) -> None:
     assert isinstance(rows, SideRows)
     assert rows.batch(np.arange(3)).keys() == {"values"}
     assert not rows.present.any()
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_log_in_small_parts_is_encoded_to_the_same_bit(
+    prepared: Prepared, side: SideName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = np.random.default_rng(3).permutation(len(prepared.log))
+    whole = RowEncoder(prepared.schema, side, prepared.data, prepared.log).rows(rows)
+    monkeypatch.setattr(parts, "ROWS", 40)
+    in_parts = RowEncoder(prepared.schema, side, prepared.data, prepared.log).rows(rows)
+    assert in_parts.place.tolist() != whole.place.tolist(), "it was cut"
+    everything = np.arange(len(rows))
+    found, wanted = in_parts.batch(everything), whole.batch(everything)
+    assert found.keys() == wanted.keys()
+    for name in wanted:
+        np.testing.assert_array_equal(found[name], wanted[name], err_msg=name)
+
+
+def test_the_schema_of_a_log_in_small_parts_is_the_same(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "ROWS", 40)
+    assert prepare(prepared.config).schema == prepared.schema
+
+
+def test_what_rows_of_the_log_hold_lies_in_maps_of_files(
+    prepared: Prepared, encoders: dict[SideName, RowEncoder]
+) -> None:
+    moving = encoders["user"].rows(np.arange(100)).moving
+    for name, column in moving.items():
+        array = column.values if isinstance(column, Ragged) else column
+        while isinstance(array.base, np.ndarray):
+            array = array.base
+        assert isinstance(array.base, memoryview), name
+        assert isinstance(array.base.obj, mmap), name
