@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.contract.features import MISSING_ROW, Raw
+from export.contract.features import Raw
 from export.contract.schema import Schema
-from export.contract.side import Record, Side, SideName
+from export.contract.side import Record, SideName
 from export.contract.statistics import Identity, Total
 from training.data import Data
 from training.encoder import CHUNK, Encoder
-from training.mapped import GrowingColumns
+from training.mapped import Growing, GrowingColumns
 from training.ragged import Ragged
-from training.side_rows import Encoded, SideRows
+from training.side_rows import Encoded, SideRows, is_known, taken
 from training.statistics import (
     Log,
     Part,
@@ -28,6 +28,8 @@ from training.statistics import (
     rule_for,
 )
 from training.statistics.sources import Sources
+
+CHUNK_OF_NUMBERS = 1 << 18
 
 
 class RowEncoder:
@@ -51,46 +53,46 @@ class RowEncoder:
             for name in self.side.concepts
             if (statistic := self.side.features[name].statistic) is not None
         }
-        columns = GrowingColumns()
+        columns, numbers = GrowingColumns(), GrowingColumns()
         entity, present = self.log.ids(self.name)[rows], np.zeros(len(rows), dtype=bool)
         place, done = np.empty(len(rows), dtype=np.int64), 0
         for part in in_parts(self.log, self.name, rows):
-            moving, counts = self._moving(part, {name: v[part.at] for name, v in apart.items()})
-            present[part.at] = self._present(entity[part.at], moving, counts)
+            moving = self._given(part.log.rows[part.rows])
+            told: dict[str, Values] = {name: values[part.at] for name, values in apart.items()}
+            timelines = Timelines(part.log)
+            for name, feature in self.side.features.items():
+                if feature.statistic is None or name in apart:
+                    continue
+                values = self._statistic(name, part, timelines)
+                if isinstance(values, Ragged) or values.ndim > 1:
+                    moving[name] = self._encode_statistic(name, values)
+                else:
+                    told[name] = values
+            present[part.at] = self._present(entity[part.at], moving, told)
             place[part.at] = np.arange(done, done + len(part.at))
             done += len(part.at)
             columns.append(moving)
-        return SideRows(self.side, entity, self.static, columns.read(), place, present)
-
-    def _moving(
-        self, part: Part, apart: Mapping[str, Values]
-    ) -> tuple[dict[str, Encoded], Values | None]:
-        """Encode the rows of a part; `apart` are the statistics that ask for more of the log.
-
-        Returns the interactions of each row, too, where `counter` is a feature.
-        """
-        moving: dict[str, Encoded] = {}
-        counts: Values | None = None
-        timelines = Timelines(part.log)
-        whole = part.log.rows[part.rows]
-        for name, feature in self.side.features.items():
-            if feature.statistic is not None:
-                values = apart[name] if name in apart else self._statistic(name, part, timelines)
-                moving[name] = self._encode_statistic(name, values)
-                counts = values if name == self.side.counter else counts
-            elif name in self.carried:
-                moving[name] = _take(
-                    self._once(name, self._encoded_carried), self.carried[name].code[whole]
-                )
-            elif self.carried.keys() & set(feature.made_of):
-                moving[name] = self._encode_made(name, whole)
-        return moving, counts
+            numbers.append(told)
+        held = columns.read()
+        held |= {n: self._encode_statistic(n, values) for n, values in numbers.read().items()}
+        return SideRows(self.side, entity, self.static, held, place, present)
 
     def _statistic(self, name: str, part: Part, timelines: Timelines) -> Values:
         statistic = self.side.features[name].statistic
         assert statistic is not None
         asked = self.sources.of(statistic, self.name)
         return compute(statistic, part.log, self.name, part.rows, timelines=timelines, **asked)
+
+    def _given(self, rows: NDArray[np.int64]) -> dict[str, Encoded]:
+        """Encode what the rows carry, and what is made of that."""
+        found: dict[str, Encoded] = {}
+        for name, feature in self.side.features.items():
+            if name in self.carried:
+                code = self.carried[name].code[rows]
+                found[name] = taken(self._once(name, self._encoded_carried), code)
+            elif self.carried.keys() & set(feature.made_of):
+                found[name] = self._encode_made(name, rows)
+        return found
 
     def entities(self) -> SideRows:
         """Encode every entity as of the end of training, without context."""
@@ -108,8 +110,9 @@ class RowEncoder:
                 ]
                 moving[name] = self._encode_records(name, records)
         everyone = np.arange(len(self.records), dtype=np.int32)
-        counts = None if self.side.counter is None else self._at_end(self.side.counter)
-        present = self._present(everyone, moving, counts)
+        counter = self.side.counter
+        told = {} if counter is None else {counter: self._at_end(counter)}
+        present = self._present(everyone, moving, told)
         return SideRows(self.side, everyone, self.static, moving, np.arange(len(everyone)), present)
 
     def raw_statistic(self, name: str) -> list[Raw]:
@@ -152,17 +155,19 @@ class RowEncoder:
         return records
 
     def _present(
-        self, entity: NDArray[np.int32], moving: dict[str, Encoded], counts: Values | None
+        self, entity: NDArray[np.int32], moving: Mapping[str, Encoded], told: Mapping[str, Values]
     ) -> NDArray[np.bool_]:
-        """Say which rows have preference; `counts` are their interactions, if `counter` is one."""
+        """Say which rows have preference, by what is encoded, and numbers that are not yet."""
         present = np.zeros(len(entity), dtype=bool)
         for name in self.side.preference.keys() & self.side.given.keys():
-            if name in moving:
-                present |= _is_known(moving[name], self.side, name)
+            if name in told:
+                present |= ~np.isnan(np.asarray(told[name]))
+            elif name in moving:
+                present |= is_known(moving[name], self.side, name)
             else:
-                present |= _is_known(self.static[name], self.side, name)[entity]
-        if counts is not None:
-            present &= ~(np.asarray(counts) < self.side.least)  # as `Side.has_preference`
+                present |= is_known(self.static[name], self.side, name)[entity]
+        if self.side.counter is not None:  # as `Side.has_preference`
+            present &= ~(np.asarray(told[self.side.counter]) < self.side.least)
         return present
 
     def _at_end(self, name: str) -> Values:
@@ -200,11 +205,7 @@ class RowEncoder:
             parts = np.split(values, range(CHUNK, len(values), CHUNK))
             return np.concatenate([self._encoder_of(name).run({name: p})[name] for p in parts])
         if not isinstance(values, Ragged):
-            known = ~np.isnan(values)
-            distinct, place = np.unique(values[known], return_inverse=True)
-            row = np.zeros(len(values), dtype=np.int64)
-            row[known] = place + 1
-            return _take(self._encode(name, [None, *distinct.tolist()]), row)
+            return self._encode_numbers(name, values)
         encoded = self._once(name, self._encoded_names)
         if not isinstance(encoded, Ragged):  # a row holds one word or is missing
             row = np.zeros(len(values), dtype=np.int64)
@@ -212,6 +213,24 @@ class RowEncoder:
             return encoded[row]
         rows = encoded.values[values.values]
         return Ragged(values.indptr, rows, values.weights, values.missing)
+
+    def _encode_numbers(self, name: str, values: NDArray[Any]) -> NDArray[Any]:
+        """Encode numbers, NaN where missing: each distinct one once, of all of them together.
+
+        The last bit of a logarithm depends on the place that a number has in a run.
+        """
+        starts = range(0, len(values), CHUNK_OF_NUMBERS)
+        chunks = [values[start : start + CHUNK_OF_NUMBERS] for start in starts]
+        found = [np.unique(chunk[~np.isnan(chunk)]) for chunk in chunks]
+        distinct = np.unique(np.concatenate([values[:0], *found]))
+        encoded = self._encode(name, [None, *distinct.tolist()])
+        assert not isinstance(encoded, Ragged)
+        growing = Growing()
+        growing.append(encoded[:0])
+        for chunk in chunks:
+            row = np.searchsorted(distinct, chunk) + 1
+            growing.append(encoded[np.where(np.isnan(chunk), 0, row)])
+        return growing.read()
 
     def _encoded_names(self, name: str) -> Encoded:
         """Encode what the numbers in a statistic's rows stand for: none and each word, or bags."""
@@ -252,7 +271,7 @@ class RowEncoder:
             {s: column[code] for s, column, code in zip(sources, values, row, strict=True)}
             for row in distinct.tolist()
         ]
-        return _take(self._encode_records(name, records or [{}]), place.ravel())
+        return taken(self._encode_records(name, records or [{}]), place.ravel())
 
     def _encode(self, name: str, values: Sequence[Raw]) -> Encoded:
         """Encode values of one feature (at least one)."""
@@ -266,17 +285,6 @@ class RowEncoder:
         if name not in self._alone:
             self._alone[name] = Encoder.of_feature(self.schema, self.name, name)
         return self._alone[name]
-
-
-def _take(column: Encoded, at: NDArray[Any]) -> Encoded:
-    return column.take(at) if isinstance(column, Ragged) else column[at]
-
-
-def _is_known(values: Encoded, side: Side, name: str) -> NDArray[np.bool_]:
-    if isinstance(values, Ragged):
-        return ~values.missing
-    unknown = np.equal(values, MISSING_ROW) if name in side.ids else np.isnan(values)
-    return np.asarray(~unknown.reshape(len(unknown), -1).any(axis=1))
 
 
 def _raw_id(values: Ragged, row: int, names: Sequence[str]) -> Raw:

@@ -74,3 +74,16 @@ def _padded(name: str, side: Side, bag: Ragged, at: NDArray[Any]) -> Arrays:
         weights[missing, 0] = 1.0
         arrays[f"{name}.weights"] = weights
     return arrays
+
+
+def taken(column: Encoded, at: NDArray[Any]) -> Encoded:
+    """Return these places of a column."""
+    return column.take(at) if isinstance(column, Ragged) else column[at]
+
+
+def is_known(values: Encoded, side: Side, name: str) -> NDArray[np.bool_]:
+    """Say which places of a feature's column are not missing."""
+    if isinstance(values, Ragged):
+        return ~values.missing
+    unknown = np.equal(values, MISSING_ROW) if name in side.ids else np.isnan(values)
+    return np.asarray(~unknown.reshape(len(unknown), -1).any(axis=1))

@@ -8,13 +8,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from export.contract.features import MISSING_ROW, PADDING_ROW, Raw
 from export.contract.side import Arrays, Side, SideName
 from export.contract.statistics import Events, Lookup, Statistic, Total
 from tests.training.conftest import world_config
+from training import interactions
 from training.config import parse_config
-from training.prepare import Prepared, log_of, prepare
+from training.prepare import Prepared, log_of, make_batches, make_encoders, prepare
 from training.ragged import Ragged
 from training.rows import RowEncoder
 from training.side_rows import SideRows
@@ -457,11 +459,23 @@ def test_a_log_in_small_parts_is_encoded_to_the_same_bit(
         np.testing.assert_array_equal(found[name], wanted[name], err_msg=name)
 
 
-def test_the_schema_of_a_log_in_small_parts_is_the_same(
+def test_a_table_in_small_parts_gives_the_same_schema_and_batches(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    wanted = list(make_batches(prepared, make_encoders(prepared)).epoch(0))
     monkeypatch.setattr(parts, "ROWS", 40)
-    assert prepare(prepared.config).schema == prepared.schema
+    monkeypatch.setattr(interactions, "ROWS", 37)
+    again = prepare(prepared.config)
+    assert again.schema == prepared.schema
+    found = list(make_batches(again, make_encoders(again)).epoch(0))
+    assert len(found) == len(wanted) > 1
+    for one, other in zip(found, wanted, strict=True):
+        for name in ("users", "items", "weight", "known_positive", "log_q"):
+            assert torch.equal(getattr(one, name), getattr(other, name)), name
+        for mine, theirs in ((one.user, other.user), (one.item, other.item)):
+            assert mine.keys() == theirs.keys()
+            for name, tensor in mine.items():
+                np.testing.assert_array_equal(tensor, theirs[name], err_msg=name)
 
 
 def test_what_rows_of_the_log_hold_lies_in_maps_of_files(
