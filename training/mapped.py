@@ -10,13 +10,14 @@ import tempfile
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.ragged import Ragged
 
+T = TypeVar("T", bound=np.generic)
 HOME = Path("/var/tmp")  # /tmp may be held in memory
 
 
@@ -47,6 +48,13 @@ class Growing:
             pages = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         flat = np.frombuffer(pages, self._none.dtype)
         return flat.reshape(self._rows, *self._none.shape[1:])
+
+
+def mapped(rows: NDArray[T]) -> NDArray[T]:
+    """Return an array as a map of a file that holds it; nobody may write to it."""
+    growing = Growing()
+    growing.append(rows)
+    return growing.read()
 
 
 class GrowingRagged:

@@ -13,7 +13,7 @@ from export.contract.side import Record, SideName
 from export.contract.statistics import Identity, Total
 from training.data import Data
 from training.encoder import CHUNK, Encoder
-from training.mapped import Growing, GrowingColumns
+from training.mapped import Growing, GrowingColumns, mapped
 from training.ragged import Ragged
 from training.side_rows import Encoded, SideRows, is_known, taken
 from training.statistics import (
@@ -54,8 +54,8 @@ class RowEncoder:
             if (statistic := self.side.features[name].statistic) is not None
         }
         columns, numbers = GrowingColumns(), GrowingColumns()
-        entity, present = self.log.ids(self.name)[rows], np.zeros(len(rows), dtype=bool)
-        place, done = np.empty(len(rows), dtype=np.int64), 0
+        entity, present = mapped(self.log.ids(self.name)[rows]), np.zeros(len(rows), dtype=bool)
+        order = Growing()
         for part in in_parts(self.log, self.name, rows):
             moving = self._given(part.log.rows[part.rows])
             told: dict[str, Values] = {name: values[part.at] for name, values in apart.items()}
@@ -69,13 +69,13 @@ class RowEncoder:
                 else:
                     told[name] = values
             present[part.at] = self._present(entity[part.at], moving, told)
-            place[part.at] = np.arange(done, done + len(part.at))
-            done += len(part.at)
+            order.append(part.at)
             columns.append(moving)
             numbers.append(told)
-        held = columns.read()
+        place, held = np.empty(len(rows), dtype=np.int64), columns.read()
+        place[order.read()] = np.arange(len(rows))
         held |= {n: self._encode_statistic(n, values) for n, values in numbers.read().items()}
-        return SideRows(self.side, entity, self.static, held, place, present)
+        return SideRows(self.side, entity, self.static, held, mapped(place), mapped(present))
 
     def _statistic(self, name: str, part: Part, timelines: Timelines) -> Values:
         statistic = self.side.features[name].statistic

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.contract.statistics import Side
+from training.mapped import mapped
 from training.ragged import Integers, Positions, offsets
 from training.statistics.concepts import Concepts
 from training.statistics.log import Log, LogPart
@@ -61,7 +62,7 @@ class _Grouped:
 
     @classmethod
     def by(cls, group: NDArray[np.integer]) -> "_Grouped":
-        return cls(np.argsort(group, kind="stable"), offsets(np.bincount(group)))
+        return cls(mapped(np.argsort(group, kind="stable")), offsets(np.bincount(group)))
 
     def group(self, number: int) -> Positions:
         return self.order[slice(*self.starts[number : number + 2])]
