@@ -15,7 +15,7 @@ from training.dropout import Flags, States, draw_states, forget_words, hide, hid
 from training.losses.base import Scored, SideVectors, Vectors
 from training.metrics import UserItems
 from training.ragged import spans
-from training.rows import SideRows
+from training.side_rows import SideRows
 from training.vectors import VectorFiles
 
 Indices = NDArray[np.int64]

@@ -32,10 +32,14 @@ class Carried:
 
 @dataclass(frozen=True)
 class Columns:
-    """One table's columns, read by name; `path` is there for messages."""
+    """One table's columns, read by name.
+
+    For messages there are `path`, and how many rows of the file are `before` the table's.
+    """
 
     table: pa.Table
     path: Path
+    before: int = 0
 
     def labels(self) -> NDArray[np.int8]:
         """Return 0 or 1 for each row; 1 where there is no such column."""
@@ -89,8 +93,13 @@ class Columns:
         table = self.table.select(names).take(pa.array(kept))
         return {name: _as_array(table.column(name)) for name in names}
 
-    def carried(self, name: str, feature: FeatureKind, kept: Column) -> Carried:
-        """Parse a feature's column, each distinct cell once."""
+    def parsed(
+        self, name: str, feature: FeatureKind
+    ) -> tuple[list[Any], list[Raw], NDArray[np.int32]]:
+        """Parse a feature's column, each distinct cell once.
+
+        Returns the cells, what they are parsed to, and which of them each row holds.
+        """
         column = self.table.column(name)
         if pa.types.is_nested(column.type):
             cells, code = column.to_pylist(), np.arange(len(column), dtype=np.int32)
@@ -103,7 +112,7 @@ class Columns:
             except Mismatch as mismatch:
                 row = int(np.argmax(code == number))
                 raise self._fault(name, row, cell, str(mismatch)) from mismatch
-        return Carried(code[kept], values)
+        return cells, values, code
 
     def _numbers(
         self,
@@ -138,30 +147,9 @@ class Columns:
 
     def _fault(self, name: str, row: int, got: object, expected: str) -> DataError:
         return DataError(
-            f"{self.path}: column {name!r}, row {row + 1}: got {got!r}, expected {expected}"
+            f"{self.path}: column {name!r}, row {self.before + row + 1}: got {got!r}, "
+            f"expected {expected}"
         )
-
-
-def first_of_repeats(table: pa.Table) -> NDArray[np.bool_]:
-    """Say of each row whether no earlier row is the same in every column."""
-    nested = [n for n in table.column_names if pa.types.is_nested(table.column(n).type)]
-    first = _first_of_equals(table.drop_columns(nested))
-    if nested and not first.all():
-        # Arrow groups by no list: what the plain columns leave in doubt is compared as text.
-        for name in nested:
-            text = pa.array([repr(cell) for cell in table.column(name).to_pylist()], pa.string())
-            table = table.set_column(table.column_names.index(name), name, text)
-        first = _first_of_equals(table)
-    return first
-
-
-def _first_of_equals(table: pa.Table) -> NDArray[np.bool_]:
-    row = "row of " + "".join(table.column_names)  # a name that no column has
-    numbered = table.append_column(row, pa.array(np.arange(len(table))))
-    groups = numbered.group_by(table.column_names).aggregate([(row, "min")])
-    first = np.zeros(len(table), dtype=bool)
-    first[groups.column(f"{row}_min").to_numpy()] = True
-    return first
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

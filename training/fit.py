@@ -22,9 +22,8 @@ from export.contract.statistics.base import Scalar
 from training.config import TrainConfig
 from training.data import Data
 from training.growing.parent import Parent
-from training.ragged import Ragged
 from training.size import check_size
-from training.statistics import Log, compute, fit, rule_for
+from training.statistics import Log, fit, rule_for
 from training.statistics.sources import Sources
 
 
@@ -135,10 +134,8 @@ def _fit_feature(view: TrainView, side: SideName, name: str, feature: Feature) -
             return _fit_vector(feature, view.data.vectors[statistic.vectors_of].shape[1], name)
         if statistic.gives != "number":
             return feature
-        asked = view.sources.of(statistic, side)
-        values = compute(statistic, view.log, side, np.flatnonzero(view.log.is_train), **asked)
-        assert not isinstance(values, Ragged)
-        return feature.fit(values[~np.isnan(values)].tolist())
+        train = np.flatnonzero(view.log.is_train)
+        return feature.fit(view.sources.numbers(statistic, view.log, side, train))
     try:
         return feature.fit(_known(view, side, name, feature))
     except Mismatch as mismatch:

@@ -34,14 +34,20 @@ class UserItems:
     @classmethod
     def from_pairs(cls, user: NDArray[Any], item: NDArray[Any], users: int) -> Self:
         """Collect pairs of indices (in any order, repeats count once) for users 0..users-1."""
-        user, item = np.asarray(user, dtype=np.int64), np.asarray(item, dtype=np.int64)
+        user, item = np.asarray(user), np.asarray(item)
         if len(user) and (min(user.min(), item.min()) < 0 or user.max() >= users):
             raise ValueError(f"got a user above {users - 1} or an index below 0")
-        width = 1 + item.max(initial=0)
-        pairs = np.sort(user * width + item)
-        user, item = np.divmod(pairs[np.diff(pairs, prepend=-1) > 0], width)
-        counts = np.bincount(user, minlength=users)
-        return cls(np.concatenate([[0], np.cumsum(counts)]), item)
+        width = 1 + np.int64(item.max(initial=0))
+        pairs = user.astype(np.int64)  # all in place: there may be many
+        pairs *= width
+        pairs += item
+        pairs.sort()
+        new = np.ones(len(pairs), dtype=bool)
+        np.not_equal(pairs[1:], pairs[:-1], out=new[1:])
+        pairs = pairs[new]
+        starts = np.searchsorted(pairs, np.arange(users + 1) * width)
+        pairs %= width
+        return cls(starts, pairs)
 
     def of(self, user: int) -> Indices:
         """Item indices of one user, ascending."""

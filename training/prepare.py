@@ -18,11 +18,13 @@ from training.files import check_files
 from training.fit import fit_schema
 from training.growing.parent import Parent
 from training.losses.base import Vectors
+from training.mapped import mapped
 from training.metrics import UserItems, dot_scores
 from training.model import SideTower, TwoTower
 from training.negatives.base import Shown
-from training.rows import RowEncoder, SideRows
+from training.rows import RowEncoder
 from training.sessions import session_codes
+from training.side_rows import SideRows
 from training.slices import Slices
 from training.split import TRAIN, VALIDATION, Split, make_split
 from training.statistics import Log
@@ -91,15 +93,15 @@ def make_batches(prepared: Prepared, encoders: Encoders) -> Batches:
     """
     rows, config = prepared.data.interactions, prepared.config
     learned, others = _rows(prepared)
-    pool = np.concatenate([learned, others])
+    pool = np.concatenate([learned, others]) if len(others) else learned
     is_positive = rows.label[pool] > 0
     positives = UserItems.from_pairs(
         rows.user[pool[is_positive]], rows.item[pool[is_positive]], len(prepared.data.users)
     )
     shown = Shown(
-        user=rows.user[pool],
-        item=rows.item[pool],
-        is_positive=is_positive,
+        user=mapped(rows.user[pool]),
+        item=mapped(rows.item[pool]),
+        is_positive=mapped(is_positive),
         learned=len(learned),
         liked=positives,
         user_ids=prepared.data.users.ids,
@@ -112,7 +114,7 @@ def make_batches(prepared: Prepared, encoders: Encoders) -> Batches:
         users=encoders["user"].rows(learned),
         items=encoders["item"].rows(pool),
         is_positive=is_positive[: len(learned)],
-        weight=row_weights(rows, learned, config.training.half_life),
+        weight=mapped(row_weights(rows, learned, config.training.half_life)),
         positives=positives,
         candidates=Candidates(shown, [one.source(shown) for one in config.negatives]),
         sessions={name: session_codes(name, rows, learned) for name in together},

@@ -10,7 +10,7 @@ from torch.export import Dim, export, save
 
 from export.contract.side import Side
 from training.batches import tensors
-from training.rows import SideRows
+from training.side_rows import SideRows
 
 LONGEST_BAG = 65_536
 

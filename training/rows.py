@@ -1,83 +1,35 @@
-"""Encoded features of many rows of one side, from which batches are cut."""
+"""What encodes one side of the data: rows of the log as they were, entities as they are."""
 
 from array import array
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from export.contract.features import MISSING_ROW, PADDING_ROW, Raw, SequenceFeature
+from export.contract.features import Raw
 from export.contract.schema import Schema
-from export.contract.side import Arrays, Record, Side, SideName
+from export.contract.side import Record, SideName
 from export.contract.statistics import Identity, Total
 from training.data import Data
 from training.encoder import CHUNK, Encoder
+from training.mapped import Growing, GrowingColumns, mapped
 from training.ragged import Ragged
-from training.statistics import Log, Timelines, Values, as_of_end, by_concept, compute, rule_for
+from training.side_rows import Encoded, SideRows, is_known, taken
+from training.statistics import (
+    Log,
+    Part,
+    Timelines,
+    Values,
+    as_of_end,
+    by_concept,
+    compute,
+    in_parts,
+    rule_for,
+)
 from training.statistics.sources import Sources
 
-Encoded = NDArray[Any] | Ragged  # one column: rows or values [n], vectors [n, size], or bags
-
-
-@dataclass(frozen=True, eq=False)
-class SideRows:
-    """Rows of one side: what belongs to the entity is held once, what moves is held by row.
-
-    `entity` [rows] points into `static`, whose columns [entities] hold every feature of the side;
-    `moving` replaces features by columns [rows] of the row itself.
-    """
-
-    side: Side
-    entity: NDArray[np.int32]
-    static: dict[str, Encoded]
-    moving: dict[str, Encoded]
-    present: NDArray[np.bool_]  # [rows]
-
-    def __len__(self) -> int:
-        return len(self.entity)
-
-    def batch(self, rows: NDArray[Any]) -> Arrays:
-        """Return the arrays `Side.encoded` names for some rows."""
-        entity = self.entity[rows]
-        arrays: Arrays = {}
-        for form, names in (("ids", self.side.ids), ("values", self.side.values)):
-            columns = [self._column(name, rows, entity) for name in names]
-            if columns:
-                arrays[form] = np.stack([column[at] for column, at in columns], axis=1)
-        for name in self.side.vectors:
-            column, at = self._column(name, rows, entity)
-            arrays[name] = column[at]
-        for name in self.side.bags:
-            arrays |= _padded(name, self.side, *self._column(name, rows, entity))
-        if self.side.preference:
-            arrays["present"] = self.present[rows, None]
-        return {name: arrays[name] for name in self.side.encoded}
-
-    def _column(
-        self, name: str, rows: NDArray[Any], entity: NDArray[Any]
-    ) -> tuple[Any, NDArray[Any]]:
-        """Return the column that holds a feature, and the places in it of some rows."""
-        return (self.moving[name], rows) if name in self.moving else (self.static[name], entity)
-
-
-def _padded(name: str, side: Side, bag: Ragged, at: NDArray[Any]) -> Arrays:
-    """Return one bag's rows [batch, length >= 1] and weights; missing has the missing row."""
-    feature = side.features[name]
-    longest = int(bag.lengths_of(at).max(initial=0))
-    width = min(max(1, longest), getattr(feature, "max_length", longest))
-    newest = isinstance(feature, SequenceFeature)
-    padded = bag.rows(at, width, keep="last" if newest else "first", fill=PADDING_ROW)
-    rows = padded.ids
-    missing = bag.missing[at]
-    rows[missing, 0] = MISSING_ROW
-    arrays: Arrays = {name: rows}
-    if f"{name}.weights" in side.encoded:
-        weights = padded.mask.astype(np.float32) if padded.weights is None else padded.weights
-        weights[missing, 0] = 1.0
-        arrays[f"{name}.weights"] = weights
-    return arrays
+CHUNK_OF_NUMBERS = 1 << 18
 
 
 class RowEncoder:
@@ -91,27 +43,56 @@ class RowEncoder:
         self.carried = data.interactions.carried[side_name]
         self.static = self.encoder.columns(self.records)
         self._alone: dict[str, Encoder] = {}
+        self._known: dict[str, Encoded] = {}
         self.sources = Sources(data, schema.item)
 
     def rows(self, rows: NDArray[np.int64]) -> SideRows:
-        """Encode rows of the log as they were when they happened."""
-        moving: dict[str, Encoded] = {}
-        counts: Values | None = None
-        timelines = Timelines(self.log)
+        """Encode rows of the log as they were when they happened, a part of the log at a time."""
+        apart = {
+            name: self.sources.numbers(statistic, self.log, self.name, rows)
+            for name in self.side.concepts
+            if (statistic := self.side.features[name].statistic) is not None
+        }
+        columns, numbers = GrowingColumns(), GrowingColumns()
+        entity, present = mapped(self.log.ids(self.name)[rows]), np.zeros(len(rows), dtype=bool)
+        order = Growing()
+        for part in in_parts(self.log, self.name, rows):
+            moving = self._given(part.log.rows[part.rows])
+            told: dict[str, Values] = {name: values[part.at] for name, values in apart.items()}
+            timelines = Timelines(part.log)
+            for name, feature in self.side.features.items():
+                if feature.statistic is None or name in apart:
+                    continue
+                values = self._statistic(name, part, timelines)
+                if isinstance(values, Ragged) or values.ndim > 1:
+                    moving[name] = self._encode_statistic(name, values)
+                else:
+                    told[name] = values
+            present[part.at] = self._present(entity[part.at], moving, told)
+            order.append(part.at)
+            columns.append(moving)
+            numbers.append(told)
+        place, held = np.empty(len(rows), dtype=np.int64), columns.read()
+        place[order.read()] = np.arange(len(rows))
+        held |= {n: self._encode_statistic(n, values) for n, values in numbers.read().items()}
+        return SideRows(self.side, entity, self.static, held, mapped(place), mapped(present))
+
+    def _statistic(self, name: str, part: Part, timelines: Timelines) -> Values:
+        statistic = self.side.features[name].statistic
+        assert statistic is not None
+        asked = self.sources.of(statistic, self.name)
+        return compute(statistic, part.log, self.name, part.rows, timelines=timelines, **asked)
+
+    def _given(self, rows: NDArray[np.int64]) -> dict[str, Encoded]:
+        """Encode what the rows carry, and what is made of that."""
+        found: dict[str, Encoded] = {}
         for name, feature in self.side.features.items():
-            if feature.statistic is not None:
-                asked = self.sources.of(feature.statistic, self.name)
-                values = compute(
-                    feature.statistic, self.log, self.name, rows, timelines=timelines, **asked
-                )
-                moving[name] = self._encode_statistic(name, values)
-                counts = values if name == self.side.counter else counts
-            elif name in self.carried:
-                carried = self.carried[name]
-                moving[name] = _take(self._encode(name, carried.values), carried.code[rows])
+            if name in self.carried:
+                code = self.carried[name].code[rows]
+                found[name] = taken(self._once(name, self._encoded_carried), code)
             elif self.carried.keys() & set(feature.made_of):
-                moving[name] = self._encode_made(name, rows)
-        return self._side_rows(self.log.ids(self.name)[rows], moving, counts)
+                found[name] = self._encode_made(name, rows)
+        return found
 
     def entities(self) -> SideRows:
         """Encode every entity as of the end of training, without context."""
@@ -129,8 +110,10 @@ class RowEncoder:
                 ]
                 moving[name] = self._encode_records(name, records)
         everyone = np.arange(len(self.records), dtype=np.int32)
-        counts = None if self.side.counter is None else self._at_end(self.side.counter)
-        return self._side_rows(everyone, moving, counts)
+        counter = self.side.counter
+        told = {} if counter is None else {counter: self._at_end(counter)}
+        present = self._present(everyone, moving, told)
+        return SideRows(self.side, everyone, self.static, moving, np.arange(len(everyone)), present)
 
     def raw_statistic(self, name: str) -> list[Raw]:
         """Return one declared statistic of every entity at the end of training, as raw values."""
@@ -171,19 +154,21 @@ class RowEncoder:
                     record[name] = value
         return records
 
-    def _side_rows(
-        self, entity: NDArray[np.int32], moving: dict[str, Encoded], counts: Values | None
-    ) -> SideRows:
-        """Join the columns; `counts` are the interactions of each row, where `counter` is one."""
+    def _present(
+        self, entity: NDArray[np.int32], moving: Mapping[str, Encoded], told: Mapping[str, Values]
+    ) -> NDArray[np.bool_]:
+        """Say which rows have preference, by what is encoded, and numbers that are not yet."""
         present = np.zeros(len(entity), dtype=bool)
         for name in self.side.preference.keys() & self.side.given.keys():
-            if name in moving:
-                present |= _known(moving[name], self.side, name)
+            if name in told:
+                present |= ~np.isnan(np.asarray(told[name]))
+            elif name in moving:
+                present |= is_known(moving[name], self.side, name)
             else:
-                present |= _known(self.static[name], self.side, name)[entity]
-        if counts is not None:
-            present &= ~(np.asarray(counts) < self.side.least)  # as `Side.has_preference`
-        return SideRows(self.side, entity, self.static, moving, present)
+                present |= is_known(self.static[name], self.side, name)[entity]
+        if self.side.counter is not None:  # as `Side.has_preference`
+            present &= ~(np.asarray(told[self.side.counter]) < self.side.least)
+        return present
 
     def _at_end(self, name: str) -> Values:
         statistic = self.side.features[name].statistic
@@ -220,24 +205,51 @@ class RowEncoder:
             parts = np.split(values, range(CHUNK, len(values), CHUNK))
             return np.concatenate([self._encoder_of(name).run({name: p})[name] for p in parts])
         if not isinstance(values, Ragged):
-            known = ~np.isnan(values)
-            distinct, place = np.unique(values[known], return_inverse=True)
+            return self._encode_numbers(name, values)
+        encoded = self._once(name, self._encoded_names)
+        if not isinstance(encoded, Ragged):  # a row holds one word or is missing
             row = np.zeros(len(values), dtype=np.int64)
-            row[known] = place + 1
-            return _take(self._encode(name, [None, *distinct.tolist()]), row)
-        names = self._names(name)
-        used = np.flatnonzero(np.bincount(values.values, minlength=len(names)))
-        place = np.zeros(len(names), dtype=np.int64)  # of a word among those used
-        place[used] = np.arange(len(used))
-        words = [names[word] for word in used.tolist()]
-        if name in self.side.ids:  # a row holds one word or is missing
-            row = np.zeros(len(values), dtype=np.int64)
-            row[~values.missing] = place[values.values] + 1
-            return _take(self._encode(name, [None, *words]), row)
+            row[~values.missing] = values.values + np.int64(1)
+            return encoded[row]
+        rows = encoded.values[values.values]
+        return Ragged(values.indptr, rows, values.weights, values.missing)
+
+    def _encode_numbers(self, name: str, values: NDArray[Any]) -> NDArray[Any]:
+        """Encode numbers, NaN where missing: each distinct one once, of all of them together.
+
+        The last bit of a logarithm depends on the place that a number has in a run.
+        """
+        starts = range(0, len(values), CHUNK_OF_NUMBERS)
+        chunks = [values[start : start + CHUNK_OF_NUMBERS] for start in starts]
+        found = [np.unique(chunk[~np.isnan(chunk)]) for chunk in chunks]
+        distinct = np.unique(np.concatenate([values[:0], *found]))
+        encoded = self._encode(name, [None, *distinct.tolist()])
+        assert not isinstance(encoded, Ragged)
+        growing = Growing()
+        growing.append(encoded[:0])
+        for chunk in chunks:
+            row = np.searchsorted(distinct, chunk) + 1
+            growing.append(encoded[np.where(np.isnan(chunk), 0, row)])
+        return growing.read()
+
+    def _encoded_names(self, name: str) -> Encoded:
+        """Encode what the numbers in a statistic's rows stand for: none and each word, or bags."""
+        words = self._names(name)
+        if name in self.side.ids:
+            return self._encode(name, [None, *words])
+        if not words:
+            return Ragged.of(np.zeros(0, np.int64), np.zeros(0, np.int32))
         weighted = f"{name}.weights" in self.side.encoded
-        bags: list[Raw] = [{word: 1.0} if weighted else [word] for word in words]
-        rows = self._encode(name, bags).values if bags else np.zeros(0, dtype=np.int32)
-        return Ragged(values.indptr, rows[place[values.values]], values.weights, values.missing)
+        return self._encode(name, [{word: 1.0} if weighted else [word] for word in words])
+
+    def _once(self, name: str, encoded: Callable[[str], Encoded]) -> Encoded:
+        """Return what is encoded of a feature whichever rows are asked for."""
+        if name not in self._known:
+            self._known[name] = encoded(name)
+        return self._known[name]
+
+    def _encoded_carried(self, name: str) -> Encoded:
+        return self._encode(name, self.carried[name].values)
 
     def _as_of_end(self, name: str) -> list[Raw]:
         """Return a given feature of every entity as of the end of training."""
@@ -245,7 +257,7 @@ class RowEncoder:
             return self._last_carried(name)
         return [record.get(name) for record in self.records]
 
-    def _encode_made(self, name: str, rows: NDArray[np.int64]) -> Any:
+    def _encode_made(self, name: str, rows: NDArray[np.int64]) -> Encoded:
         """Encode what is made of others for rows of the log, each distinct combination once."""
         sources = self.side.features[name].made_of
         entity = self.log.ids(self.name)[rows]
@@ -259,13 +271,13 @@ class RowEncoder:
             {s: column[code] for s, column, code in zip(sources, values, row, strict=True)}
             for row in distinct.tolist()
         ]
-        return _take(self._encode_records(name, records or [{}]), place.ravel())
+        return taken(self._encode_records(name, records or [{}]), place.ravel())
 
-    def _encode(self, name: str, values: Sequence[Raw]) -> Any:
+    def _encode(self, name: str, values: Sequence[Raw]) -> Encoded:
         """Encode values of one feature (at least one)."""
         return self._encode_records(name, [{name: value} for value in values])
 
-    def _encode_records(self, name: str, records: Sequence[Record]) -> Any:
+    def _encode_records(self, name: str, records: Sequence[Record]) -> Encoded:
         """Encode one feature of records (at least one) that hold what it is made of."""
         return self._encoder_of(name).columns(records)[name]
 
@@ -273,17 +285,6 @@ class RowEncoder:
         if name not in self._alone:
             self._alone[name] = Encoder.of_feature(self.schema, self.name, name)
         return self._alone[name]
-
-
-def _take(column: Encoded, at: NDArray[Any]) -> Encoded:
-    return column.take(at) if isinstance(column, Ragged) else column[at]
-
-
-def _known(values: Encoded, side: Side, name: str) -> NDArray[np.bool_]:
-    if isinstance(values, Ragged):
-        return ~values.missing
-    unknown = np.equal(values, MISSING_ROW) if name in side.ids else np.isnan(values)
-    return np.asarray(~unknown.reshape(len(unknown), -1).any(axis=1))
 
 
 def _raw_id(values: Ragged, row: int, names: Sequence[str]) -> Raw:

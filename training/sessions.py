@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.contract.errors import ConfigError
-from training.data import Interactions
+from training.interactions import Interactions
 
 
 def session_codes(column: str, rows: Interactions, chosen: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from export.contract.errors import ConfigError
 from export.contract.statistics.base import seconds
-from training.data import Interactions
+from training.interactions import Interactions
 
 
 def row_weights(

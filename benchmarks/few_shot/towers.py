@@ -15,8 +15,8 @@ from training.loop import retrain
 from training.losses.in_batch_softmax import InBatchSoftmax
 from training.model import SideTower
 from training.prepare import log_of, make_batches, make_encoders, prepare, vectors
-from training.rows import SideRows
 from training.run import Reporter, new_model
+from training.side_rows import SideRows
 from training.split import TRAIN, Split
 
 

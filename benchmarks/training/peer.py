@@ -21,7 +21,7 @@ from export.contract.sharing import table_of
 from export.contract.side import SIDES, SideName
 from training.batches import Batches
 from training.config import TrainConfig
-from training.rows import SideRows
+from training.side_rows import SideRows
 
 ITS_OWN, PLAIN = "its own", "plain softmax"
 Peers = Mapping[str, Callable[[], float]]

@@ -63,6 +63,11 @@ TARGETS: tuple[Target[Round], ...] = (
         is_least=True,
     ),
 )
+MEMORY: Target[tuple[float, float]] = Target(
+    "peak memory outside of files of encoding all rows over that of half of them",
+    lambda peaks: peaks[1] / peaks[0],
+    1.1,
+)
 OVER_PEERS: Target[Round] = Target(
     "rows/s of our loop over torch-rechub's own",
     lambda found: found.ours / found.peers[ITS_OWN],

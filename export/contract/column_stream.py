@@ -1,4 +1,4 @@
-"""Tables of users or items in parts: what memory holds does not grow with the rows."""
+"""Tables in parts: what memory holds does not grow with the rows."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +18,35 @@ from export.contract.tables import (
 )
 
 READ_AHEAD_BYTES = 1 << 20
+
+
+def stream_tables(path: Path, rows: int | None) -> Iterator[pa.Table]:
+    """Read a Parquet file so many rows at a time, at least once; any other, or for None, whole.
+
+    Raises:
+        DataError: As `read_table` does.
+
+    """
+    if rows is None or path.suffix != ".parquet" or not path.is_file():
+        yield read_table(path)
+        return
+    with readable(path):
+        file = pyarrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=READ_AHEAD_BYTES)
+    with file:
+        yield from _tables(file, path, rows)
+
+
+def _tables(file: pyarrow.parquet.ParquetFile, path: Path, rows: int) -> Iterator[pa.Table]:
+    each_column_once(file.schema_arrow.empty_table(), path)
+    if not file.metadata.num_rows:
+        yield file.schema_arrow.empty_table()
+    batches = file.iter_batches(batch_size=rows)
+    while True:
+        with readable(path):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield pa.Table.from_batches([batch])
 
 
 def stream_columns(path: Path, side: Side, id_name: str, rows: int) -> Iterator[ColumnTable]:
@@ -42,13 +71,8 @@ def stream_columns(path: Path, side: Side, id_name: str, rows: int) -> Iterator[
             return
         each_column_once(file.schema_arrow.empty_table(), path)
         _check_unique(file, id_name, path, rows)
-        batches, before = file.iter_batches(batch_size=rows), 0
-        while True:
-            with readable(path):
-                batch = next(batches, None)
-            if batch is None:
-                return
-            table = pa.Table.from_batches([batch])
+        before = 0
+        for table in _tables(file, path, rows):
             yield columns_of(table, path, side, id_name, before=before)
             before += len(table)
 

@@ -21,6 +21,7 @@ ID_MAX_BYTES = 256
 AN_ID = f"an id: text of 1 to {ID_MAX_BYTES} bytes without control characters"
 AS_OF = b"firstsight.as_of"
 """The key in a Parquet file's metadata under which it says what moment it tells of."""
+LINES = pyarrow.csv.ParseOptions(newlines_in_values=True)
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
@@ -53,6 +54,22 @@ def read_table(path: Path) -> pa.Table:
         if path.suffix == ".csv":
             return _read_csv(path)
     raise DataError(f"{path}: got {path.suffix!r}, expected a .parquet or .csv file")
+
+
+def read_column_names(path: Path) -> list[str]:
+    """Return the names of a table's columns.
+
+    Raises:
+        DataError: As `read_table` does.
+
+    """
+    if path.suffix == ".parquet" and path.is_file():
+        with readable(path):
+            return list(pyarrow.parquet.read_schema(path).names)
+    if path.suffix == ".csv" and path.is_file():
+        with readable(path), pyarrow.csv.open_csv(path, parse_options=LINES) as reader:
+            return list(reader.schema.names)
+    return list(read_table(path).column_names)
 
 
 @contextmanager
@@ -98,13 +115,12 @@ def write_as_of(source: Path, target: Path, moment: datetime) -> None:
 
 
 def _read_csv(path: Path) -> pa.Table:
-    lines = pyarrow.csv.ParseOptions(newlines_in_values=True)
-    with pyarrow.csv.open_csv(path, parse_options=lines) as reader:
+    with pyarrow.csv.open_csv(path, parse_options=LINES) as reader:
         names = reader.schema.names
     options = pyarrow.csv.ConvertOptions(
         column_types={name: pa.string() for name in names}, strings_can_be_null=False
     )
-    table = pyarrow.csv.read_csv(path, parse_options=lines, convert_options=options)
+    table = pyarrow.csv.read_csv(path, parse_options=LINES, convert_options=options)
     return each_column_once(table, path)
 
 

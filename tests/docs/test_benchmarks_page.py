@@ -19,7 +19,7 @@ OF: dict[str, tuple[Target[Any], ...]] = {
     "memory": memory.TARGETS,
     "startup": STARTUP,
     "freshness": targets(),
-    "training": (rounds.TARGETS[0], rounds.OVER_PEERS, rounds.TARGETS[1]),
+    "training": (rounds.TARGETS[0], rounds.OVER_PEERS, rounds.TARGETS[1], rounds.MEMORY),
     "embed_catalogue": (SPEED, MEMORY),
 }
 

@@ -25,7 +25,7 @@ from training.config import TrainConfig, parse_config
 from training.encoder import Encoder
 from training.model import TwoTower
 from training.program import export_tower
-from training.rows import SideRows
+from training.side_rows import SideRows
 
 TOLERANCE = 1e-5
 TOWERS: dict[str, dict[str, Any]] = {
@@ -112,9 +112,8 @@ def make(folder: Path, tower: str, schema: Schema) -> None:
     for side in SIDES:
         layout.encoder(side).write_bytes(encoders[side].model)
         columns = encoders[side].columns([{}, {}, {}])
-        rows = SideRows(
-            schema.side(side), np.arange(3, dtype=np.int32), columns, {}, np.ones(3, bool)
-        )
+        three, side_of = np.arange(3), schema.side(side)
+        rows = SideRows(side_of, three.astype(np.int32), columns, {}, three, np.ones(3, bool))
         export_tower(model.side(side), rows, layout.tower(side))
     norm = None
     if schema.similarity == "inner_product":

@@ -11,7 +11,8 @@ import pyarrow.parquet
 
 from export.contract.tables import RecordTable
 from training.config import DataConfig
-from training.data import Data, Interactions
+from training.data import Data
+from training.interactions import Interactions
 
 Columns: TypeAlias = Mapping[str, Any] | pa.Table
 

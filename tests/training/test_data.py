@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from export.contract.errors import DataError
 from export.contract.side import Side
 from tests.training.tables import write, write_csv
+from training import interactions
 from training.config import DataConfig
 from training.data import Data, read_data
 
@@ -23,6 +24,12 @@ USER = Side.model_validate(
     }
 )
 ITEM = Side.model_validate({"content": {"tags": {"kind": "tags"}}})
+
+
+@pytest.fixture(autouse=True, params=[1 << 18, 2], ids=["at once", "two rows at a time"])
+def rows_at_a_time(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many rows are read at a time, the same is found."""
+    monkeypatch.setattr(interactions, "ROWS", request.param)
 
 
 def rows(**columns: Any) -> dict[str, Any]:

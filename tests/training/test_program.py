@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from training.config import TrainConfig, parse_config
 from training.model import SideTower, TwoTower
 from training.prepare import Prepared, prepare
 from training.program import export_tower
-from training.rows import RowEncoder, SideRows
+from training.rows import RowEncoder
+from training.side_rows import SideRows
 
 SIDES: tuple[SideName, ...] = ("user", "item")
 
@@ -61,7 +63,7 @@ def test_a_program_gives_the_towers_vectors_at_any_batch_and_bag_length(
 
 def test_one_entity_is_enough_to_export_for_any_batch(prepared: Prepared, tmp_path: Path) -> None:
     tower, rows = parts(prepared, "item")
-    alone = SideRows(rows.side, rows.entity[:1], rows.static, rows.moving, rows.present[:1])
+    alone = replace(rows, entity=rows.entity[:1], present=rows.present[:1])
     export_tower(tower, alone, tmp_path / "tower.pt2")
     program = load(tmp_path / "tower.pt2").module()
     assert program(tensors(rows.batch(np.arange(5)))).shape == (5, 8)

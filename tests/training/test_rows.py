@@ -1,5 +1,6 @@
 from collections import Counter
 from collections.abc import Iterable
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -7,16 +8,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from export.contract.features import MISSING_ROW, PADDING_ROW, Raw
 from export.contract.side import Arrays, Side, SideName
 from export.contract.statistics import Events, Lookup, Statistic, Total
 from tests.training.conftest import world_config
+from training import interactions
 from training.config import parse_config
-from training.prepare import Prepared, log_of, prepare
-from training.rows import RowEncoder, SideRows
+from training.prepare import Prepared, log_of, make_batches, make_encoders, prepare
+from training.ragged import Ragged
+from training.rows import RowEncoder
+from training.side_rows import SideRows
 from training.split import TRAIN, VALIDATION
-from training.statistics import rule_for
+from training.statistics import parts, rule_for
 
 SIDES: tuple[SideName, ...] = ("user", "item")
 MOODS = np.array(["calm", "glad", None], dtype=object)
@@ -436,3 +441,50 @@ def test_a_side_without_preference_has_no_present(world: Path) -> None:
     assert isinstance(rows, SideRows)
     assert rows.batch(np.arange(3)).keys() == {"values"}
     assert not rows.present.any()
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_log_in_small_parts_is_encoded_to_the_same_bit(
+    prepared: Prepared, side: SideName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = np.random.default_rng(3).permutation(len(prepared.log))
+    whole = RowEncoder(prepared.schema, side, prepared.data, prepared.log).rows(rows)
+    monkeypatch.setattr(parts, "ROWS", 40)
+    in_parts = RowEncoder(prepared.schema, side, prepared.data, prepared.log).rows(rows)
+    assert in_parts.place.tolist() != whole.place.tolist(), "it was cut"
+    everything = np.arange(len(rows))
+    found, wanted = in_parts.batch(everything), whole.batch(everything)
+    assert found.keys() == wanted.keys()
+    for name in wanted:
+        np.testing.assert_array_equal(found[name], wanted[name], err_msg=name)
+
+
+def test_a_table_in_small_parts_gives_the_same_schema_and_batches(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = list(make_batches(prepared, make_encoders(prepared)).epoch(0))
+    monkeypatch.setattr(parts, "ROWS", 40)
+    monkeypatch.setattr(interactions, "ROWS", 37)
+    again = prepare(prepared.config)
+    assert again.schema == prepared.schema
+    found = list(make_batches(again, make_encoders(again)).epoch(0))
+    assert len(found) == len(wanted) > 1
+    for one, other in zip(found, wanted, strict=True):
+        for name in ("users", "items", "weight", "known_positive", "log_q"):
+            assert torch.equal(getattr(one, name), getattr(other, name)), name
+        for mine, theirs in ((one.user, other.user), (one.item, other.item)):
+            assert mine.keys() == theirs.keys()
+            for name, tensor in mine.items():
+                np.testing.assert_array_equal(tensor, theirs[name], err_msg=name)
+
+
+def test_what_rows_of_the_log_hold_lies_in_maps_of_files(
+    prepared: Prepared, encoders: dict[SideName, RowEncoder]
+) -> None:
+    moving = encoders["user"].rows(np.arange(100)).moving
+    for name, column in moving.items():
+        array = column.values if isinstance(column, Ragged) else column
+        while isinstance(array.base, np.ndarray):
+            array = array.base
+        assert isinstance(array.base, memoryview), name
+        assert isinstance(array.base.obj, mmap), name

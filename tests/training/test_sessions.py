@@ -5,7 +5,7 @@ import pytest
 
 from export.contract.errors import ConfigError
 from tests.training.tables import make_data
-from training.data import Interactions
+from training.interactions import Interactions
 from training.sessions import session_codes
 
 ALL = np.arange(5)

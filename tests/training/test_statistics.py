@@ -45,6 +45,7 @@ from training.statistics import (
     by_concept,
     compute,
     fit,
+    in_parts,
     rule_for,
 )
 
@@ -223,6 +224,43 @@ def test_every_row_equals_its_fold_exactly(
             entity = int(log.ids(side)[row])
             expected = rounded(folded(statistic, log, side, int(row), entity, tags))
             assert same(at(values, i, words), expected), (statistic, row)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@settings(max_examples=40)
+@given(seed=SEEDS, rows=st.integers(1, 70), clocks=CLOCKS, size=st.integers(1, 30))
+def test_a_part_of_the_log_says_what_the_whole_does_to_the_last_bit(
+    side: Side, seed: int, rows: int, clocks: tuple[str, ...], size: int
+) -> None:
+    log, words = world(seed, rows, clocks=clocks), ItemWords.of(weights_of(seed, 6))
+    asked = np.random.default_rng(seed).permutation(rows)[: 1 + rows // 2]
+    known: Any = {"words": words, "vectors": VECTORS, "concepts": KIND}
+    for statistic in declared(log, side):
+        by = KIND if getattr(statistic, "by", None) else None
+        whole, seen = compute(statistic, log, side, asked, **known), []
+        for part in in_parts(log, side, asked, by, size):
+            values = compute(statistic, part.log, side, part.rows, **known)
+            np.testing.assert_array_equal(
+                log.ids(side)[asked[part.at]], part.log.ids(side)[part.rows]
+            )
+            for place, row in enumerate(part.at):
+                assert at(values, place, words) == at(whole, row, words) or same(
+                    at(values, place, words), at(whole, row, words)
+                ), statistic
+            seen += part.at.tolist()
+        assert sorted(seen) == list(range(len(asked)))
+
+
+def test_a_part_has_so_many_rows_of_whole_entities() -> None:
+    user = np.random.default_rng(0).integers(0, 50, 1000).astype(np.int32)
+    zeros = np.zeros(1000, np.int32)
+    log = Log(user=user, item=zeros, label=zeros, is_train=zeros == 0)
+    found = list(in_parts(log, "user", np.arange(1000), size=100))
+    assert 9 <= len(found) <= 10
+    assert max(len(one.log) for one in found) < 100 + np.bincount(user).max()
+    owners = [set(one.log.user.tolist()) for one in found]
+    assert sum(map(len, owners)) == len(set.union(*owners)) == 50, "an entity is in one part"
+    assert [len(one.log) for one in in_parts(log, "item", np.arange(1000), size=100)] == [1000]
 
 
 @pytest.mark.parametrize("side", SIDES)

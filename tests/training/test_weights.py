@@ -7,7 +7,8 @@ import pytest
 from export.contract.errors import ConfigError
 from tests.training.conftest import world_config
 from training.config import parse_config
-from training.data import Interactions, read_data
+from training.data import read_data
+from training.interactions import Interactions
 from training.prepare import make_batches, make_encoders, prepare
 from training.weights import row_weights
 

@@ -1,6 +1,7 @@
 """A ranker as two programs: `torch.export` of what codes items, and of what scores them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from training.program import LONGEST_BAG, dynamic_shapes, example_of, export_tow
 from training.ranker.model import Ranker, Scorer
 from training.ranker.options import RankerOptions
 from training.ranker.rows import length_of
-from training.rows import SideRows
+from training.side_rows import SideRows
 
 
 class Chances(nn.Module):
@@ -62,7 +63,7 @@ def write_ranker(
 
 def _export_scorer(ranker: Ranker, schema: Schema, users: SideRows, layout: RankerLayout) -> None:
     """Save the scorer over any number of users and candidates, and any length of histories."""
-    rows = SideRows(schema.user, users.entity, users.static, users.moving, users.present)
+    rows = replace(users, side=schema.user)
     example = example_of(rows)
     shapes = dynamic_shapes(example, rows.side, Dim("users", min=1, max=2**20))
     candidates = Dim("candidates", min=1, max=2**20)

@@ -14,7 +14,7 @@ from export.contract.side import Side, SideName
 from training.ragged import Ragged
 from training.ranker.model import Ranker
 from training.ranker.rows import RankerBatch, RankerRows
-from training.rows import Encoded, SideRows
+from training.side_rows import Encoded, SideRows
 
 Counts = NDArray[Any]
 
@@ -89,7 +89,9 @@ def occurrences(rows: RankerRows, sizes: Mapping[str, int]) -> dict[str, Counts]
     for name, part, times in parts:
         for table, feature in _lookups(name, part.side):
             if feature in part.moving:
-                counts[table] += _held(part.moving[feature], times, sizes[table])
+                held = np.empty_like(times)
+                held[part.place] = times
+                counts[table] += _held(part.moving[feature], held, sizes[table])
             else:
                 column = part.static[feature]
                 of_entity = np.bincount(part.entity, weights=times, minlength=len(column))

@@ -15,7 +15,7 @@ from training.batches import tensors
 from training.dropout import DropoutConfig, Flags, draw_states, forget_words, hide_columns
 from training.prepare import Encoders, Prepared
 from training.ragged import Ragged
-from training.rows import SideRows
+from training.side_rows import SideRows
 from training.statistics import compute
 
 Indices = NDArray[np.int64]

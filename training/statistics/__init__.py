@@ -30,6 +30,7 @@ from training.statistics.histories import lasts, newest, profiles
 from training.statistics.item_vectors import Vectors, means
 from training.statistics.log import FOLDS, Log, Rule, rule_for
 from training.statistics.numbers import Numbers, Sums
+from training.statistics.parts import Part, in_parts
 from training.statistics.timeline import Timelines, View, at_end, views
 from training.statistics.words import ItemWords
 
@@ -41,6 +42,7 @@ __all__ = [
     "Concepts",
     "ItemWords",
     "Log",
+    "Part",
     "Rule",
     "Timelines",
     "Values",
@@ -48,6 +50,7 @@ __all__ = [
     "by_concept",
     "compute",
     "fit",
+    "in_parts",
     "rule_for",
 ]
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from export.contract.errors import DataError
 from export.contract.statistics import Aggregate, Side, Total, Windowed
 from export.contract.strict import Strict
+from training.ragged import Positions
 
 FOLDS = 5
 
@@ -85,6 +86,21 @@ class Log:
             raise DataError(f"interactions: no column {clock!r}")
         return reading
 
+    def part(self, rows: Positions) -> "LogPart":
+        """Return these rows, with the rules, the folds and the end that they have in the whole."""
+        return LogPart(
+            user=self.user[rows],
+            item=self.item[rows],
+            label=self.label[rows],
+            is_train=self.is_train[rows],
+            time=None if self.time is None else self.time[rows],
+            order=None if self.order is None else self.order[rows],
+            columns={name: column[rows] for name, column in self.columns.items()},
+            seed=self.seed,
+            whole=self,
+            rows=rows,
+        )
+
     def facts(self) -> dict[str, NDArray[Any]]:
         """Return what a `where` is held against: the label and the further columns."""
         return {"label": self.label, **self.columns}
@@ -101,6 +117,39 @@ class Log:
         fold[np.random.default_rng(self.seed).permutation(len(self))] = np.arange(len(self)) % FOLDS
         return fold
 
+    @cached_property
+    def clocks(self) -> frozenset[tuple[Side, Clock]]:
+        """The clocks, by side, that tell at least two train rows of one entity apart."""
+        sides: tuple[Side, ...] = ("user", "item")
+        clocks: tuple[Clock, ...] = ("order", "timestamp")
+        return frozenset((s, c) for s in sides for c in clocks if _tells_apart(self, s, c))
+
+
+@dataclass(frozen=True, eq=False)
+class LogPart(Log):
+    """Rows of a log that has been checked; what goes for the whole goes for them."""
+
+    whole: Log = field(kw_only=True)
+    rows: Positions = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Check nothing: the whole was checked."""
+
+    @cached_property
+    def end(self) -> float:
+        """As in the whole."""
+        return self.whole.end
+
+    @cached_property
+    def fold(self) -> NDArray[np.int8]:
+        """As in the whole."""
+        return self.whole.fold[self.rows]
+
+    @cached_property
+    def clocks(self) -> frozenset[tuple[Side, Clock]]:
+        """As in the whole."""
+        return self.whole.clocks
+
 
 def rule_for(log: Log, side: Side, statistic: Aggregate | None = None) -> Rule:
     """Choose the rule of a side, or of one statistic of it.
@@ -116,7 +165,7 @@ def rule_for(log: Log, side: Side, statistic: Aggregate | None = None) -> Rule:
         ("order", "timestamp") if side == "user" and alone and not windowed else ("timestamp",)
     )
     for clock in clocks:
-        if _tells_apart(log, side, clock):
+        if (side, clock) in log.clocks:
             return Rule(side=side, kind="point_in_time", clock=clock)
     if statistic is not None and windowed:
         raise DataError(

@@ -9,7 +9,10 @@ from export.contract.features import Raw
 from export.contract.side import Side, SideName
 from export.contract.statistics import Statistic, Total
 from training.data import Data
+from training.ragged import Positions, Ragged
+from training.statistics import Log, compute, in_parts
 from training.statistics.concepts import Concepts
+from training.statistics.numbers import Numbers
 from training.statistics.words import ItemWords
 
 
@@ -38,6 +41,15 @@ class Sources:
             "concepts": None if by is None else self.concepts(side, by),
             "vectors": None if file is None else self._data.vectors[file],
         }
+
+    def numbers(self, statistic: Statistic, log: Log, side: SideName, rows: Positions) -> Numbers:
+        """Compute a statistic that is a number, NaN where missing, a part of the log at a time."""
+        asked, found = self.of(statistic, side), np.full(len(rows), np.nan, dtype=np.float32)
+        for part in in_parts(log, side, rows, asked["concepts"]):
+            values = compute(statistic, part.log, side, part.rows, **asked)
+            assert not isinstance(values, Ragged)
+            found[part.at] = values
+        return found
 
     def words(self, feature: str) -> ItemWords:
         """Return the words of an item feature."""

@@ -126,8 +126,13 @@ class Number(FeatureKind):
             raise Mismatch(EXPECTED) from None
 
     def fit(self, values: Iterable[Raw]) -> Self:
-        """Learn mean and scale, or the bucket edges, from the values that are not missing."""
-        known = np.array([v for v in values if v is not None], dtype=np.float64)
+        """Learn mean and scale, or the bucket edges, from the values that are not missing.
+
+        An array of numbers, NaN where missing, is taken as it is.
+        """
+        if not isinstance(values, np.ndarray):
+            values = [v for v in values if v is not None]
+        known = np.asarray(values, dtype=np.float64)
         known = known[np.isfinite(known)]
         if isinstance(self.buckets, int):
             return self.model_copy(update={"buckets": _quantile_edges(known, self.buckets)})

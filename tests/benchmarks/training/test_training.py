@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.peak import Peaks
 from benchmarks.targets import ratios
 from benchmarks.training import __main__ as main
 from benchmarks.training.rounds import OVER_PEERS, TARGETS, Course, Round
@@ -28,15 +29,19 @@ def test_ratios_are_of_one_round_and_met_at_their_limits() -> None:
 
 def test_a_tiny_run_tells_every_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Processes that import torch start slowly; tests/benchmarks/test_peak.py has real ones.
-    peaks = {"80-60-1000": 100.0, "80-60-2000": 101.0}
-    monkeypatch.setattr(main, "peak_mb", lambda module, folder: peaks[Path(folder).name])
-    asked = Namespace(work=tmp_path, users=80, items=60, rows=2000, batch=128, steps=3, rounds=1)
+    peaks = {"80-60-3000": Peaks(200.0, 100.0), "80-60-6000": Peaks(300.0, 101.5)}
+    monkeypatch.setattr(main, "peaks_mb", lambda module, folder: peaks[Path(folder).name])
+    sizes = {"users": 80, "items": 60, "rows": 2000, "large": 6000, "batch": 128}
+    asked = Namespace(work=tmp_path, steps=3, rounds=1, **sizes)
     found = main.measure(asked)
     assert len(found["ratios"]) >= len(TARGETS)
     speeds = found["rows per second of CPU"]
     assert min(speeds["ours"], speeds["without_data"], speeds["encoded"]) > 0
-    assert found["peak MB of encoding half the rows, and all"] == [100.0, 101.0]
-    assert found["bytes of peak a further row"] == 1000
+    assert found["ratios"][-1]["median"] == 1.015
+    assert found["ratios"][-1]["is"] == "met"
+    assert found["large: peak MB outside of files of encoding half, and all"] == [100.0, 101.5]
+    assert found["large: peak MB, pages of files among them"] == [200.0, 300.0]
+    assert found["large: bytes outside of files a further row"] == 500
     assert found["torch-rechub"].startswith(("run", "not run: "))
 
 

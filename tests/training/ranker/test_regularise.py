@@ -13,7 +13,7 @@ from training.ranker.model import Ranker
 from training.ranker.regularise import Regulariser, decay, occurrences
 from training.ranker.rows import RankerRows
 from training.ranker.train import new_ranker
-from training.rows import SideRows
+from training.side_rows import SideRows
 
 
 def test_a_row_decays_by_its_count_once_a_batch_and_only_if_seen() -> None:
@@ -85,8 +85,15 @@ def test_training_with_it_leaves_shorter_rows(rows: RankerRows, ranker: Ranker) 
 
 
 def _only(one: SideRows, some: np.ndarray) -> SideRows:
+    place = one.place[some]
     moving = {
-        name: column.take(some) if isinstance(column, Ragged) else column[some]
+        name: column.take(place) if isinstance(column, Ragged) else column[place]
         for name, column in one.moving.items()
     }
-    return replace(one, entity=one.entity[some], moving=moving, present=one.present[some])
+    return replace(
+        one,
+        entity=one.entity[some],
+        moving=moving,
+        place=np.arange(len(some)),
+        present=one.present[some],
+    )
