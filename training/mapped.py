@@ -4,17 +4,19 @@ Their pages are the system's to drop and read again, so an array may be larger t
 without a name is gone with the process, however that ends: nothing is left behind or used again.
 """
 
+import contextlib
 import mmap
 import os
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from export.contract.errors import ConfigError
 from training.ragged import Ragged
 
 T = TypeVar("T", bound=np.generic)
@@ -25,7 +27,8 @@ class Growing:
     """One array, of rows that are appended."""
 
     def __init__(self) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile(dir=_folder())  # noqa: SIM115, below
+        with _told():
+            self._file: IO[bytes] = tempfile.TemporaryFile(dir=_folder())  # noqa: SIM115, below
         weakref.finalize(self, self._file.close)
         self._none: NDArray[Any] | None = None  # tells type and shape of a row
         self._rows = 0
@@ -36,12 +39,13 @@ class Growing:
             self._none = rows[:0].copy()
         assert rows.dtype == self._none.dtype
         self._rows += len(rows)
-        self._file.write(np.ascontiguousarray(rows).data.cast("B") if rows.size else b"")
+        with _told():
+            self._file.write(np.ascontiguousarray(rows).data.cast("B") if rows.size else b"")
 
     def read(self) -> NDArray[Any]:
         """Return all rows; nobody may write to them, or append more."""
         assert self._none is not None
-        with self._file:
+        with self._file, _told():
             self._file.flush()
             if not self._file.tell():
                 return np.zeros((self._rows, *self._none.shape[1:]), self._none.dtype)
@@ -101,6 +105,15 @@ class GrowingColumns:
         """Return all rows; nobody may write to them, or append more."""
         plain = {name: one.read() for name, one in self._plain.items()}
         return plain | {name: one.read() for name, one in self._ragged.items()}
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        said = f"TMPDIR: got {_folder()} ({error.strerror})"
+        raise ConfigError(f"{said}, expected a folder with room for columns of all rows") from error
 
 
 def _folder() -> str:

@@ -1,9 +1,12 @@
+import contextlib
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from export.contract.errors import ConfigError
 from training.mapped import Growing, GrowingColumns
 from training.ragged import Ragged
 
@@ -48,3 +51,23 @@ def test_nobody_writes_to_a_map() -> None:
     growing.append(np.arange(3))
     with pytest.raises(ValueError, match="read-only"):
         growing.read()[0] = 1
+
+
+def test_a_folder_that_takes_nothing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "gone"))
+    with pytest.raises(ConfigError, match=r"TMPDIR: got .*/gone \(No such file or directory\)"):
+        Growing()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is always full")
+def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    full = Path("/dev/full").open("wb")  # noqa: SIM115 the array closes it
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda dir: full)
+    growing = Growing()
+    with pytest.raises(ConfigError, match=r"TMPDIR: .* \(No space left on device\)"):
+        growing.append(np.arange(5000))
+    with contextlib.suppress(OSError):
+        full.close()
