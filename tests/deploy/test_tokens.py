@@ -58,6 +58,7 @@ def ask(gateway: Gateway, authorization: str, method: str = "GET") -> httpx.Resp
 def test_a_signed_token_becomes_the_key_of_its_scope(gateway: tuple[Gateway, str]) -> None:
     through, key = gateway
     assert ask(through, signed()).status_code == 200
+    assert ask(through, signed({"nbf": int(time.time()) - 60})).status_code == 200
     assert ask(through, signed(), "PUT").status_code == 403  # the key's scope
     logged = through.log.read_text() + through.errors.read_text()
     assert key not in logged
@@ -65,8 +66,9 @@ def test_a_signed_token_becomes_the_key_of_its_scope(gateway: tuple[Gateway, str
 
 
 @pytest.mark.parametrize("claims", [
-    {"exp": int(time.time()) - 60}, {"exp": None}, {"aud": "elsewhere"}, {"aud": None},
-], ids=["expired", "without end", "for somebody else", "for nobody"])  # fmt: skip
+    {"exp": int(time.time()) - 60}, {"exp": None}, {"nbf": int(time.time()) + 60},
+    {"aud": "elsewhere"}, {"aud": None}, {"aud": ["recall.example.com", "elsewhere"]},
+], ids=["expired", "without end", "not yet", "for another", "for nobody", "for many"])  # fmt: skip
 def test_a_token_that_is_not_for_here_or_now_is_refused(
     gateway: tuple[Gateway, str], claims: dict[str, object]
 ) -> None:
