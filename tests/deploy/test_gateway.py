@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,7 @@ def test_what_is_for_operators_is_closed(gateway: Gateway, client: httpx.Client)
             assert answer.status_code == 404, path
             assert answer.headers["Content-Type"] == "application/problem+json"
             assert answer.json() | {"type": "/docs#unknown-route", "status": 404} == answer.json()
-            assert answer.json()["request_id"] == "closed"
+            assert answer.json()["request_id"] == answer.headers["X-Request-Id"] == "closed"
     for path in SNEAKY:
         assert " 404 " in raw(gateway, "POST", path), path
     for path in ("/readyz", "/livez"):
@@ -208,6 +209,9 @@ def test_a_browser_of_elsewhere_gets_nothing_and_is_told_to_use_tls(
     assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none';")
     assert "Server" not in answer.headers
 
     plain = f"http://127.0.0.1:{gateway.plain_port}"
@@ -233,11 +237,15 @@ def test_bodies_are_limited_as_the_service_limits_them(gateway: Gateway) -> None
         for path, limit in (("/recall", 1 << 20), ("/users/u", 1 << 20), ("/items", 8 << 20)):
             method = "PUT" if "users" in path else "POST"
             assert client.request(method, path, content=b"x" * limit).status_code == 400
-            for content in (b"x" * (limit + 1), iter([b"x" * limit, b"x"])):  # told, and not told
+            for content, detail in (
+                (b"x" * (limit + 1), "The body is too large"),
+                (iter([b"x" * limit, b"x"]), f"expected at most {limit} bytes"),  # the service's
+            ):
                 answer = client.request(method, path, content=content)
                 assert answer.status_code == 413
                 told = answer.json()
                 assert (told["type"], told["limit_bytes"]) == ("/docs#too-large", limit)
+                assert told["detail"] == detail
 
 
 @needs_haproxy
@@ -555,13 +563,61 @@ def dying_replicas(
             one.server_close()
 
 
+class Noting(BaseHTTPRequestHandler):
+    """A replica that is ready, and notes the head of any other request."""
+
+    heads: list[Message]
+
+    def do_GET(self) -> None:
+        if self.path != "/readyz":
+            self.heads.append(self.headers)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+@needs_haproxy
+def test_who_asks_is_told_by_the_gateway_and_not_by_the_client() -> None:
+    heads: list[Message] = []
+    noting = type("One", (Noting,), {"heads": heads})
+    with ThreadingHTTPServer(("127.0.0.1", 0), noting) as replica:
+        thread = threading.Thread(target=replica.serve_forever, args=(0.01,))
+        thread.start()
+        gateway = Gateway([replica.server_address[1]])
+        try:
+            with gateway.client() as client:
+                told = {
+                    "Forwarded": "for=192.0.2.1",
+                    "X-Forwarded-For": "192.0.2.1",
+                    "X-Forwarded-Proto": "http",
+                    "X-Request-Id": "mine is not sane",
+                }
+                answer = client.get("/recall?user_id=u", headers=told)
+        finally:
+            gateway.stop()
+            replica.shutdown()
+            thread.join(5)
+    [head] = heads
+    assert "Forwarded" not in head
+    assert head.get_all("X-Forwarded-For") == ["127.0.0.1"]
+    assert head.get_all("X-Forwarded-Proto") == ["https"]
+    assert head.get_all("X-Request-Id") == [answer.headers["X-Request-Id"]]
+
+
 def ask(gateway: Gateway, method: str, path: str, **more: Any) -> int:
-    """Return the status; that of a stream that is ended without an answer is 0."""
+    """Return the status of a problem; that of a stream that is ended without an answer is 0."""
     with gateway.client() as client:
         try:
-            return client.request(method, path, **more).status_code
+            answer = client.request(method, path, **more)
         except httpx.RemoteProtocolError:
             return 0
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.json()["status"] == answer.status_code
+        assert answer.headers["Retry-After"] == "1"
+        return answer.status_code
 
 
 DATED = {"If-Unmodified-Since": "Wed, 20 Nov 2024 07:06:40 GMT"}
@@ -573,6 +629,7 @@ DATED = {"If-Unmodified-Since": "Wed, 20 Nov 2024 07:06:40 GMT"}
     ("POST", "/items", {"json": {}}, 1), ("POST", "/recall", {"json": {}}, 1),
     ("PATCH", "/items/a", {"json": {}}, 1), ("PUT", "/users/u", {"json": {}}, 3),
     ("PUT", "/users/u", {"json": {}, "headers": DATED}, 1),  # its own write would refuse it
+    ("PUT", "/users/u", {"json": {"text": "x" * 25_000}}, 3),
     ("PUT", "/users/u", {"json": {"text": "x" * 33_000}}, 1),  # more than is kept of it
     ("DELETE", "/items/a", {}, 3), ("DELETE", "/users/u", {}, 3),
 ])  # fmt: skip

@@ -96,7 +96,9 @@ def test_what_nobody_signed_is_refused(gateway: tuple[Gateway, str]) -> None:
 
 def test_a_scope_that_has_no_key_opens_nothing(gateway: tuple[Gateway, str]) -> None:
     for scope in ("writes", None):
-        assert ask(gateway[0], signed({"scope": scope})).status_code == 403
+        answer = ask(gateway[0], signed({"scope": scope}))
+        assert (answer.status_code, answer.json()["status"]) == (403, 403)
+        assert answer.headers["Content-Type"] == "application/problem+json"
 
 
 def test_probes_need_no_token(gateway: tuple[Gateway, str]) -> None:
