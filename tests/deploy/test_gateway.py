@@ -564,13 +564,15 @@ def dying_replicas(
 
 
 class Noting(BaseHTTPRequestHandler):
-    """A replica that is ready, and notes the head of any other request."""
+    """A replica that is ready, and notes the head of any other request, for which it takes long."""
 
     heads: list[Message]
+    takes_s = 0.0
 
     def do_GET(self) -> None:
         if self.path != "/readyz":
             self.heads.append(self.headers)
+            time.sleep(self.takes_s)
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -579,14 +581,49 @@ class Noting(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@needs_haproxy
-def test_who_asks_is_told_by_the_gateway_and_not_by_the_client() -> None:
+@contextlib.contextmanager
+def noting_replica(takes_s: float = 0.0) -> Iterator[tuple[int, list[Message]]]:
+    """Give the port of a replica, and the heads that it was sent."""
     heads: list[Message] = []
-    noting = type("One", (Noting,), {"heads": heads})
+    noting = type("One", (Noting,), {"heads": heads, "takes_s": takes_s})
     with ThreadingHTTPServer(("127.0.0.1", 0), noting) as replica:
         thread = threading.Thread(target=replica.serve_forever, args=(0.01,))
         thread.start()
-        gateway = Gateway([replica.server_address[1]])
+        try:
+            yield replica.server_address[1], heads
+        finally:
+            replica.shutdown()
+            thread.join(5)
+
+
+@needs_haproxy
+def test_who_is_busy_is_asked_less() -> None:
+    with noting_replica(takes_s=1.5) as (slow, asked), noting_replica() as (quick, others):
+        gateway = Gateway([slow, quick])
+        try:
+            with ThreadPoolExecutor(2) as pool:
+                first = [pool.submit(answer_of, gateway) for _ in range(2)]
+                until = time.monotonic() + 5
+                while not asked:
+                    assert time.monotonic() < until
+                    time.sleep(0.01)
+                assert {answer_of(gateway) for _ in range(6)} == {200}
+                assert {one.result() for one in first} == {200}
+        finally:
+            gateway.stop()
+    assert (len(asked), len(others)) == (1, 7)
+
+
+def answer_of(gateway: Gateway) -> int:
+    """Return the status of a read, on a connection of its own."""
+    with gateway.client() as client:
+        return client.get("/recall?user_id=u").status_code
+
+
+@needs_haproxy
+def test_who_asks_is_told_by_the_gateway_and_not_by_the_client() -> None:
+    with noting_replica() as (port, heads):
+        gateway = Gateway([port])
         try:
             with gateway.client() as client:
                 told = {
@@ -598,8 +635,6 @@ def test_who_asks_is_told_by_the_gateway_and_not_by_the_client() -> None:
                 answer = client.get("/recall?user_id=u", headers=told)
         finally:
             gateway.stop()
-            replica.shutdown()
-            thread.join(5)
     [head] = heads
     assert "Forwarded" not in head
     assert head.get_all("X-Forwarded-For") == ["127.0.0.1"]
