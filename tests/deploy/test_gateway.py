@@ -568,24 +568,28 @@ class Noting(BaseHTTPRequestHandler):
 
     heads: list[Message]
     takes_s = 0.0
+    status = 200
 
     def do_GET(self) -> None:
-        if self.path != "/readyz":
+        is_probe = self.path == "/readyz"
+        if not is_probe:
             self.heads.append(self.headers)
             time.sleep(self.takes_s)
-        self.send_response(200)
+        self.send_response(200 if is_probe else self.status)
         self.send_header("Content-Length", "0")
         self.end_headers()
+
+    do_DELETE = do_GET
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
 
 
 @contextlib.contextmanager
-def noting_replica(takes_s: float = 0.0) -> Iterator[tuple[int, list[Message]]]:
+def noting_replica(takes_s: float = 0.0, status: int = 200) -> Iterator[tuple[int, list[Message]]]:
     """Give the port of a replica, and the heads that it was sent."""
     heads: list[Message] = []
-    noting = type("One", (Noting,), {"heads": heads, "takes_s": takes_s})
+    noting = type("One", (Noting,), {"heads": heads, "takes_s": takes_s, "status": status})
     with ThreadingHTTPServer(("127.0.0.1", 0), noting) as replica:
         thread = threading.Thread(target=replica.serve_forever, args=(0.01,))
         thread.start()
@@ -618,6 +622,20 @@ def answer_of(gateway: Gateway) -> int:
     """Return the status of a read, on a connection of its own."""
     with gateway.client() as client:
         return client.get("/recall?user_id=u").status_code
+
+
+@needs_haproxy
+def test_a_read_that_is_refused_is_asked_of_another_and_a_write_is_not() -> None:
+    with noting_replica(status=503) as (first, refused), noting_replica() as (second, taken):
+        gateway = Gateway([first, second])
+        try:
+            with gateway.client() as client:
+                reads = {client.get("/users/u").status_code for _ in range(6)}
+                assert (reads, bool(refused), len(taken)) == ({200}, True, 6)
+                writes = {client.delete("/users/u").status_code for _ in range(6)}
+                assert writes == {200, 503}
+        finally:
+            gateway.stop()
 
 
 @needs_haproxy
