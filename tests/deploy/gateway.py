@@ -149,6 +149,14 @@ class Gateway:
         """Return the access log."""
         return [json.loads(line) for line in self.log.read_text("utf-8").splitlines()]
 
+    def wait_for_lines(self) -> list[dict[str, Any]]:
+        """Return the access log, once there is a line, which is written just after an answer."""
+        until = time.monotonic() + 5
+        while not (lines := self.lines()):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        return lines
+
     def line(self, request_id: str) -> dict[str, Any]:
         """Return the line of a request, which is written just after its answer."""
         until = time.monotonic() + 5

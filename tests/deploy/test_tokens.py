@@ -58,6 +58,7 @@ def ask(gateway: Gateway, authorization: str, method: str = "GET") -> httpx.Resp
 def test_a_signed_token_becomes_the_key_of_its_scope(gateway: tuple[Gateway, str]) -> None:
     through, key = gateway
     assert ask(through, signed()).status_code == 200
+    assert ask(through, signed({"nbf": int(time.time()) - 60})).status_code == 200
     assert ask(through, signed(), "PUT").status_code == 403  # the key's scope
     logged = through.log.read_text() + through.errors.read_text()
     assert key not in logged
@@ -65,8 +66,9 @@ def test_a_signed_token_becomes_the_key_of_its_scope(gateway: tuple[Gateway, str
 
 
 @pytest.mark.parametrize("claims", [
-    {"exp": int(time.time()) - 60}, {"exp": None}, {"aud": "elsewhere"}, {"aud": None},
-], ids=["expired", "without end", "for somebody else", "for nobody"])  # fmt: skip
+    {"exp": int(time.time()) - 60}, {"exp": None}, {"nbf": int(time.time()) + 60},
+    {"aud": "elsewhere"}, {"aud": None}, {"aud": ["recall.example.com", "elsewhere"]},
+], ids=["expired", "without end", "not yet", "for another", "for nobody", "for many"])  # fmt: skip
 def test_a_token_that_is_not_for_here_or_now_is_refused(
     gateway: tuple[Gateway, str], claims: dict[str, object]
 ) -> None:
@@ -94,7 +96,9 @@ def test_what_nobody_signed_is_refused(gateway: tuple[Gateway, str]) -> None:
 
 def test_a_scope_that_has_no_key_opens_nothing(gateway: tuple[Gateway, str]) -> None:
     for scope in ("writes", None):
-        assert ask(gateway[0], signed({"scope": scope})).status_code == 403
+        answer = ask(gateway[0], signed({"scope": scope}))
+        assert (answer.status_code, answer.json()["status"]) == (403, 403)
+        assert answer.headers["Content-Type"] == "application/problem+json"
 
 
 def test_probes_need_no_token(gateway: tuple[Gateway, str]) -> None:
