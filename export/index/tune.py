@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -27,6 +27,7 @@ from export.index.hnsw import GRAPHS, LADDER, HnswConfig, HnswIndex
 logger = logging.getLogger(__name__)
 
 EXACT_UP_TO = 2_000  # vectors that exact search goes through no slower than a graph's walk
+CHOSEN_ON = 100_000  # vectors at most by which it is chosen what is built of all
 SAME_SCORE = 1e-6  # two ways to add up one inner product differ by less
 
 TunedKind = Literal["hnsw", "compact"]
@@ -35,6 +36,9 @@ TUNED: dict[TunedKind, type[HnswConfig] | type[CompactConfig]] = {
     "hnsw": HnswConfig,
     "compact": CompactConfig,
 }
+
+
+Ladders = Sequence[Sequence[TunableSettings]]
 
 
 class Rung(Strict):
@@ -97,22 +101,29 @@ def tune(
     Recall is measured on `sample` queries made near the vectors and, when real ones are given
     (float32[q, dim], such as users' vectors), on at most `sample` of those too; both have to meet
     the target. Each kind gives ladders of settings; where the end of one misses, or the graph has
-    islands, an index is built for the next. Up to 2,000 vectors are searched exactly, recall 1.
+    islands, an index is built for the next. A ladder that misses on 100,000 of the vectors, drawn
+    at random, is not built of all: more of them are harder to find. Up to 2,000 vectors are
+    searched exactly, recall 1.
     Raises VectorError for vectors or queries that are not float32 unit vectors of one dim.
     """
     check_vectors(vectors, None, "vector")
     if len(vectors) <= EXACT_UP_TO:
         return TunedIndex(ExactConfig(), ExactConfig().build(vectors), 1.0, (), reached=True)
+    ladders: Ladders = [*TUNED[kind].ladders(len(vectors), k, seed)]
+    if len(vectors) > CHOSEN_ON:
+        drawn = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:CHOSEN_ON])
+        part = vectors[drawn]
+        of_part: Ladders = [*TUNED[kind].ladders(len(part), k, seed)]
+        exams = _exams(part, k, sample, seed, queries)
+        ladders = ladders[sum(1 for _ in _climbed(part, of_part, target, exams, threads)) - 1 :]
     exams = _exams(vectors, k, sample, seed, queries)
     curve: list[Rung] = []
-    for ladder in TUNED[kind].ladders(len(vectors), k, seed):
-        index = ladder[0].build(vectors, threads=threads)
-        index, rungs = _climb(index, ladder, target, exams)
+    for index, rungs in _climbed(vectors, ladders, target, exams, threads):
+        built = index
         curve.extend(rungs)
-        reached = curve[-1].recall >= target
-        if reached and not (isinstance(index, HnswIndex) and index.exact_answers):
-            break
-    return TunedIndex(curve[-1].config, index, curve[-1].recall, tuple(curve), reached)
+    last = curve[-1]
+    reached = last.recall >= target
+    return TunedIndex(last.config, built, last.recall, tuple(curve), reached)
 
 
 def ef_for(
@@ -162,6 +173,20 @@ def _exams(
         asked.append(queries[drawn])
     truth = ExactConfig().build(vectors)
     return [_Exam(batch, truth.search(batch, k)[1]) for batch in asked]
+
+
+def _climbed(
+    vectors: Vectors, ladders: Ladders, target: float, exams: list[_Exam], threads: int | None
+) -> Iterator[tuple[VectorIndex, list[Rung]]]:
+    """Build and measure an index for each ladder, up to the first that meets the target."""
+    for ladder in ladders:
+        index = ladder[0].build(vectors, threads=threads)
+        index, rungs = _climb(index, ladder, target, exams)
+        yield index, rungs
+        if rungs[-1].recall >= target and not (
+            isinstance(index, HnswIndex) and index.exact_answers
+        ):
+            return
 
 
 def _climb(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from export.index import hnsw
+from export.index import tune as tuning
 from export.index.base import VectorError
 from export.index.clustered import clustered_vectors, queries_near
 from export.index.exact import ExactConfig, ExactIndex
@@ -65,6 +66,18 @@ def test_a_denser_graph_is_built_where_no_ef_reaches_the_target(
     assert isinstance(tuned.config, HnswConfig)
     assert tuned.config.M == 16
     assert {hnsw_of(rung).M for rung in tuned.curve} == {2, 16}
+
+
+@pytest.mark.parametrize(("chosen_on", "built"), [(3000, [16]), (10**6, [2, 16])])
+def test_a_graph_that_misses_on_a_part_is_not_built_of_all(
+    monkeypatch: pytest.MonkeyPatch, chosen_on: int, built: list[int]
+) -> None:
+    monkeypatch.setattr(hnsw, "GRAPHS", ((2, 8), (16, 100), (48, 400)))
+    monkeypatch.setattr(tuning, "CHOSEN_ON", chosen_on)
+    tuned = tune(VECTORS, k=10)
+    assert tuned.reached
+    assert len(tuned.index) == len(VECTORS) > 3000
+    assert [*dict.fromkeys(hnsw_of(rung).M for rung in tuned.curve)] == built
 
 
 @pytest.mark.parametrize("kind", TUNED)
