@@ -46,6 +46,7 @@ def command(name: str, out: Path, *, is_quick: bool) -> list[str]:
 
 def run_all(names: Sequence[str], out: Path, *, is_quick: bool) -> list[str]:
     """Run benchmarks one after the other; return those that failed."""
+    out = out.resolve()  # what a benchmark writes there may name it from elsewhere
     out.mkdir(parents=True, exist_ok=True)
     failed = []
     for name in names:
