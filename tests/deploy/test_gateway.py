@@ -149,6 +149,10 @@ def test_its_own_figures_are_for_those_inside(gateway: Gateway, client: httpx.Cl
     told = httpx.get(f"{inside}/metrics").text
     ready = re.findall(r'haproxy_server_status\{proxy="reads",.*state="UP"\} 1', told)
     assert len(ready) == 2
+    page = (ROOT / "docs" / "metrics.md").read_text("utf-8").partition("## Of the gateway")[2]
+    named = set(re.findall(r"haproxy_\w+", page))
+    assert len(named) > 5
+    assert named <= set(re.findall(r"^haproxy_\w+", told, re.M))
     assert "secret" not in told
     assert httpx.get(f"{inside}/recall?user_id=u").status_code == 404
 
@@ -564,8 +568,12 @@ def dying_replicas(
 
 
 class Noting(BaseHTTPRequestHandler):
-    """A replica that is ready, and notes the head of any other request, for which it takes long."""
+    """A replica that is ready, and notes the head of any other request, for which it takes long.
 
+    `Peer` in a head is the port that the request came from.
+    """
+
+    protocol_version = "HTTP/1.1"
     heads: list[Message]
     takes_s = 0.0
     status = 200
@@ -573,6 +581,7 @@ class Noting(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         is_probe = self.path == "/readyz"
         if not is_probe:
+            self.headers["Peer"] = str(self.client_address[1])
             self.heads.append(self.headers)
             time.sleep(self.takes_s)
         self.send_response(200 if is_probe else self.status)
@@ -622,6 +631,20 @@ def answer_of(gateway: Gateway) -> int:
     """Return the status of a read, on a connection of its own."""
     with gateway.client() as client:
         return client.get("/recall?user_id=u").status_code
+
+
+@needs_haproxy
+def test_connections_to_replicas_are_kept() -> None:
+    with noting_replica() as (port, heads):
+        gateway = Gateway([port])
+        try:
+            with gateway.client() as client:
+                for _ in range(20):
+                    assert client.get("/recall?user_id=u").status_code == 200
+        finally:
+            gateway.stop()
+    assert len(heads) == 20
+    assert len({head["Peer"] for head in heads}) <= 2
 
 
 @needs_haproxy
