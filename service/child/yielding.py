@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from service.child.parent_death import die_with_parent
+
 logger = logging.getLogger(__name__)
 
 AUTOGROUP = Path("/proc/self/autogroup")
@@ -51,6 +53,21 @@ def yield_for_good() -> None:
     os.nice(IN_SESSION)
     _give_way()
     # The interpreter lets go of its handlers at its end, and an alarm would end it before.
+    atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)
+
+
+def yield_alone() -> None:
+    """Have this process give way until it ends, in a session of its own, so that no other does.
+
+    For a child that answers nobody any more, of a parent who leads their process group. Who kills
+    that group would miss it from now on; so it is killed when its parent ends. Does nothing where
+    the parent is gone, or where cores are not shared by session.
+    """
+    if not AUTOGROUP.is_file() or os.getpgrp() != os.getppid():
+        return
+    die_with_parent(signal.SIGKILL, os.getppid())
+    os.setsid()
+    _give_way()
     atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)
 
 

@@ -10,6 +10,7 @@ from types import FrameType
 
 import uvicorn
 
+from service.child.yielding import yield_alone
 from service.processes.control import WorkerControl
 
 logger = logging.getLogger(__name__)
@@ -107,4 +108,5 @@ class DrainingServer(uvicorn.Server):
             if loop.time() - began_s >= self._linger_s:  # a late "stop" shortens it
                 break
             await asyncio.sleep(0.05)
+        yield_alone()  # what is left, a last snapshot above all, is for nobody who waits
         await super().shutdown(sockets)

@@ -94,6 +94,7 @@ def run_worker(
 
     config = uvicorn.Config(app, lifespan="off", access_log=False, log_level="warning")
     DrainingServer(config, control).run(sockets=[sock])
+    Path(settings["folder"], "left").write_text(priority())
 
 
 def main(folder: str, port: str, workers: str, redis: str | None = None) -> int:

@@ -265,6 +265,16 @@ def test_a_load_gives_way_to_what_serves_and_else_to_nobody(service: Service) ->
     assert (service.folder / "priority").read_text() == "19"
 
 
+@needs_autogroups
+def test_who_answers_nobody_any_more_gives_way_and_nobody_else_does(service: Service) -> None:
+    service.up()
+    service.send(signal.SIGHUP)
+    left = service.folder / "left"
+    eventually(lambda: left.exists() and left.read_text())
+    assert left.read_text() == "19"
+    assert service.get("/")["priority"] == "0"
+
+
 @pytest.mark.parametrize("service", [{"workers": 1}, {"workers": 2}], indirect=True)
 def test_handover_on_sighup_loses_no_request(service: Service) -> None:
     old = service.up().get("/")["loader"]

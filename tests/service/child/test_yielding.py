@@ -1,8 +1,11 @@
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 AUTOGROUP = Path("/proc/self/autogroup")
@@ -113,3 +116,40 @@ def test_a_command_that_leads_a_session_ends_as_it_would_have() -> None:
         "kept = Slow()",
     )
     assert said(*lines, own_session=True) == []
+
+
+ALONE = """
+import signal, subprocess, sys, time
+reading, writing = os.pipe()
+if (child := os.fork()) == 0:
+    module.yield_alone()
+    os.write(writing, own().encode())
+    time.sleep(60)
+print(os.read(reading, 9).decode(), own(), flush=True)
+"""
+
+
+@needs_autogroups
+def test_one_of_a_group_that_gives_way_alone_leaves_the_others_as_they_were() -> None:
+    assert said(ALONE, "os.kill(child, signal.SIGKILL)", own_session=True) == ["19", "0"]
+
+
+@needs_autogroups
+def test_it_ends_with_its_parent_whose_group_it_has_left() -> None:
+    code = "\n".join([SHOW, IMPORTS, ALONE, "print(child, flush=True); time.sleep(60)"])
+    words = [sys.executable, "-c", code]
+    with subprocess.Popen(words, start_new_session=True, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline().split() == [b"19", b"0"]
+        child = int(parent.stdout.readline())
+        os.killpg(parent.pid, signal.SIGKILL)
+    until = time.monotonic() + 10
+    while psutil.pid_exists(child) and psutil.Process(child).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@needs_autogroups
+def test_one_whose_parent_leads_no_group_of_theirs_stays_in_it() -> None:
+    lines = ("module.yield_alone()", "print(own(), os.getsid(0) == os.getpid())")
+    assert said(*lines, own_session=True) == ["0", "True"]
