@@ -62,7 +62,8 @@ class Gateway:
         self.folder = Path(self._stack.enter_context(folder))
         self.port, self.plain_port, self.metrics_port = free_port(), free_port(), free_port()
         self.url = f"https://localhost:{self.port}"
-        self.names = self._stack.enter_context(Names(ports))
+        self.names = Names(ports)
+        self._stack.callback(self.names.stop)
         self.config = self.folder / "haproxy.cfg"
         self.config.write_text(config or CONFIG.read_text("utf-8"), "utf-8")
         authority = trustme.CA()

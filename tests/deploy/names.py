@@ -3,7 +3,6 @@
 import socketserver
 import threading
 from collections.abc import Sequence
-from types import TracebackType
 
 import dns.flags
 import dns.message
@@ -29,17 +28,10 @@ class Names:
         self._server = socketserver.UDPServer(("127.0.0.1", 0), Asked)
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-
-    def __enter__(self) -> "Names":
         self._thread.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def stop(self) -> None:
+        """Answer nobody any more."""
         self._server.shutdown()
         self._thread.join(5)
         self._server.server_close()
