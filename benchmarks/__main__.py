@@ -32,7 +32,9 @@ RUNS = {
     "freshness": Run("", "--items 10000 --rounds 1 --seconds 1.5 --probes 50"),
     "scale": Run("", "--sizes 3000 10000 --seconds 0.5"),
     "embed_catalogue": Run("", "--items 20000 --rounds 1"),
-    "training": Run("", "--users 2000 --items 1000 --rows 20000 --steps 5 --rounds 1"),
+    "training": Run(
+        "", "--users 2000 --items 1000 --rows 20000 --large 40000 --steps 5 --rounds 1"
+    ),
 }
 
 
