@@ -83,6 +83,7 @@ class TrainingConfig(Strict):
     `warmup` is the share of all steps over which the learning rate rises; `decay` says how it
     falls afterwards. `patience` is the number of epochs without a better validation figure
     before training stops. `weight_decay` acts on the networks, `embedding_decay` on the tables.
+    `clip_norm` bounds the norm of all gradients of a step together; None leaves them as they are.
     `half_life` is the age, counted back from the newest row, at which a row counts half as much.
     `refit`: once validation has selected the number of epochs, a new model is trained for as
     many with the validation rows among its own, and that one is kept.
@@ -99,6 +100,7 @@ class TrainingConfig(Strict):
     decay: Literal["constant", "cosine"] = "cosine"
     weight_decay: float = Field(0.0, ge=0)
     embedding_decay: float = Field(0.0, ge=0)
+    clip_norm: float | None = Field(None, gt=0)
     half_life: Window | None = None
     patience: int = Field(3, ge=1)
     refit: bool = True

@@ -191,6 +191,9 @@ def step(
         )
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
+    if config.training.clip_norm is not None:
+        parameters = [one for group in optimizer.param_groups for one in group["params"]]
+        torch.nn.utils.clip_grad_norm_(parameters, config.training.clip_norm)
     optimizer.step()
     return loss.item()
 

@@ -193,6 +193,28 @@ def test_each_decay_acts_on_its_own_parameters(prepared: Prepared) -> None:
     assert networks["params"] == model.networks()
 
 
+def test_no_step_has_gradients_beyond_the_norm_that_bounds_them(
+    prepared: Prepared, batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    norms: list[float] = []
+    usual = torch.optim.AdamW.step
+
+    def noted(self: torch.optim.AdamW, closure: None = None) -> object:
+        found = [one.grad for g in self.param_groups for one in g["params"] if one.grad is not None]
+        norms.append(torch.nn.utils.get_total_norm(found).item())
+        return usual(self, closure)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", noted)
+    train(configured(prepared, epochs=1), new_model(prepared), batches, told([1]))
+    bound = sorted(norms)[len(norms) // 2]
+    free = norms.copy()
+    norms.clear()
+    config = configured(prepared, epochs=1, clip_norm=bound)
+    train(config, new_model(prepared), batches, told([1]))
+    assert max(free) > bound * 1.01
+    assert max(norms) == pytest.approx(bound, rel=1e-4)
+
+
 EPOCHS = (  # validation's recall by slice; each slice has an epoch of its own that is best in it
     {"warm": 0.9, "cold_item": 0.1, "cold_user": 0.1, "cold_both": 0.1, "all": 0.1},
     {"warm": 0.1, "cold_item": 0.9, "cold_user": 0.1, "cold_both": 0.1, "all": 0.1},

@@ -91,7 +91,6 @@ NOTED: dict[str, dict[str, str]] = {
             ),
             "a checkpoint of TensorFlow cannot be read; training begins anew",
         ),
-        "gradient_clipping_by_norm": "gradients are not clipped",
     },
     "Optimizer": {
         "use_moving_average": "no average of the weights is kept",

@@ -51,6 +51,8 @@ def schedule_of(root: Section, dataset: Dataset, rows: int | None) -> tuple[Opti
         for one in optimisers[1:]:
             one.note_all("one optimiser, AdamW, trains networks and tables")
         found |= _optimiser(optimisers[0], steps) if optimisers else {}
+        if norm := train.number("gradient_clipping_by_norm", "training.clip_norm"):
+            found["clip_norm"] = norm  # 0 is EasyRec's word for none
     epochs, why = _epochs(steps, dataset, rows)
     return {"epochs": epochs, **found}, why
 

@@ -63,6 +63,16 @@ def test_the_rate_of_another_optimiser_is_noted(tmp_path: Path) -> None:
     assert "AdamW" in noted["train_config.optimizer_config.adagrad_optimizer"]
 
 
+@pytest.mark.parametrize(("norm", "expected"), [("5.0", 5.0), ("0", None)])
+def test_the_bound_of_the_gradients_norm_is_taken_over(
+    tmp_path: Path, norm: str, expected: float | None
+) -> None:
+    told = f"train_config {{ gradient_clipping_by_norm: {norm}"
+    plan = plan_of(easyrec().replace("train_config {", told), tmp_path)
+    assert refused(plan) == []
+    assert plan.training.get("clip_norm") == expected
+
+
 def test_a_rate_of_0_is_refused(tmp_path: Path) -> None:
     plan = plan_of(with_rate("constant_learning_rate { learning_rate: 0 }"), tmp_path)
     assert [told for _, told in refused(plan)] == ["expected a rate above 0"]
