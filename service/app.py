@@ -138,7 +138,7 @@ async def _serve(
             for task in tasks:
                 await end(task)
             await cases.follower.stop()
-            await snapshots.stop()
+            await snapshots.stop(is_replaced=parts.control.is_replaced)
         if parts.link is not None:
             await parts.link.close()
         if tracing is not None:

@@ -214,6 +214,7 @@ class Supervisor:
                 continue
             if not old.has_ended:
                 backoff = Backoff(*LOADER_WAITS_S)
+            old.replaced()
             await old.drain()
             self._loaders.remove(old)
 

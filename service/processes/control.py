@@ -4,7 +4,8 @@ The supervisor asks the fork server for a loader (`ForkRequest`, with the loader
 wait for its end (`ReapRequest`). Then it is one JSON object a line, and a lifeline:
 
     supervisor ══ channel ══ loader ══ channel ══ worker     one way "ready", "failed", "handover",
-        ║                      ║                    ║        the other way "stop", "refused"
+        ║                      ║                    ║        the other way "stop", "replaced",
+        ║                      ║                    ║        "refused"
         ╚═══════════════ lifeline ══════╩═════════════╝      end of file: drain and go
 
 The lifeline is one socket pair for a loader with all its workers. The supervisor cuts it to make
@@ -104,6 +105,7 @@ class WorkerControl:
         self.linger_s = linger_s
         self.grace_s = grace_s
         self.is_leaving = False  # readiness is off, or draining has begun
+        self.is_replaced = False  # others serve in its place what it serves
         self.refusal: str | None = None  # why the last handover failed
 
     @classmethod

@@ -67,6 +67,8 @@ class DrainingServer(uvicorn.Server):
                     self._control.is_leaving = True
                     self._linger_s = min(self._linger_s, self.STOP_LINGER_S)
                     self._send_close()
+                case "replaced":
+                    self._control.is_replaced = True
                 case "refused":
                     self._control.refusal = message["reason"]
         if self._control.channel.has_ended:  # the loader is gone; the supervisor will replace us

@@ -133,6 +133,10 @@ class LoaderProcess:
         """Have the workers switch their readiness off and serve on."""
         self._channel.say("stop")
 
+    def replaced(self) -> None:
+        """Tell the workers that others serve in their place, before they are drained."""
+        self._channel.say("replaced")
+
     def refuse(self, reason: str) -> None:
         """Tell the workers why the one that should have taken over cannot."""
         self._channel.say("refused", reason=reason)

@@ -61,13 +61,24 @@ class SnapshotDuty:
         """Begin to write whenever a snapshot is due, in a task of its own."""
         self._task = asyncio.get_running_loop().create_task(self._run())
 
-    async def stop(self) -> None:
-        """End the duty with a last snapshot, where there is something new."""
+    async def stop(self, *, is_replaced: bool = False) -> None:
+        """End the duty, with a last snapshot where there is something new.
+
+        Args:
+            is_replaced: Whether others serve on. They write theirs when it is due, and this one
+                would take core and disk from them: it is left out, unless so many came and went
+                before one was due that the newest of them all is too old.
+
+        """
         await end(self._task)
         if self._writing is not None:
             with contextlib.suppress(Exception):  # told by whoever began it
                 await self._writing
-        await self.attempt()
+        if not is_replaced or await self._is_late():
+            await self.attempt()
+
+    async def _is_late(self) -> bool:
+        return await asyncio.to_thread(self._snapshots.age_s) >= self._settings.snapshot_s
 
     async def _run(self) -> NoReturn:
         await self._look_back()

@@ -3,9 +3,11 @@
 import contextlib
 import fcntl
 import logging
+import math
 import os
 import re
 import secrets
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,6 +82,18 @@ class Snapshots:
         for number in reversed(self.numbers(version)):
             with contextlib.suppress(SnapshotError):
                 yield number, read_facts(self.path(version, number))
+
+    def age_s(self) -> float:
+        """Return how long ago the newest snapshot of any version was written; inf: there is none.
+
+        By the machine's clock, so it serves for what is convenient, not for what is right.
+        """
+        newest_s = -math.inf
+        with contextlib.suppress(OSError):
+            for folder in self.folder.iterdir():
+                for number in self.numbers(folder.name)[-1:]:
+                    newest_s = max(newest_s, self.path(folder.name, number).stat().st_mtime)
+        return time.time() - newest_s
 
     def newest(self, bundle: Bundle, epoch: bytes | None) -> Snapshot | None:
         """Read the newest snapshot that is whole and of this bundle; each other is told of.

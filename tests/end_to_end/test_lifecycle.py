@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from export.contract.bundle import BundleLayout
@@ -37,6 +38,23 @@ def test_a_service_that_is_told_to_leave_keeps_a_snapshot_of_what_was_posted(
             served.kill()
         snapshots = sorted((tmp_path / "data" / "snapshots" / "fs" / "tiny-1").iterdir())
         assert len(snapshots) == number
+
+
+def test_workers_that_are_replaced_leave_the_snapshot_to_those_who_serve_on(tmp_path: Path) -> None:
+    served = Served(tmp_path / "data", tiny_bundle(tmp_path / "bundles"))
+    folder = tmp_path / "data" / "snapshots" / "fs" / "tiny-1"
+    try:
+        for expected in ([], ["00000001"], ["00000001"]):  # there was none at the first
+            assert sorted(path.name for path in folder.glob("*")) == expected
+            assert served.ask("POST", "/items", {"id": "n", "topics": ["art"]})[0] in (200, 201)
+            before = served.workers()
+            served.process.send_signal(signal.SIGHUP)
+            psutil.wait_procs(before, timeout=30)
+            assert not [one for one in before if one.is_running()]
+        assert served.stop() == 0
+        assert sorted(path.name for path in folder.glob("*")) == ["00000001", "00000002"]
+    finally:
+        served.kill()
 
 
 Start = Callable[..., "subprocess.Popen[str]"]

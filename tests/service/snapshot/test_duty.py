@@ -124,6 +124,24 @@ def test_so_many_snapshots_are_kept_and_nothing_new_makes_no_new_one(world: Worl
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(("snapshot_s", "is_written"), [(1000, False), (0.01, True)])
+def test_one_that_is_replaced_writes_a_last_one_only_where_the_newest_is_old(
+    world: World, monkeypatch: pytest.MonkeyPatch, snapshot_s: float, is_written: bool
+) -> None:
+    monkeypatch.setattr(module, "LOOK_S", 1000)  # none is written before
+
+    async def leave(replica: Replica, *, is_replaced: bool) -> list[int]:
+        async with replica.running():
+            await replica.post(3, f"x{len(replica.numbers)}-")
+            await replica.duty.stop(is_replaced=is_replaced)
+            return replica.numbers
+
+    first = world.replica(snapshot_s=1000)
+    assert asyncio.run(leave(first, is_replaced=True)) == [1]  # there was none
+    second = world.replica(snapshot_s=snapshot_s, snapshot_entries=1000)
+    assert asyncio.run(leave(second, is_replaced=True)) == ([1, 2] if is_written else [1])
+
+
 def test_two_replicas_of_a_data_folder_write_one_snapshot(world: World) -> None:
     a, b = world.replica(snapshot_s=0.1), world.replica(snapshot_s=0.1)
 
