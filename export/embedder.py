@@ -11,7 +11,7 @@ from export.contract.bundle import UNIT_NORM, Bundle, BundleLayout, read_bundle
 from export.contract.column_table import ColumnTable
 from export.contract.errors import BundleError, SchemaError
 from export.contract.schema import Schema
-from export.contract.session import open_session
+from export.contract.session import open_member
 from export.contract.side import Arrays, Record, SideName
 from export.golden import check_golden
 from export.golden_ranks import check_ranks
@@ -42,7 +42,7 @@ class Embedder:
             BundleError: A file cannot be opened or does not fit the schema.
 
         """
-        return cls(schema, {s: _open_tower(layout.tower(s)) for s in ("user", "item")})
+        return cls(schema, {s: open_member(layout.tower(s)) for s in ("user", "item")})
 
     def embed(
         self, side: SideName, records: Sequence[Record], present: Sequence[bool] | None = None
@@ -88,13 +88,6 @@ class Embedder:
         if len(squared) and not LEAST <= squared.min() <= squared.max() <= MOST:  # nor with a NaN
             raise SchemaError(f"the {side} tower gave a vector that is not of unit length")
         return vectors
-
-
-def _open_tower(path: Path) -> ort.InferenceSession:
-    try:
-        return open_session(path)
-    except Exception as error:  # onnxruntime raises a dozen unrelated classes here
-        raise BundleError(f"{path}: {error}") from error
 
 
 def _check_fits(schema: Schema, side: SideName, session: ort.InferenceSession) -> None:

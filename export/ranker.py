@@ -1,7 +1,6 @@
 """The ranker of a bundle, ready to run; the same lines in export and in the service."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from export.contract.errors import BundleError
 from export.contract.features import Input
 from export.contract.ranker import Ranker, RankerFacts, Run, without_history
 from export.contract.schema import Schema
-from export.contract.session import open_session
+from export.contract.session import open_member
 from export.contract.side import Arrays
 
 CODE, SCORE = "code", "score"
@@ -27,7 +26,7 @@ def open_ranker(layout: BundleLayout, schema: Schema, facts: RankerFacts) -> Ran
         BundleError: A file cannot be opened or does not fit the schema.
 
     """
-    return ranker_of(schema, facts, _open(layout.ranker_item), _open(layout.ranker))
+    return ranker_of(schema, facts, open_member(layout.ranker_item), open_member(layout.ranker))
 
 
 def ranker_of(
@@ -43,13 +42,6 @@ def ranker_of(
     _check("ranker_item.onnx", code, schema.item.inputs, CODE, ["batch", facts.width])
     _check("ranker.onnx", score, [*users.inputs, *facts.inputs], SCORE, ["candidates"])
     return Ranker(schema, facts, _run(code, CODE), _run(score, SCORE))
-
-
-def _open(path: Path) -> ort.InferenceSession:
-    try:
-        return open_session(path)
-    except Exception as error:  # onnxruntime raises a dozen unrelated classes here
-        raise BundleError(f"{path}: {error}") from error
 
 
 def _run(session: ort.InferenceSession, output: str) -> Run:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import onnxruntime as ort
 
+from export.contract.errors import BundleError
+
 
 def open_session(model: bytes | Path) -> ort.InferenceSession:
     """Open a model with one thread, no spinning and no growing arena.
@@ -20,3 +22,19 @@ def open_session(model: bytes | Path) -> ort.InferenceSession:
     options.log_severity_level = 3
     source = str(model) if isinstance(model, Path) else model
     return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+def open_member(path: Path) -> ort.InferenceSession:
+    """Open a model of a bundle or run as `open_session` does.
+
+    Raises:
+        BundleError: It cannot be opened, or what it takes and gives has names that are no text.
+
+    """
+    try:
+        session = open_session(path)
+        for one in (*session.get_inputs(), *session.get_outputs()):
+            _ = one.name, one.shape  # decoded when they are asked for
+    except Exception as error:  # onnxruntime raises a dozen unrelated classes here
+        raise BundleError(f"{path}: {error}") from error
+    return session

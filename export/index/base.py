@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from export.contract.errors import ContractError
+from export.contract.errors import BundleError, ContractError
 from export.contract.strict import Strict
 from export.index.file import check_file, replacing, sha256_of
 
@@ -175,6 +175,16 @@ def check_vectors(vectors: Vectors, dim: int | None, what: str) -> None:
         raise VectorError(
             f"{what} {row}: got {got}, expected finite values of length {SHORTEST}..{LONGEST}"
         )
+
+
+def check_labels(path: Path, labels: npt.NDArray[np.integer], count: int) -> None:
+    """Raise BundleError unless the labels in a file are 0..count-1, each once, in any order."""
+    if labels.shape == (count,) and (not count or 0 <= labels.min() <= labels.max() < count):
+        found = np.zeros(count, dtype=bool)
+        found[labels] = True
+        if found.all():
+            return
+    raise BundleError(f"index file {path}: expected each of {count} labels once; export it again")
 
 
 def core_count() -> int:

@@ -11,7 +11,15 @@ import numpy as np
 from pydantic import Field
 
 from export.contract.errors import BundleError
-from export.index.base import Labels, Scores, TunableSettings, VectorIndex, Vectors, kept
+from export.index.base import (
+    Labels,
+    Scores,
+    TunableSettings,
+    VectorIndex,
+    Vectors,
+    check_labels,
+    kept,
+)
 
 LISTS_PER_ROOT = 2  # lists that the tuner asks for, as a multiple of the root of the vectors
 STEPS_PER_OCTAVE = 3  # rungs of a ladder from `probes` to twice as many
@@ -100,6 +108,11 @@ class CompactConfig(TunableSettings):
         expected = {"count": count, "dim": dim, "lists": self._lists(count)}
         if got != expected:
             raise BundleError(f"index file {path}: holds {got}, expected {expected}")
+        lists = [
+            faiss.rev_swig_ptr(codes.invlists.get_ids(one), codes.invlists.list_size(one))
+            for one in range(codes.nlist)
+        ]
+        check_labels(path, np.concatenate(lists), count)
         # Else each search starts 32 threads to read ahead, which takes ten times what it does.
         faiss.downcast_InvertedLists(codes.invlists).prefetch_nthread = 0
         return CompactIndex(codes, kept(vectors), self)

@@ -3,11 +3,13 @@
 import logging
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Self, cast
 
 import hnswlib
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from export.contract.errors import BundleError
@@ -17,6 +19,7 @@ from export.index.base import (
     TunableSettings,
     VectorIndex,
     Vectors,
+    check_labels,
     check_vectors,
     core_count,
 )
@@ -30,8 +33,9 @@ LADDER = (1, 1.5, 2, 3, 4, 6, 8, 12, 16)  # ef as a multiple of k, below which i
 MOST_EF = 65536
 GET_AT_ONCE = 1024  # reading vectors out of a graph holds the GIL, about 3 ms for so many
 # How hnswlib 0.8 begins a file: offset of level 0, capacity, count, bytes of an element, where in
-# it the label and the vector begin, highest level, entry point, links a node above, at 0, M.
-HEADER = struct.Struct("<6QiI3Q")
+# it the label and the vector begin, highest level, entry point, links a node above, at 0, M, the
+# levels' factor, ef_construction. The elements follow.
+HEADER = struct.Struct("<6QiI3QdQ")
 
 
 class HnswConfig(TunableSettings):
@@ -79,10 +83,11 @@ class HnswConfig(TunableSettings):
 
     def _read(self, path: Path, vectors: Vectors) -> "HnswIndex":
         count, dim = vectors.shape
-        got = _shape_of(path)
-        expected = {"count": count, "dim": dim, "M": self.M}
+        head = _head_of(path)
+        got, expected = head.shape, {"count": count, "dim": dim, "M": self.M}
         if got != expected:
             raise BundleError(f"index file {path}: holds {got}, expected {expected}")
+        check_labels(path, head.labels(path), count)
         graph = hnswlib.Index(space="ip", dim=dim)
         try:
             graph.load_index(str(path))
@@ -175,14 +180,43 @@ class HnswIndex(VectorIndex):
             raise OSError(f"{part}: {size_bytes} of {expected} bytes written; is the disk full?")
 
 
-def _shape_of(path: Path) -> dict[str, int]:
-    """Read count, dim and M from a file's head; hnswlib opens a file of another dim and reads on.
+@dataclass(frozen=True)
+class Head:
+    """What a file's head says of the elements that follow it, each with a label."""
 
-    Raises BundleError for a file too short to be an index.
-    """
+    count: int
+    element_bytes: int
+    label_at: int
+    vector_at: int
+    links: int
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """What has to be that of the vectors and settings; hnswlib would read on all the same."""
+        dim = (self.label_at - self.vector_at) // 4
+        return {"count": self.count, "dim": dim, "M": self.links}
+
+    def labels(self, path: Path) -> NDArray[np.uint64]:
+        """Return the labels uint64[count] in the file, which no library looks at.
+
+        Raises:
+            BundleError: The file ends before the last of them.
+
+        """
+        end = HEADER.size + self.count * self.element_bytes
+        if end > (got := path.stat().st_size) or self.label_at + 8 > self.element_bytes:
+            raise BundleError(f"index file {path}: {got} bytes, expected {end} and links")
+        elements = np.memmap(path, np.uint8, "r")[HEADER.size : end]
+        at = slice(self.label_at, self.label_at + 8)
+        labels = elements.reshape(self.count, self.element_bytes)[:, at].copy()
+        return labels.view(np.uint64)[:, 0]
+
+
+def _head_of(path: Path) -> Head:
+    """Read a file's head. Raises BundleError for a file too short to be an index."""
     with path.open("rb") as file:
         head = file.read(HEADER.size)
     if len(head) < HEADER.size:
         raise BundleError(f"index file {path}: {len(head)} bytes, too short for an index")
-    _, _, count, _, label_at, vector_at, _, _, _, _, links = HEADER.unpack(head)
-    return {"count": count, "dim": (label_at - vector_at) // 4, "M": links}
+    _, _, count, element_bytes, label_at, vector_at, _, _, _, _, links, _, _ = HEADER.unpack(head)
+    return Head(count, element_bytes, label_at, vector_at, links)

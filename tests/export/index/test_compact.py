@@ -11,6 +11,7 @@ from export.contract.errors import BundleError
 from export.index.clustered import clustered_vectors, queries_near
 from export.index.compact import CompactConfig, CompactIndex
 from export.index.exact import ExactConfig
+from export.index.file import sha256_of
 from export.index.hnsw import HnswConfig
 from export.index.tune import recall_at_k, tune
 
@@ -84,6 +85,19 @@ def test_a_file_of_other_lists_is_refused(tmp_path: Path) -> None:
     sha256 = CONFIG.build(VECTORS).save(tmp_path / "index")
     with pytest.raises(BundleError, match="'lists': 150.*expected.*'lists': 100"):
         CompactConfig().load(tmp_path / "index", sha256=sha256, vectors=VECTORS)
+
+
+@pytest.mark.parametrize("label", [0, 70, 2**40, -1])
+def test_a_file_of_other_labels_is_refused(tmp_path: Path, label: int) -> None:
+    path, vectors = tmp_path / "index", VECTORS[:70]  # which is one list
+    CompactConfig().build(vectors, threads=1).save(path)
+    labels = np.arange(70)
+    whole = path.read_bytes()
+    assert whole.count(labels.tobytes()) == 1
+    others = np.where(labels == 7, label, labels)
+    path.write_bytes(whole.replace(labels.tobytes(), others.tobytes()))
+    with pytest.raises(BundleError, match="expected each of 70 labels once"):
+        CompactConfig().load(path, sha256=sha256_of(path), vectors=vectors)
 
 
 def test_a_file_of_a_graph_is_refused(tmp_path: Path) -> None:

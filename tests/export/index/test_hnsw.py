@@ -9,7 +9,8 @@ from export.contract.errors import BundleError
 from export.index.base import VectorError, Vectors
 from export.index.clustered import clustered_vectors, queries_near, unit
 from export.index.exact import ExactConfig
-from export.index.hnsw import HnswConfig, HnswIndex
+from export.index.file import sha256_of
+from export.index.hnsw import HEADER, HnswConfig, HnswIndex
 from export.index.tune import recall_at_k
 
 VECTORS = clustered_vectors(3000, 16)
@@ -91,6 +92,29 @@ def test_a_file_built_with_another_m_is_refused(tmp_path: Path) -> None:
     digest = HnswConfig(M=8).build(VECTORS[:20]).save(tmp_path / "index")
     with pytest.raises(BundleError, match="'M': 8.*expected.*'M': 16"):
         HnswConfig().load(tmp_path / "index", sha256=digest, vectors=VECTORS[:20])
+
+
+@pytest.mark.parametrize("label", [0, 20, 2**40, 2**64 - 1])
+def test_a_file_of_other_labels_is_refused(tmp_path: Path, label: int) -> None:
+    path = tmp_path / "index"
+    HnswConfig().build(VECTORS[:20], threads=1).save(path)
+    whole = bytearray(path.read_bytes())
+    _, _, _, element_bytes, label_at, *_ = HEADER.unpack(whole[: HEADER.size])
+    place = HEADER.size + 7 * element_bytes + label_at
+    assert whole[place : place + 8] == (7).to_bytes(8, "little")
+    whole[place : place + 8] = label.to_bytes(8, "little")
+    path.write_bytes(whole)
+    with pytest.raises(BundleError, match="expected each of 20 labels once"):
+        HnswConfig().load(path, sha256=sha256_of(path), vectors=VECTORS[:20])
+
+
+@pytest.mark.parametrize("cut", [1, 4000, 7000])
+def test_a_file_that_ends_too_soon_is_refused(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "index"
+    HnswConfig().build(VECTORS[:20], threads=1).save(path)
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(BundleError, match="index file"):
+        HnswConfig().load(path, sha256=sha256_of(path), vectors=VECTORS[:20])
 
 
 @pytest.mark.parametrize(
