@@ -127,6 +127,20 @@ def test_file_that_is_no_tower_is_refused(spoilt: Path) -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
+def test_tower_that_breaks_off_is_refused(spoilt: Path, side: SideName) -> None:
+    path = BundleLayout(spoilt).tower(side)
+    model = onnx.load(path)
+    model.graph.node[-1].output[0] = "half"
+    model.graph.initializer.append(numpy_helper.from_array(np.full(8, 9), "beyond"))
+    model.graph.node.add(op_type="Gather", input=["half", "beyond"], output=["vector"])
+    model.graph.node[-1].attribute.append(onnx.helper.make_attribute("axis", 1))
+    onnx.save(model, path)
+    sign(spoilt)
+    with pytest.raises(BundleError, match=r"golden\.json: .*indices element out of data bounds"):
+        open_bundle(spoilt)
+
+
+@pytest.mark.parametrize("side", SIDES)
 def test_changed_tower_fails_its_golden_queries(spoilt: Path, side: SideName) -> None:
     """Checksums cannot tell, where the manifest was written anew."""
     path = BundleLayout(spoilt).tower(side)
