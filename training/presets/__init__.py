@@ -9,7 +9,7 @@ from training.document import parse_yaml
 
 MODEL = ("similarity", "losses", "negatives", "dropout")
 TOWERS = ("tower", "user_tower", "item_tower")
-OPTIMISER = ("learning_rate", "warmup", "decay", "weight_decay", "embedding_decay")
+OPTIMISER = ("learning_rate", "warmup", "decay", "weight_decay", "embedding_decay", "clip_norm")
 
 
 def names() -> list[str]:
