@@ -110,5 +110,5 @@ class DrainingServer(uvicorn.Server):
             if loop.time() - began_s >= self._linger_s:  # a late "stop" shortens it
                 break
             await asyncio.sleep(0.05)
-        yield_alone()  # what is left, a last snapshot above all, is for nobody who waits
+        yield_alone()  # what is left is for nobody who waits
         await super().shutdown(sockets)
