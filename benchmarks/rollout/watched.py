@@ -15,8 +15,10 @@ INDEXED = re.compile(rb'^firstsight_index_items\{part="main",version="([^"]+)"\}
 PATIENCE_S = 600.0
 
 
-def wait(claim: Callable[[], Any], told: str, patience_s: float = PATIENCE_S) -> None:
-    """Wait until something is so.
+def wait(
+    claim: Callable[[], Any], told: str, patience_s: float = PATIENCE_S, pause_s: float = 0.05
+) -> None:
+    """Wait until something is so; between two looks for `pause_s`.
 
     Raises:
         TimeoutError: It is not so in time; says what.
@@ -26,7 +28,7 @@ def wait(claim: Callable[[], Any], told: str, patience_s: float = PATIENCE_S) ->
     while not claim():
         if time.monotonic() > until:
             raise TimeoutError(told)
-        time.sleep(0.05)
+        time.sleep(pause_s)
 
 
 def roles(served: Served) -> dict[str, list[psutil.Process]]:

@@ -1,4 +1,4 @@
-"""What a process imports stays, so its garbage collector need not look at it."""
+"""What a process imports or sets up stays, so its garbage collector need not look at it."""
 
 import contextlib
 import gc
@@ -18,3 +18,13 @@ def importing() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def settle() -> None:
+    """Have the collector leave alone what there is by now, but for what is garbage already.
+
+    Called once a process is set up and before it serves: a full collection meanwhile would look
+    through all of its application in the middle of requests.
+    """
+    gc.collect()
+    gc.freeze()

@@ -10,6 +10,7 @@ from types import FrameType
 
 import uvicorn
 
+from service.child.importing import settle
 from service.child.yielding import yield_alone
 from service.processes.control import WorkerControl
 
@@ -49,6 +50,7 @@ class DrainingServer(uvicorn.Server):
         if any(one.fileno() < 0 for one in sockets or ()):
             # uvloop closes what it cannot listen on, and says nothing.
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        settle()
         loop = asyncio.get_running_loop()
         loop.add_reader(self._control.channel.fileno(), self._hear)
         loop.add_reader(self._control.lifeline.fileno(), self._leave)

@@ -1,7 +1,6 @@
 """The loader process: loads a generation once, then forks the workers that share its memory."""
 
 import contextlib
-import gc
 import logging
 import os
 import select
@@ -13,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from export.contract.errors import ContractError
+from service.child.importing import settle
 from service.child.leaving import leave
 from service.child.parent_death import die_with_parent
-from service.child.yielding import yielding
+from service.child.yielding import yield_for_good, yielding
 from service.metrics_folder import MetricsFolder
 from service.processes.backoff import Backoff
 from service.processes.control import Application, Channel, Message, Order, WorkerControl
@@ -92,9 +92,8 @@ class Loader:
             raise LoaderError(f"{type(error).__name__}: {error}") from error
         # Collected once, then never visited again: a visit writes to each object's header, and
         # so would copy the pages that workers share.
-        gc.collect()
+        settle()
         give_back()
-        gc.freeze()
         return generation
 
     def _fill(self, generation: Any) -> None:
@@ -171,6 +170,8 @@ class Loader:
         self._workers.remove(worker)
         _, status = os.waitpid(worker.pid, 0)
         code = os.waitstatus_to_exitcode(status)
+        if self._is_cut and not self._workers:
+            yield_for_good()  # nobody of this session answers any more
         fold_metrics()
         if self._is_cut:
             return

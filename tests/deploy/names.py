@@ -1,4 +1,4 @@
-"""A server of names that knows one name: that of the replicas, each with a port of its own."""
+"""A server of names that knows the replicas: by one with a port of each, and by one with none."""
 
 import socketserver
 import threading
@@ -10,14 +10,19 @@ import dns.rdatatype
 import dns.rrset
 
 REPLICAS = "_http._tcp.replicas"
+HOSTS = "replicas"
 TTL_S = 1
 
 
 class Names:
-    """Answers on a UDP port of the loopback for whom `ports` has, as it is at the moment."""
+    """Answers on a UDP port of the loopback what is the case at the moment.
+
+    `ports` are those of the service `REPLICAS`, `addresses` those of the name `HOSTS`.
+    """
 
     def __init__(self, ports: Sequence[int]) -> None:
         self.ports = list(ports)
+        self.addresses = ["127.0.0.1", "127.0.0.2"]
         names = self
 
         class Asked(socketserver.BaseRequestHandler):
@@ -37,7 +42,7 @@ class Names:
         self._server.server_close()
 
     def answer(self, data: bytes) -> bytes:
-        """Return the answer to a question for SRV records, with the addresses beside them."""
+        """Return the answer to a question: SRV records with addresses beside them, or A records."""
         asked = dns.message.from_wire(data)
         told = dns.message.make_response(asked)
         told.flags |= dns.flags.AA | dns.flags.RA
@@ -49,4 +54,8 @@ class Names:
                 dns.rrset.from_text(f"replica-{port}.", TTL_S, "IN", "A", "127.0.0.1")
                 for port in self.ports
             ]
+        if question.rdtype == dns.rdatatype.A and question.name.to_text() == f"{HOSTS}.":
+            told.answer.append(
+                dns.rrset.from_text(question.name, TTL_S, "IN", "A", *self.addresses)
+            )
         return told.to_wire()

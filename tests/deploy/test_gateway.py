@@ -24,6 +24,7 @@ import pytest
 from service.keys.key import new_key
 from tests.deploy.dockerfile import ROOT
 from tests.deploy.gateway import CONFIG, HAPROXY, Gateway, is_open
+from tests.deploy.names import HOSTS
 from tests.end_to_end.processes import Served, free_port, redis_url, serve_pair
 from tests.tiny import tiny_bundle
 
@@ -62,9 +63,12 @@ def client(gateway: Gateway) -> Iterator[httpx.Client]:
 def connect(gateway: Gateway, sent: str) -> ssl.SSLSocket:
     """Send bytes as they are, and leave the connection open."""
     plain = socket.create_connection(("127.0.0.1", gateway.port), timeout=20)
-    with plain:  # unless it becomes one of TLS
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(plain)  # unless it becomes one of TLS
         tls = gateway.trust().wrap_socket(plain, server_hostname="localhost")
-    tls.sendall(sent.encode())
+        stack.enter_context(tls)
+        tls.sendall(sent.encode())
+        stack.pop_all()  # it was sent, and stays open
     return tls
 
 
@@ -595,11 +599,13 @@ class Noting(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def noting_replica(takes_s: float = 0.0, status: int = 200) -> Iterator[tuple[int, list[Message]]]:
+def noting_replica(
+    takes_s: float = 0.0, status: int = 200, host: str = "127.0.0.1", port: int = 0
+) -> Iterator[tuple[int, list[Message]]]:
     """Give the port of a replica, and the heads that it was sent."""
     heads: list[Message] = []
     noting = type("One", (Noting,), {"heads": heads, "takes_s": takes_s, "status": status})
-    with ThreadingHTTPServer(("127.0.0.1", 0), noting) as replica:
+    with ThreadingHTTPServer((host, port), noting) as replica:
         thread = threading.Thread(target=replica.serve_forever, args=(0.01,))
         thread.start()
         try:
@@ -631,6 +637,21 @@ def answer_of(gateway: Gateway) -> int:
     """Return the status of a read, on a connection of its own."""
     with gateway.client() as client:
         return client.get("/recall?user_id=u").status_code
+
+
+@needs_haproxy
+def test_replicas_of_one_port_are_found_by_their_addresses() -> None:
+    with noting_replica() as (port, first), noting_replica(host="127.0.0.2", port=port) as others:
+        gateway = Gateway([port, port], REPLICAS=f"{HOSTS}:{port}")
+        try:
+            assert {answer_of(gateway) for _ in range(6)} == {200}
+            assert (len(first), len(others[1])) == (3, 3)
+            gateway.names.addresses.remove("127.0.0.1")
+            gateway.wait_for(1)
+            assert {answer_of(gateway) for _ in range(6)} == {200}
+            assert (len(first), len(others[1])) == (3, 9)
+        finally:
+            gateway.stop()
 
 
 @needs_haproxy
