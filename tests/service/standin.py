@@ -70,6 +70,8 @@ def run_worker(
         time.sleep(0.3)  # while the first one serves
         raise RuntimeError("no second session")
 
+    of_worker: list[object] = [object()]
+
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
@@ -86,7 +88,8 @@ def run_worker(
         facts = {"pid": os.getpid(), "loader": os.getppid(), "generation": generation}
         facts["priority"] = priority()
         facts["imported"] = IMPORTED
-        facts["collects"] = (gc.isenabled(), gc.get_freeze_count() > 0)
+        is_visited = any(one is of_worker for one in gc.get_objects())
+        facts["collects"] = (gc.isenabled(), gc.get_freeze_count() > 0, is_visited)
         body = json.dumps(facts | {"redis": settings["redis"]}).encode()
         head = [(b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": head})

@@ -236,8 +236,10 @@ def test_redis_of_the_user_is_handed_to_the_workers(service: Service) -> None:
         assert not (service.folder / "redis").exists()
 
 
-def test_a_worker_collects_its_garbage_and_leaves_alone_what_it_shares(service: Service) -> None:
-    assert service.up().get("/")["collects"] == [True, True]
+def test_a_worker_collects_its_garbage_and_leaves_alone_what_it_was_set_up_with(
+    service: Service,
+) -> None:
+    assert service.up().get("/")["collects"] == [True, True, False]
 
 
 @pytest.mark.parametrize("service", [{"workers": 2}], indirect=True)
