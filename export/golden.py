@@ -175,10 +175,16 @@ def check_answers(bundle: Bundle, answers: Answers) -> None:
         raise BundleError(f"{path}: {error}") from error
 
 
+def rows_of(bundle: Bundle, golden: Golden) -> dict[str, int]:
+    """Return the rows of the items that golden queries name, and the catalogue has."""
+    named = {one.id for one in golden.items}.union(*(user.items for user in golden.users))
+    return {one: row for row, one in enumerate(bundle.ids) if one in named}
+
+
 def _answers(
     bundle: Bundle, embedder: "Embedder", golden: Golden
 ) -> Iterator[tuple[str, Vectors, Vectors]]:
-    rows = {one: row for row, one in enumerate(bundle.ids)}
+    rows = rows_of(bundle, golden)
     for number, user in enumerate(golden.users, start=1):
         record = bundle.schema.user.parse(user.record)
         vector = embedder.embed("user", [record], [user.present])[0]

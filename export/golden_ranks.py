@@ -8,7 +8,7 @@ from export.contract.bundle import Bundle
 from export.contract.errors import BundleError
 from export.contract.ranker import Codes, Ranker
 from export.contract.schema import Schema
-from export.golden import Golden, GoldenRank, Vectors, check_answers
+from export.golden import Golden, GoldenRank, Vectors, check_answers, rows_of
 
 
 def with_ranks(golden: Golden, schema: Schema, ranker: Ranker) -> Golden:
@@ -42,7 +42,7 @@ def _answers(
     if not golden.ranks and golden.items:
         raise BundleError(f"{bundle.layout.golden}: ranks: expected queries, there is a ranker")
     assert bundle.ranker is not None
-    rows = {one: row for row, one in enumerate(bundle.ids)}
+    rows = rows_of(bundle, golden)
     codes = _codes(golden, bundle.schema, ranker)
     recorded = np.array(golden.codes, np.float32).reshape(-1, ranker.facts.width)
     for number, item in enumerate(golden.items, start=1):

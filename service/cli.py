@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -98,6 +97,8 @@ def _check_offered(settings: Settings) -> None:
 def _refuse_untraceable(settings: Settings) -> None:
     if settings.traces_url is None:
         return
+    from importlib.metadata import PackageNotFoundError, version  # 20 ms of every start
+
     try:
         version(EXPORTER)
     except PackageNotFoundError as error:
