@@ -1,5 +1,6 @@
 """The command `firstsight`: one verb per room, each room imported only when its verb is used."""
 
+import contextlib
 import importlib
 import sys
 import traceback
@@ -22,6 +23,7 @@ class Verb:
     """A verb and where it lives: `module:attribute`, a function or a typer application.
 
     yields: whether it gives way to a service beside it, before it imports what takes half a second.
+    begins: whether it starts processes, the first of which can import what it needs meanwhile.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Verb:
     extra: str
     help: str
     yields: bool = False
+    begins: bool = False
 
 
 VERBS = (
@@ -46,7 +49,7 @@ VERBS = (
     Verb("export", "export.cli:export", "export", "Make a bundle of a run."),
     Verb("embed", "export.cli:embed", "service", "Turn records into vectors, without a service."),
     Verb("recall", "export.cli:recall", "service", "Recall for many users, without a service."),
-    Verb("serve", "service.cli:serve", "service", "Serve a bundle over HTTP."),
+    Verb("serve", "service.cli:serve", "service", "Serve a bundle over HTTP.", begins=True),
     Verb("items", "service.cli:items", "service", "Load or delete items; snapshot, reconcile."),
     Verb("users", "service.cli:users", "service", "Load users into a service."),
     Verb("keys", "service.commands.keys:keys", "service", "Make API keys."),
@@ -79,8 +82,9 @@ def run(arguments: list[str]) -> int:
     arguments = [one for one in arguments if one != "--debug"]
     try:
         verb = next((one for one in arguments if not one.startswith("-")), None)
-        app = application(verb)
-        code = app(arguments or ["--help"], prog_name="firstsight", standalone_mode=False)
+        with contextlib.ExitStack() as begun:
+            app = application(verb, begun)
+            code = app(arguments or ["--help"], prog_name="firstsight", standalone_mode=False)
         return code if isinstance(code, int) else DONE  # typer.Exit comes back as its code
     except (Exception, KeyboardInterrupt) as error:
         if debug:
@@ -103,8 +107,11 @@ def verdict(error: BaseException) -> tuple[int, str]:
     return code, str(error) if known else f"{type(error).__name__}: {error} (--debug shows where)"
 
 
-def application(asked: str | None) -> typer.Typer:
-    """Return the command with the asked verb loaded; the others are there for the help only."""
+def application(asked: str | None, begun: contextlib.ExitStack) -> typer.Typer:
+    """Return the command with the asked verb loaded; the others are there for the help only.
+
+    begun: ends what the verb has begun.
+    """
     app = typer.Typer(
         name="firstsight",
         help="Two-tower recall that gives new items and new users a good place.",
@@ -115,7 +122,7 @@ def application(asked: str | None) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     for verb in VERBS:
-        target = load(verb) if verb.name == asked else _unloaded
+        target = load(verb, begun) if verb.name == asked else _unloaded
         if isinstance(target, typer.Typer):
             app.add_typer(target, name=verb.name, help=verb.help)
         else:
@@ -123,8 +130,10 @@ def application(asked: str | None) -> typer.Typer:
     return app
 
 
-def load(verb: Verb) -> Any:
+def load(verb: Verb, begun: contextlib.ExitStack) -> Any:
     """Import a verb's room and return its command.
+
+    begun: ends what the verb has begun.
 
     Raises:
         MissingExtra: A library of the room is not installed.
@@ -136,6 +145,9 @@ def load(verb: Verb) -> Any:
         refuse_unfit_cpu()
     if verb.yields:
         importlib.import_module("service.child.yielding").yield_for_good()
+    if verb.begins:
+        forks = importlib.import_module("service.processes.fork_server_process")
+        begun.enter_context(forks.begun())
     try:
         with importing():
             return getattr(importlib.import_module(module), attribute)

@@ -1,9 +1,11 @@
 """The command: its verbs, its exit codes and its one line."""
 
+import contextlib
 import re
 import subprocess
 import sys
 import types
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -48,9 +50,32 @@ def test_a_verb_that_gives_way_does_so_before_it_is_imported(
 
     monkeypatch.setattr("firstsight.importlib.import_module", imported)
     for yields in (True, False):
-        assert firstsight.load(Verb("try", "rooms:verb", "dev", "Try.", yields)) is len
+        verb = Verb("try", "rooms:verb", "dev", "Try.", yields)
+        assert firstsight.load(verb, contextlib.ExitStack()) is len
     assert done == ["service.child.yielding", "gives way", "rooms", "rooms"]
     assert [one.name for one in VERBS if one.yields] == ["bundle"]
+
+
+def test_a_verb_that_starts_processes_begins_before_it_is_imported_and_ends_what_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[str] = []
+
+    @contextlib.contextmanager
+    def begun() -> Iterator[None]:
+        done.append("begun")
+        yield
+        done.append("ended")
+
+    def imported(name: str) -> types.SimpleNamespace:
+        done.append(name)
+        return types.SimpleNamespace(begun=begun, verb=len)
+
+    monkeypatch.setattr("firstsight.importlib.import_module", imported)
+    with contextlib.ExitStack() as stack:
+        firstsight.load(Verb("try", "rooms:verb", "dev", "Try.", begins=True), stack)
+    assert done == ["service.processes.fork_server_process", "begun", "rooms", "ended"]
+    assert [one.name for one in VERBS if one.begins] == ["serve"]
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"]])

@@ -10,9 +10,8 @@ import os
 import pickle
 import signal
 import socket
-import sys
 from multiprocessing.connection import Connection
-from typing import NoReturn, cast
+from typing import IO, NoReturn, cast
 
 from service.child.importing import importing
 from service.child.leaving import leave
@@ -89,10 +88,9 @@ def _reap(pid: int) -> int | None:
     return os.waitstatus_to_exitcode(status)
 
 
-def main() -> int:
+def main(told: IO[bytes]) -> int:
     """Import the application and answer the supervisor, who is the only caller."""
-    name, supervisor, fd = pickle.load(sys.stdin.buffer)  # noqa: S301 - of the supervisor
-    die_with_parent(signal.SIGKILL, supervisor)
+    name, fd = pickle.load(told)  # noqa: S301 - of the supervisor
     fold_metrics(os.getpid())  # the application opens files of this process
     with importing():
         application = cast(Application, importlib.import_module(name))

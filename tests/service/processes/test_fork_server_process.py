@@ -6,8 +6,10 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
+from service.processes import fork_server_process as module
 from service.processes.control import Order
 from service.processes.fork_server_process import ForkFailed, ForkServerProcess
 from tests.service.test_supervisor import eventually, is_alive
@@ -106,3 +108,58 @@ def test_its_end_takes_what_loads_with_it_and_leaves_what_serves(
     assert is_alive(serves)
     with pytest.raises(ForkFailed, match="cannot start a loader"):
         forks.loader()
+
+
+@pytest.fixture
+def begun(application: Path) -> Iterator[int]:
+    """The process id of an interpreter that was begun."""
+    with module.begun():
+        yield module._begun[0].process.pid
+
+
+def parent_of(pid: int) -> int:
+    return int(psutil.Process(pid).ppid())
+
+
+def test_an_interpreter_that_was_begun_is_the_first_fork_server_in_the_environment_as_it_is_then(
+    begun: int, forks: Forks, application: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = application.with_name("seen")
+    monkeypatch.setenv("SAID_LATER", "yes")
+    application.write_text(
+        f"{APPLICATION}\nimport os\nopen({str(seen)!r}, 'w').write(os.environ['SAID_LATER'])\n"
+    )
+    first = forks.loader()
+    assert parent_of(first) == begun
+    assert seen.read_text() == "yes"
+    os.kill(begun, signal.SIGKILL)
+    eventually(lambda: not is_alive(begun) and forks.reap(first) is None)
+    assert parent_of(forks.loader("two")) != begun
+
+
+def test_one_that_was_begun_imports_what_is_known_to_be_needed(begun: int) -> None:
+    def is_imported() -> bool:
+        return any("onnxruntime" in one.path for one in psutil.Process(begun).memory_maps())
+
+    eventually(is_imported)
+
+
+def test_one_that_imports_from_elsewhere_is_not_used(
+    begun: int, forks: Forks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path / "more")
+    assert parent_of(forks.loader()) != begun
+    assert not is_alive(begun)
+
+
+def test_one_that_is_gone_is_not_used(begun: int, forks: Forks) -> None:
+    os.kill(begun, signal.SIGKILL)
+    eventually(lambda: not is_alive(begun))
+    assert parent_of(forks.loader()) != begun
+
+
+def test_one_that_nobody_takes_ends_with_the_block() -> None:
+    with module.begun():
+        pid = module._begun[0].process.pid
+        assert is_alive(pid)
+    assert not is_alive(pid)
