@@ -41,6 +41,8 @@ from service.keys.mask import masked, masked_value
 from service.store import base as store
 
 MEDIA_TYPE = "application/problem+json"
+LATEST_S = 253_402_300_799
+"""The last second of the year 9999. A moment that others wrote into Redis may lie anywhere."""
 
 
 class Problem(Exception):
@@ -180,7 +182,7 @@ class PreconditionFailed(Problem):
     status, type, title = 412, "precondition-failed", "What is stored is newer"
 
     def __init__(self, id: str, reason: Literal["newer", "erased"], at_s: float) -> None:
-        at = datetime.fromtimestamp(at_s, UTC).isoformat()
+        at = datetime.fromtimestamp(min(at_s, LATEST_S), UTC).isoformat()
         told = {
             "newer": f"was written at {at}, after If-Unmodified-Since",
             "erased": f"was erased at {at}; only a write without If-Unmodified-Since is taken",

@@ -1,8 +1,10 @@
 """Users as they are written and erased: a conditional write undoes no newer one, no erasure."""
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
+import math
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -60,7 +62,7 @@ class UserWriter:
         await self._refuse_erased(user.id)
         newer, before, written = await self._write(user, since_s)
         if newer:
-            raise Kept("newer", float(newer))
+            raise Kept("newer", _seconds(newer))
         try:
             await self._refuse_erased(user.id)
         except Kept:
@@ -116,7 +118,7 @@ class UserWriter:
         salt = await self._get(self._keys.salt)
         erased = salt and await self._get(self._mark(salt, one))
         if erased:
-            raise Kept("erased", float(erased))
+            raise Kept("erased", _seconds(erased))
 
     async def _get(self, key: bytes) -> bytes | None:
         found: bytes | None = await self._nodes.ask(key, lambda line: line.do("GET", key))
@@ -138,3 +140,11 @@ class UserWriter:
 
     async def _run(self, script: bytes, key: bytes, *told: bytes | str | int) -> Any:
         return await self._nodes.ask(key, lambda line: line.run(script, key, *told))
+
+
+def _seconds(moment: bytes) -> float:
+    """Return the seconds that a record or a mark tells of; infinity, where that is no moment."""
+    with contextlib.suppress(ValueError):
+        if (seconds := float(moment)) >= 0:
+            return seconds
+    return math.inf

@@ -145,6 +145,30 @@ def test_a_condition_keeps_a_newer_user_and_an_erased_one_away(service: Service)
     assert put("de").status_code == 201
 
 
+@pytest.mark.parametrize("moment", ["1795461206647", "9" * 400, "253402300800.5"])
+def test_a_moment_that_no_calendar_has_is_told_as_the_last_one(
+    service: Service, redis_client: redis.Redis, moment: str
+) -> None:
+    redis_client.set("fs:user:u", f'{{"written_at":{moment},"id":"u"}}')
+    since = {"If-Unmodified-Since": "Wed, 20 Nov 2024 07:06:40 GMT"}
+    answer = service.ask("PUT", "/users/u", json={"country": "de"}, headers=since)
+    told = problem(answer, 412, "precondition-failed")
+    assert (told["reason"], told["at"]) == ("newer", "9999-12-31T23:59:59+00:00")
+
+
+@pytest.mark.parametrize("mark", ["no moment", "nan", "-1e300"])
+def test_a_mark_that_tells_no_moment_is_one_of_an_erasure_still(
+    service: Service, redis_client: redis.Redis, mark: str
+) -> None:
+    assert service.ask("DELETE", "/users/u").status_code == 204
+    [name] = redis_client.keys("fs:erased:*")
+    redis_client.set(name, mark)
+    since = {"If-Unmodified-Since": "Wed, 20 Nov 2024 07:06:40 GMT"}
+    answer = service.ask("PUT", "/users/u", json={"country": "de"}, headers=since)
+    told = problem(answer, 412, "precondition-failed")
+    assert (told["reason"], told["at"]) == ("erased", "9999-12-31T23:59:59+00:00")
+
+
 def test_a_user_is_patched_and_created_where_there_is_none(service: Service) -> None:
     first = service.ask("PATCH", "/users/u1", json={"country": "de", "id": "u1"})
     assert first.status_code == 201
