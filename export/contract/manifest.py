@@ -248,7 +248,7 @@ def _check_members(folder: Path, manifest: Manifest, compared_later: Collection[
     """Check that the listed files are there as they were written, and no others."""
     for member, expected in manifest.checksums.items():
         path = folder / member
-        if not path.resolve().is_relative_to(folder.resolve()):
+        if "\0" in member or not path.resolve().is_relative_to(folder.resolve()):
             raise BundleError(f"{folder}: checksums: {member!r} lies outside the bundle")
         if not path.is_file():
             raise BundleError(f"{folder}: member {member} is missing")

@@ -54,7 +54,7 @@ def narrow(document: Json, user: Side, item: Side, rankers: Iterable[str]) -> No
         content["schema"] = _record(known)
     for one in document["paths"]["/recall"]["get"]["parameters"]:
         if one["name"] == "context":
-            told = {f"context.{name}": {"type": "string", "minLength": 1} for name in contexts}
+            told = {f"context.{name}": TEXT for name in contexts}
             one["schema"] = {"type": "object", "properties": told, "additionalProperties": False}
         elif one["name"] == "rank":
             one["schema"] = {"type": "string", "enum": [*rankers]}
