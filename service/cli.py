@@ -97,7 +97,7 @@ def _check_offered(settings: Settings) -> None:
 def _refuse_untraceable(settings: Settings) -> None:
     if settings.traces_url is None:
         return
-    from importlib.metadata import PackageNotFoundError, version  # 20 ms of every start
+    from importlib.metadata import PackageNotFoundError, version  # which few starts need
 
     try:
         version(EXPORTER)

@@ -260,7 +260,7 @@ def _check_vectors(path: Path, vectors: NDArray[Any], shape: tuple[int, int]) ->
     if vectors.dtype != np.float32 or vectors.shape != shape:
         got = f"{vectors.dtype}{list(vectors.shape)}"
         raise BundleError(f"{path}: got {got}, expected float32{list(shape)}")
-    norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))  # a sixth of what linalg.norm takes
+    norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))  # a fifth of what linalg.norm takes
     bad = np.flatnonzero(~((norms >= UNIT_NORM[0]) & (norms <= UNIT_NORM[1])))
     if bad.size:
         raise BundleError(f"{path}: row {bad[0] + 1} has length {norms[bad[0]]}, expected 1")
