@@ -1,6 +1,7 @@
 """The folder in which the processes of a service count: read as one, folded as they end."""
 
 import fcntl
+import json
 import os
 import time
 from collections import defaultdict
@@ -24,9 +25,15 @@ PATIENCE_S: Final = 1.0
 SUMMED: Final = ("counter", "histogram")
 """What outlives a process. Its gauges do not."""
 
+KEPT_S: Final = 120.0
+"""How long the sums of a version outlive its last process: two scrapes, a minute apart."""
+
 
 class MetricsFolder(Collector):
     """Files of prometheus_client, some for each process; those that ended share one of each kind.
+
+    What ended processes counted of a version goes some time after the last process that told of it,
+    with the next fold: else a scrape would tell of each version that was ever served.
 
     All is done under a lock, so that a reader meets each count once. A fold is made in one moment:
 
@@ -39,8 +46,8 @@ class MetricsFolder(Collector):
     Every method raises TimeoutError where somebody else keeps the lock.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, kept_s: float = KEPT_S) -> None:
+        self._path, self._kept_s = path, kept_s
 
     @classmethod
     def of_environment(cls) -> "MetricsFolder | None":
@@ -55,7 +62,8 @@ class MetricsFolder(Collector):
         the files of an ended one that had its number, and folds them before it counts itself.
         """
         with self._locked():
-            self._add_up()  # what was left of a fold that did not come to its moment
+            told = self._told()
+            self._add_up(told)  # what was left of a fold that did not come to its moment
             for path in self._path.glob("*.db"):
                 number = _process_of(path)
                 if number is None or (number not in ended and _is_alive(number)):
@@ -64,7 +72,7 @@ class MetricsFolder(Collector):
                     path.unlink()
                 else:
                     path.rename(path.with_suffix(".ended"))
-            self._add_up()
+            self._add_up(told)
 
     def collect(self) -> Iterable[Metric]:
         """Return the sum of all that was counted, and the gauges of those that are alive."""
@@ -82,19 +90,30 @@ class MetricsFolder(Collector):
                 self._finish(kind)
             yield
 
-    def _add_up(self) -> None:
+    def _told(self) -> set[str | None]:
+        """Return the versions of which a process tells that is alive, or has just ended."""
+        files = [*self._path.glob("*.db"), *self._path.glob("*.ended")]
+        own = [path for path in files if _process_of(path) is not None and not _is_empty(path)]
+        return {None} | {_version_of(key) for path in own for key, *_ in _values(path)}
+
+    def _add_up(self, told: set[str | None]) -> None:
+        """Add the counts of those that ended to the sum, without what is no longer told of."""
+        now_s = time.monotonic()  # of all processes of a machine the same
         for kind in SUMMED:
             ended = list(self._path.glob(f"{kind}_*.ended"))
             if not ended:
                 continue
             folded = self._path / f"{kind}_folded.db"
             sums: defaultdict[str, float] = defaultdict(float)
+            told_s: dict[str, float] = {}
             for path in [folded, *ended] if folded.exists() else ended:
-                for key, value, *_ in _values(path):
+                for key, value, last_s, _ in _values(path):
                     sums[key] += value
+                    told_s[key] = now_s if _version_of(key) in told else last_s
+            kept = {key: at_s for key, at_s in told_s.items() if now_s - at_s <= self._kept_s}
             part = folded.with_suffix(".part")
             part.unlink(missing_ok=True)
-            _write(part, sums)
+            _write(part, ((key, sums[key], at_s) for key, at_s in kept.items()))
             part.rename(folded.with_suffix(".new"))
             self._finish(kind)
 
@@ -126,11 +145,17 @@ def _values(path: Path) -> Iterable[tuple[Any, ...]]:
     return values
 
 
-def _write(path: Path, sums: dict[str, float]) -> None:
+def _write(path: Path, sums: Iterable[tuple[str, float, float]]) -> None:
     file = MmapedDict(str(path))  # type: ignore[no-untyped-call]
-    for key, value in sums.items():
-        file.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]
+    for key, value, told_s in sums:
+        file.write_value(key, value, told_s)  # type: ignore[no-untyped-call]
     file.close()  # type: ignore[no-untyped-call]
+
+
+def _version_of(key: str) -> str | None:
+    _metric, _sample, labels, _help = json.loads(key)
+    version: str | None = labels.get("version")
+    return version
 
 
 def _process_of(path: Path) -> int | None:

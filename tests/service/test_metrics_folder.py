@@ -136,6 +136,83 @@ def test_a_process_that_was_killed_as_it_opened_its_file_spoils_nothing(
     assert told(tmp_path) == sums(1)
 
 
+OF_A_VERSION = """
+import sys, time
+from prometheus_client import Counter, Gauge, Histogram
+version, counts = sys.argv[1], float(sys.argv[2])
+Gauge("age", "Told.", ["version"], multiprocess_mode="livemax").labels(version).set(1)
+if counts:
+    Counter("recalls", "Told.", ["state", "version"]).labels("warm", version).inc(counts)
+    Histogram("took", "Told.", ["version"], buckets=(1.0,)).labels(version).observe(0.5)
+    Counter("requests", "Told.").inc(counts)
+print("counted", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def of_version(tmp_path: Path) -> "Iterator[Callable[..., subprocess.Popen[str]]]":
+    """Start processes that tell of a version, and have counted something of it or nothing."""
+    made: list[subprocess.Popen[str]] = []
+
+    def start(version: str, counts: int = 0) -> "subprocess.Popen[str]":
+        process = started(tmp_path, OF_A_VERSION, version, str(counts))
+        made.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "counted\n"
+        return process
+
+    yield start
+    for one in made:
+        kill(one)
+
+
+def test_a_version_that_no_process_tells_of_is_let_go_of_and_what_has_none_is_not(
+    tmp_path: Path, of_version: "Callable[..., subprocess.Popen[str]]"
+) -> None:
+    folder = MetricsFolder(tmp_path, kept_s=0)
+    kill(of_version("v1", 5))
+    folder.fold()
+    assert told(tmp_path)["recalls_totalwarmv1"] == 5
+    kill(of_version("v2", 3))
+    folder.fold()
+    assert told(tmp_path) == {
+        "requests_total": 8,
+        "recalls_totalwarmv2": 3,
+        "took_bucketv21.0": 1,
+        "took_bucketv2+Inf": 1,
+        "took_countv2": 1,
+        "took_sumv2": 0.5,
+    }
+
+
+def test_a_version_is_kept_for_a_while_after_its_last_process(
+    tmp_path: Path, of_version: "Callable[..., subprocess.Popen[str]]"
+) -> None:
+    kill(of_version("v1", 5))
+    for _ in range(2):
+        MetricsFolder(tmp_path).fold()
+        kill(of_version("v2", 3))
+    assert told(tmp_path)["recalls_totalwarmv1"] == 5
+    MetricsFolder(tmp_path, kept_s=0.001).fold()
+    assert "recalls_totalwarmv1" not in told(tmp_path)
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_version_that_is_served_keeps_what_others_counted_though_nobody_asks_for_it(
+    tmp_path: Path, of_version: "Callable[..., subprocess.Popen[str]]", *, is_killed: bool
+) -> None:
+    folder = MetricsFolder(tmp_path, kept_s=0)
+    kill(of_version("v1", 5))
+    folder.fold()
+    idle = of_version("v1")
+    if is_killed:
+        kill(idle)
+    kill(of_version("v2", 3))
+    folder.fold()
+    assert told(tmp_path)["recalls_totalwarmv1"] == 5
+
+
 FOLDER_THAT_DIES = """
 import os, signal, sys
 from pathlib import Path
@@ -238,6 +315,6 @@ def test_a_folder_that_cannot_be_folded_does_not_end_a_loader(
     monkeypatch.setenv(MULTIPROCESS, str(tmp_path))
     (tmp_path / "counter_999999999.db").write_bytes(b"x")
     fold_metrics()
-    (tmp_path / "counter_999999999.ended").unlink()
+    (tmp_path / "counter_999999999.db").unlink()
     fold_metrics()
     assert told(tmp_path) == {}
