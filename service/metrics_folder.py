@@ -94,7 +94,7 @@ class MetricsFolder(Collector):
         """Return the versions of which a process tells that is alive, or has just ended."""
         files = [*self._path.glob("*.db"), *self._path.glob("*.ended")]
         own = [path for path in files if _process_of(path) is not None and not _is_empty(path)]
-        return {None} | {_version_of(key) for path in own for key, *_ in _values(path)}
+        return {None} | {_version_of(key) for path in own for key, *_ in values_of(path)}
 
     def _add_up(self, told: set[str | None]) -> None:
         """Add the counts of those that ended to the sum, without what is no longer told of."""
@@ -107,7 +107,7 @@ class MetricsFolder(Collector):
             sums: defaultdict[str, float] = defaultdict(float)
             told_s: dict[str, float] = {}
             for path in [folded, *ended] if folded.exists() else ended:
-                for key, value, last_s, _ in _values(path):
+                for key, value, last_s, _ in values_of(path):
                     sums[key] += value
                     told_s[key] = now_s if _version_of(key) in told else last_s
             kept = {key: at_s for key, at_s in told_s.items() if now_s - at_s <= self._kept_s}
@@ -140,7 +140,8 @@ def _lock(file: TextIO) -> None:
             return
 
 
-def _values(path: Path) -> Iterable[tuple[Any, ...]]:
+def values_of(path: Path) -> Iterable[tuple[Any, ...]]:
+    """Return key, value, time and place of each count in a file."""
     values: Iterable[tuple[Any, ...]] = MmapedDict.read_all_values_from_file(str(path))  # type: ignore[no-untyped-call]
     return values
 

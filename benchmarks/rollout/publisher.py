@@ -41,9 +41,12 @@ class Publisher:
     """Rolls out versions that are named anew each time, with the towers of the bases in turn.
 
     By the command that a user types, as from another terminal.
+
+    metrics: the folder in which the service's processes count.
     """
 
     served: Served
+    metrics: Path
     settings: Settings
     bases: list[Path]
     swaps: list[Swap] = field(default_factory=list)
@@ -71,8 +74,7 @@ class Publisher:
         served = time.monotonic()
         current = self.current()
         told = f"{current} is not alone"
-        # Metrics take a worker 7 ms: asked for often, they would be what is measured.
-        wait(lambda: loaded(self.served) == {current}, told, pause_s=0.5)
+        wait(lambda: loaded(self.served, self.metrics) == {current}, told)
         ended, commands = time.monotonic(), tuple(self.commands)
         self.swaps.append(Swap(way, began, served, ended, commands))
         return self.swaps[-1]

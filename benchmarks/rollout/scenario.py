@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import math
+import os
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr
@@ -26,6 +28,7 @@ from benchmarks.rollout.traffic import Plan, request
 from benchmarks.rollout.watched import memory
 from benchmarks.steady_load import Client
 from export.contract.strict import Strict
+from service.metrics_folder import MULTIPROCESS
 from service.redis.embedded import running_url
 from service.settings import Settings
 from tests.end_to_end.processes import Served
@@ -101,7 +104,8 @@ def run(folder: Path, options: Options) -> Result:
     bases = make_bundles(made, options.items, options.dim, options.bases)
     first = as_version(bases[0], folder / "bundles" / FIRST)
     workers = ("--workers", str(options.workers))
-    served = Served(folder / "data", first, *workers, **options.settings)
+    with patch.dict(os.environ, {MULTIPROCESS: str(folder / "metrics")}):
+        served = Served(folder / "data", first, *workers, **options.settings)
     try:
         return _run(folder, options, served, bases)
     finally:
@@ -127,7 +131,7 @@ def _run(folder: Path, options: Options, served: Served, bases: list[Path]) -> R
     capacity = len(Notes.read(folder / "capacity.jsonl").recalls) / options.measured_s
     rate = options.share * capacity if options.rate is None else options.rate
     settings = Settings(redis=_redis(folder), bundles=folder / "bundles")
-    publisher = Publisher(served, settings, bases, of={FIRST: bases[0]})
+    publisher = Publisher(served, folder / "metrics", settings, bases, of={FIRST: bases[0]})
     before = memory(served)
     steady = {"rate": rate, "writes": options.writes, "seconds": None}
     with _traffic(folder, "steady", plan.model_copy(update=steady)) as load:

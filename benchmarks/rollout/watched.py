@@ -1,24 +1,24 @@
 """The service under test as seen from outside: what it holds, which versions, how much memory."""
 
-import re
+import json
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 from typing import Any
 
 import psutil
 
+from service.metrics_folder import values_of
 from tests.end_to_end.processes import Served, loaders_of
 
-INDEXED = re.compile(rb'^firstsight_index_items\{part="main",version="([^"]+)"\}', re.MULTILINE)
+INDEXED = "firstsight_index_items"
 PATIENCE_S = 600.0
+LOOK_S = 0.05
 
 
-def wait(
-    claim: Callable[[], Any], told: str, patience_s: float = PATIENCE_S, pause_s: float = 0.05
-) -> None:
-    """Wait until something is so; between two looks for `pause_s`.
+def wait(claim: Callable[[], Any], told: str, patience_s: float = PATIENCE_S) -> None:
+    """Wait until something is so.
 
     Raises:
         TimeoutError: It is not so in time; says what.
@@ -28,7 +28,7 @@ def wait(
     while not claim():
         if time.monotonic() > until:
             raise TimeoutError(told)
-        time.sleep(pause_s)
+        time.sleep(LOOK_S)
 
 
 def roles(served: Served) -> dict[str, list[psutil.Process]]:
@@ -61,19 +61,34 @@ def memory(served: Served) -> dict[str, Any]:
     return told
 
 
-def loaded(served: Served) -> set[str] | None:
-    """Return the versions that are loaded; None while one loader takes over from another."""
-    if len(roles(served)["loader"]) != 1:
-        return None
-    connection = HTTPConnection("127.0.0.1", served.port, timeout=10)
+def loaded(served: Served, metrics: Path) -> set[str] | None:
+    """Return the versions that are loaded; None while one loader takes over from another.
+
+    Read where the workers count: to ask for `/metrics` would take one of them some milliseconds of
+    the requests that are timed, and to look for processes by name a core as many.
+
+    metrics: the folder in which the service's processes count.
+    """
     try:
-        connection.request("GET", "/metrics")
-        text = connection.getresponse().read()
-    except (OSError, HTTPException):
-        return None
-    finally:
-        connection.close()
-    return {version.decode() for version in INDEXED.findall(text)}
+        others = [one for one in _children(served.process.pid) if "redis" not in _name(one)]
+        loaders = [one for other in others for one in _children(other)]
+        if len(loaders) != 1:
+            return None
+        gauges = [metrics / f"gauge_livemax_{worker}.db" for worker in _children(loaders[0])]
+        told = [json.loads(key) for path in gauges for key, *_ in values_of(path)]
+    except FileNotFoundError:
+        return None  # one has just ended
+    versions = [labels for _, name, labels, _ in told if name == INDEXED]
+    return {labels["version"] for labels in versions if labels["part"] == "main"}
+
+
+def _children(process: int) -> list[int]:
+    told = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")
+    return [int(one) for one in told.split()]
+
+
+def _name(process: int) -> str:
+    return Path(f"/proc/{process}/comm").read_text(encoding="utf-8")
 
 
 def readiness(served: Served) -> dict[str, Any]:

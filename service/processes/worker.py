@@ -5,11 +5,7 @@ import socket
 from collections.abc import Collection
 from functools import partial
 
-# What pyarrow and uvicorn import at their first use, a process of many would do beside requests.
-import numpy.ma  # noqa: F401
-import pyarrow.dataset  # noqa: F401
 import uvicorn
-import uvloop  # noqa: F401
 
 from service.app import create_app
 from service.logs import log_as_json
