@@ -15,7 +15,7 @@ from export.contract.errors import ContractError
 from service.child.importing import settle
 from service.child.leaving import leave
 from service.child.parent_death import die_with_parent
-from service.child.yielding import yield_for_good, yielding
+from service.child.yielding import yielding
 from service.metrics_folder import MetricsFolder
 from service.processes.backoff import Backoff
 from service.processes.control import Application, Channel, Message, Order, WorkerControl
@@ -170,8 +170,6 @@ class Loader:
         self._workers.remove(worker)
         _, status = os.waitpid(worker.pid, 0)
         code = os.waitstatus_to_exitcode(status)
-        if self._is_cut and not self._workers:
-            yield_for_good()  # nobody of this session answers any more
         fold_metrics()
         if self._is_cut:
             return
