@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NoReturn
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp
 
 from export.contract.errors import RecordError
 from service.duties.growth import GrowthDuty
@@ -54,7 +53,7 @@ def create_app(
     loaded: Loaded | None,
     link: Link | None = None,
     control: WorkerControl | None = None,
-) -> ASGIApp:
+) -> Admitted:
     """Return the ASGI application of one process.
 
     Args:
