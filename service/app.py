@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
 
 from export.contract.errors import RecordError
 from service.duties.growth import GrowthDuty
@@ -53,7 +54,7 @@ def create_app(
     loaded: Loaded | None,
     link: Link | None = None,
     control: WorkerControl | None = None,
-) -> Admitted:
+) -> ASGIApp:
     """Return the ASGI application of one process.
 
     Args:

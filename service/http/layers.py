@@ -4,7 +4,6 @@ import asyncio
 import contextvars
 import logging
 import time
-from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -64,21 +63,16 @@ class Admitted:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Have a request answered, or refuse it."""
-        if self.refuses(scope):
-            await self._refuse(scope, send)
-        elif scope["type"] != "http" or scope["path"] in PROBES:
+        if scope["type"] != "http" or scope["path"] in PROBES:
             await self._app(scope, receive, send)
+        elif self._in_flight >= self._most:
+            await self._refuse(scope, send)
         else:
             self._in_flight += 1
             try:
                 await self._app(scope, receive, send)
             finally:
                 self._in_flight -= 1
-
-    def refuses(self, scope: Mapping[str, object]) -> bool:
-        """Say whether a request would be refused now; the answer to it then waits for nothing."""
-        is_full = self._in_flight >= self._most
-        return is_full and scope["type"] == "http" and scope["path"] not in PROBES
 
     async def _refuse(self, scope: Scope, send: Send) -> None:
         identity = set_request_id(header(scope, b"x-request-id")).encode()

@@ -1,13 +1,9 @@
 """uvicorn's protocol, with an answer's head and body sent by one call of the system."""
 
 import asyncio
-import contextlib
-import contextvars
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-
-from service.http.layers import Admitted
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_BYTES = 65_536  # of one request: a query of 8 KiB and what is around it, many times over
 
@@ -51,18 +47,14 @@ class OneWriteProtocol(HttpToolsProtocol):
 
     A connection on which more than `HEAD_BYTES` come before a head is whole is closed.
 
-    admitted: says what is refused; the application, or what is around it, answers so.
     head_timeout_s: how long a connection may be in the midst of a head, or without its first; it
         is closed then. How long one is kept on which nothing is sent after an answer is uvicorn's.
     """
 
     transport: OneWrite  # type: ignore[assignment]  # with all that uvicorn asks of a transport
 
-    def __init__(
-        self, *args: Any, admitted: Admitted, head_timeout_s: float, **options: Any
-    ) -> None:
+    def __init__(self, *args: Any, head_timeout_s: float, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._admitted = admitted
         self._head_timeout_s = head_timeout_s
         self._until_head: asyncio.TimerHandle | None = None
         self._head_bytes: int | None = None  # of the head that is being read
@@ -75,12 +67,10 @@ class OneWriteProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Read what has come; what leaves no request in work is a part of a head, or dropped."""
         super().data_received(data)
-        is_in_work = self.cycle is not None and not self.cycle.response_complete
-        is_kept = self.timeout_keep_alive_task is not None  # it was refused at once
-        if is_in_work or is_kept:
-            self._forget_head()
-        else:
+        if self.cycle is None or self.cycle.response_complete:
             self._await_head()
+        elif self._until_head is not None:
+            self._forget_head()
         if self._head_bytes is not None:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
@@ -95,15 +85,6 @@ class OneWriteProtocol(HttpToolsProtocol):
         """Begin to answer, as what follows is a body."""
         self._head_bytes = None
         super().on_headers_complete()
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Begin to answer; a refusal is sent at once, before what comes as its body is kept."""
-        if self.flow.write_paused or not self._admitted.refuses(cycle.scope):
-            super()._start_asgi_task(cycle, app)
-            return
-        refusal = app(cycle.scope, cycle.receive, cycle.send)
-        with contextlib.suppress(StopIteration):
-            contextvars.copy_context().run(refusal.send, None)  # it waits for nothing
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of a connection."""

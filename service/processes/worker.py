@@ -75,8 +75,7 @@ def run_worker(
 ) -> None:
     """Serve on a socket until told to leave."""
     app = create_app(settings, loaded, open_link(settings), control)
-    timeout_s = settings.limits.body_timeout_s
-    protocol = partial(OneWriteProtocol, admitted=app, head_timeout_s=timeout_s)
+    protocol = partial(OneWriteProtocol, head_timeout_s=settings.limits.body_timeout_s)
     config = uvicorn.Config(
         app,
         http=protocol,  # type: ignore[arg-type]  # which is called, and nothing else
