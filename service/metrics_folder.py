@@ -109,7 +109,8 @@ class MetricsFolder(Collector):
             for path in [folded, *ended] if folded.exists() else ended:
                 for key, value, last_s, _ in values_of(path):
                     sums[key] += value
-                    told_s[key] = now_s if _version_of(key) in told else last_s
+                    is_old = path == folded and _version_of(key) not in told
+                    told_s[key] = last_s if is_old else now_s
             kept = {key: at_s for key, at_s in told_s.items() if now_s - at_s <= self._kept_s}
             part = folded.with_suffix(".part")
             part.unlink(missing_ok=True)

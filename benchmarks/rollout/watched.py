@@ -1,6 +1,7 @@
 """The service under test as seen from outside: what it holds, which versions, how much memory."""
 
 import json
+import struct
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -76,8 +77,8 @@ def loaded(served: Served, metrics: Path) -> set[str] | None:
             return None
         gauges = [metrics / f"gauge_livemax_{worker}.db" for worker in _children(loaders[0])]
         told = [json.loads(key) for path in gauges for key, *_ in values_of(path)]
-    except FileNotFoundError:
-        return None  # one has just ended
+    except (FileNotFoundError, ProcessLookupError, struct.error):
+        return None  # one has just ended, or begun
     versions = [labels for _, name, labels, _ in told if name == INDEXED]
     return {labels["version"] for labels in versions if labels["part"] == "main"}
 

@@ -56,6 +56,7 @@ def test_a_worker_that_serves_imports_nothing_more(
         assert not recalled(served, "n")
         folder = tmp_path / "data" / "snapshots" / "fs" / "tiny-1"
         eventually(lambda: list(folder.glob("*")))
+        assert any(one.read_text() for one in notes.iterdir())  # by those that it was forked from
         assert (note.read_text() if note.exists() else "") == before
     finally:
         served.kill()
