@@ -54,8 +54,8 @@ def test_what_is_committed_is_what_the_chart_renders(name: str) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ("replica=3", "'replica' not allowed"),
-        ("settings.FIRSTSIGHT_WORKERS=2", "want string"),
+        ("replica=3", "replica'? (is )?not allowed"),
+        ("settings.FIRSTSIGHT_WORKERS=2", "(want|Expected:) string"),
         ("settings.FIRSTSIGHT_PORT=9000", "FIRSTSIGHT_PORT"),
         ("settings.FIRSTSIGHT_GRACE_S=null", "FIRSTSIGHT_GRACE_S"),
         ("settings.WORKERS=2", "WORKERS"),
@@ -65,11 +65,11 @@ def test_what_is_committed_is_what_the_chart_renders(name: str) -> None:
         ("secret.redis=http://redis", "redis"),
         ("secret.adminToken=short", "adminToken"),
         ("secret.name=,secret.redis=redis://redis", "keys.secret"),
-        ("keys.secret=mine,keys.key=", "/keys/key"),
+        ("keys.secret=mine,keys.key=", "keys[./]key"),
         ("settings.FIRSTSIGHT_KEYS_FILE=/keys", "FIRSTSIGHT_KEYS_FILE"),
         ("bundles.claim=", "bundles.claim or bundles.fetch.image"),
         ("autoscaling.enabled=true,autoscaling.cpuPercent=0", "autoscaling.cpuPercent"),
-        ("bundles.fetch.image=a", "/bundles/fetch/command"),
+        ("bundles.fetch.image=a", "bundles[./]fetch[./]command"),
         ("bundles.claim=,bundles.fetch.image=a,bundles.fetch.command={b},bundles.fetch.versions={c}",
          "bundles.first: kuairand-1 is not among bundles.fetch.versions, c"),
     ],
@@ -77,7 +77,7 @@ def test_what_is_committed_is_what_the_chart_renders(name: str) -> None:
 def test_a_value_that_cannot_be_used_is_named(wrong: str, said: str) -> None:
     told = template(values_of("claim"), "--set", wrong)
     assert told.returncode != 0
-    assert said in told.stderr
+    assert re.search(said, told.stderr), told.stderr  # Helm 3 and 4 have words of their own
 
 
 @needs_helm
