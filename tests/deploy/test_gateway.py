@@ -62,11 +62,11 @@ def client(gateway: Gateway) -> Iterator[httpx.Client]:
 
 def connect(gateway: Gateway, sent: str) -> ssl.SSLSocket:
     """Send bytes as they are, and leave the connection open."""
-    plain = socket.create_connection(("127.0.0.1", gateway.port), timeout=20)
+    tls = gateway.trust().wrap_socket(socket.socket(), server_hostname="localhost")
     with contextlib.ExitStack() as stack:
-        stack.enter_context(plain)  # unless it becomes one of TLS
-        tls = gateway.trust().wrap_socket(plain, server_hostname="localhost")
         stack.enter_context(tls)
+        tls.settimeout(20)
+        tls.connect(("127.0.0.1", gateway.port))  # wrapped before, it is ours to close if reset
         tls.sendall(sent.encode())
         stack.pop_all()  # it was sent, and stays open
     return tls
