@@ -41,12 +41,12 @@ def started(folder: Path, program: str, *words: str) -> "subprocess.Popen[str]":
 
 
 @pytest.fixture
-def worker(tmp_path: Path) -> "Iterator[Callable[[], subprocess.Popen[str]]]":
-    """Start processes that have counted 3, and two moments; killed at the end."""
+def counting(tmp_path: Path) -> "Iterator[Callable[..., subprocess.Popen[str]]]":
+    """Start processes that have counted what their program says; killed at the end."""
     made: list[subprocess.Popen[str]] = []
 
-    def start() -> "subprocess.Popen[str]":
-        process = started(tmp_path, WORKER)
+    def start(program: str, *words: str) -> "subprocess.Popen[str]":
+        process = started(tmp_path, program, *words)
         made.append(process)
         assert process.stdout is not None
         assert process.stdout.readline() == "counted\n"
@@ -55,6 +55,14 @@ def worker(tmp_path: Path) -> "Iterator[Callable[[], subprocess.Popen[str]]]":
     yield start
     for one in made:
         kill(one)
+
+
+@pytest.fixture
+def worker(
+    counting: "Callable[..., subprocess.Popen[str]]",
+) -> "Callable[[], subprocess.Popen[str]]":
+    """Start processes that have counted 3, and two moments."""
+    return lambda: counting(WORKER)
 
 
 def kill(process: "subprocess.Popen[str]") -> None:
@@ -151,20 +159,11 @@ time.sleep(600)
 
 
 @pytest.fixture
-def of_version(tmp_path: Path) -> "Iterator[Callable[..., subprocess.Popen[str]]]":
+def of_version(
+    counting: "Callable[..., subprocess.Popen[str]]",
+) -> "Callable[..., subprocess.Popen[str]]":
     """Start processes that tell of a version, and have counted something of it or nothing."""
-    made: list[subprocess.Popen[str]] = []
-
-    def start(version: str, counts: int = 0) -> "subprocess.Popen[str]":
-        process = started(tmp_path, OF_A_VERSION, version, str(counts))
-        made.append(process)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "counted\n"
-        return process
-
-    yield start
-    for one in made:
-        kill(one)
+    return lambda version, counts=0: counting(OF_A_VERSION, version, str(counts))
 
 
 def test_a_version_that_no_process_tells_of_is_let_go_of_and_what_has_none_is_not(
