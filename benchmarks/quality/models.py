@@ -18,7 +18,7 @@ from training.presets import names
 from training.ranker.measure import row_chances
 from training.run import Reporter, run_training
 from training.search import Told, Values
-from training.span import Searched
+from training.span import Searched, Span
 from training.subject import open_subject
 from training.tune import BEST, search_space, tune
 
@@ -37,8 +37,13 @@ def select_model(case: Case, name: str, trials: int, selected: Selected, told: T
 
 
 def model_space(name: str, config: TrainConfig) -> dict[str, Searched]:
-    """Return what of a model is searched: of a literal one its learning rate, else it were none."""
+    """Return what of a model is searched: of a literal one its learning rate, else it were none.
+
+    The loss of the original, whose networks are the widest, leaps at rates that suit the others.
+    """
     space = search_space(config)
+    if name == ORIGINAL:
+        return space | {RATE: Span(0.0003, 0.003)}
     return {RATE: space[RATE]} if name == LITERAL else space
 
 

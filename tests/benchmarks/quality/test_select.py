@@ -9,12 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.quality.final import final
-from benchmarks.quality.models import LITERAL, RATE, final_config, model_space
+from benchmarks.quality.models import LITERAL, ORIGINAL, RATE, final_config, model_space
 from benchmarks.quality.select import select, selected
 from export.contract.errors import ConfigError
 from tests.benchmarks.quality.conftest import case_of
 from training.parts import VALIDATION
 from training.search import LINES
+from training.span import Span
 
 CHEAP = {"random", "popularity", "content_neighbours", "ease"}
 MODEL = "dssm"
@@ -133,6 +134,17 @@ def test_a_literal_preset_has_its_learning_rate_searched_alone(prepared: Path) -
 
     assert space(LITERAL) == {RATE}
     assert space("easyrec-dropoutnet-tuned") > {RATE}
+
+
+def test_the_originals_rates_end_before_its_loss_leaps(prepared: Path) -> None:
+    case = case_of(prepared, NAME)
+
+    def highest(name: str) -> float:
+        rates = model_space(name, case.config(VALIDATION, name))[RATE]
+        assert isinstance(rates, Span)
+        return rates.high
+
+    assert highest(ORIGINAL) < highest("dssm")
 
 
 def test_the_same_file_is_trained_on_every_split_of_a_content(prepared: Path) -> None:

@@ -66,6 +66,11 @@ def test_factors_a_preset_needs_are_those_there_are_or_its_own(raw: dict[str, An
     assert mine["factors"] == {"size": 3} != own
 
 
+def test_the_originals_factors_are_not_narrowed_on_their_way_into_the_towers() -> None:
+    preset = read_preset("dropoutnet-original")
+    assert preset["tower"]["embedding"] >= preset["factors"]["size"]
+
+
 def test_an_unknown_preset_is_refused_with_those_there_are(world_yaml: Path) -> None:
     with pytest.raises(ConfigError, match=r"preset 'dssn': expected one of .*ours"):
         read_config(world_yaml, preset="dssn")
