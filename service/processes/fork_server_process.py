@@ -137,7 +137,7 @@ class ForkServerProcess:
             for end in ends:
                 held.enter_context(end)
             try:
-                if self._process is None or self._process.poll() is not None:
+                if self._is_gone():
                     self._start()
                 self._requests.send(ForkRequest(order))
                 socket.send_fds(self._socket, [b"."], [end.fileno() for end in ends])
@@ -175,10 +175,20 @@ class ForkServerProcess:
             end.close()
         self._ends = ()
 
+    def _is_gone(self) -> bool:
+        """Whether there is none or it hung up, which its exit code may follow a moment later.
+
+        Nothing is asked of it now, so all that there can be to read is its end.
+        """
+        return self._process is None or self._process.poll() is not None or self._requests.poll()
+
     def _start(self) -> None:
         if self._is_over:
             raise EOFError
         self._hang_up()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
         interpreter = _take_begun() or Interpreter()
         self._process, self._socket = interpreter.process, interpreter.socket
         self._requests = Connection(os.dup(self._socket.fileno()))

@@ -133,7 +133,7 @@ def test_an_interpreter_that_was_begun_is_the_first_fork_server_in_the_environme
     assert parent_of(first) == begun
     assert seen.read_text() == "yes"
     os.kill(begun, signal.SIGKILL)
-    eventually(lambda: not is_alive(begun) and forks.reap(first) is None)
+    assert forks.reap(first) is None  # it hung up; its exit code may not be known yet
     assert parent_of(forks.loader("two")) != begun
 
 
