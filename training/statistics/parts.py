@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.contract.statistics import Side
+from training.in_threads import THREADS
 from training.mapped import mapped
 from training.ragged import Integers, Positions, offsets
 from training.statistics.concepts import Concepts
 from training.statistics.log import Log, LogPart
 
-ROWS = 1 << 18  # of a part: some tens of MB while its statistics are computed
+ROWS = (1 << 18) // THREADS  # of a part: all at a time take some tens of MB for their statistics
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,6 @@
 """What statistics ask of the tables: words of items, given vectors, and concepts of entities."""
 
+from threading import Lock
 from typing import Any, TypedDict
 
 import numpy as np
@@ -31,6 +32,7 @@ class Sources:
         self._data, self._items = data, items
         self._words: dict[str, ItemWords] = {}
         self._concepts: dict[tuple[SideName, str], Concepts] = {}
+        self._lock = Lock()
 
     def of(self, statistic: Statistic, side: SideName) -> Asked:
         """Return what a statistic of this side needs."""
@@ -53,17 +55,19 @@ class Sources:
 
     def words(self, feature: str) -> ItemWords:
         """Return the words of an item feature."""
-        if feature not in self._words:
-            kind = self._items.features[feature]
-            values = self._column("item", feature)
-            self._words[feature] = ItemWords.of([kind.words(value) for value in values])
-        return self._words[feature]
+        with self._lock:
+            if feature not in self._words:
+                kind = self._items.features[feature]
+                values = self._column("item", feature)
+                self._words[feature] = ItemWords.of([kind.words(value) for value in values])
+            return self._words[feature]
 
     def concepts(self, side: SideName, feature: str) -> Concepts:
         """Return which entities of a side have the same word in a category."""
-        if (side, feature) not in self._concepts:
-            self._concepts[side, feature] = Concepts.of(self._column(side, feature))
-        return self._concepts[side, feature]
+        with self._lock:
+            if (side, feature) not in self._concepts:
+                self._concepts[side, feature] = Concepts.of(self._column(side, feature))
+            return self._concepts[side, feature]
 
     def _column(self, side: SideName, feature: str) -> list[Any]:
         table = self._data.users if side == "user" else self._data.items
