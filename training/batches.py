@@ -116,6 +116,7 @@ class Batches:
         states, shown_items = self._hide(user, item, rows, columns.rows, rng)
         users, items = self.users.entity[rows].astype(np.int64), self.items.entity[columns.rows]
         places = torch.from_numpy(users), torch.from_numpy(items.astype(np.int64))
+        where, every = ItemColumns.of(items), np.arange(len(rows))
         return Batch(
             rows=rows,
             user=tensors(user),
@@ -126,8 +127,8 @@ class Batches:
             is_positive=torch.from_numpy(self.is_positive[rows]),
             weight=torch.from_numpy(self.weight[rows]),
             candidate=torch.from_numpy(columns.candidate),
-            same_item=torch.from_numpy(items[: len(rows), None] == items),
-            known_positive=torch.from_numpy(self._known(users, items)),
+            same_item=torch.from_numpy(where.held(len(rows), every, items[: len(rows)])),
+            known_positive=torch.from_numpy(self._known(users, where)),
             cold=torch.from_numpy(~shown_items),
             log_q=torch.from_numpy(columns.log_q).expand(len(rows), -1),
             sessions={name: torch.from_numpy(one[rows]) for name, one in self.sessions.items()},
@@ -166,19 +167,44 @@ class Batches:
         ids = {name: item["ids"][:, at].astype(np.int64) for name, at in column.items()}
         return tensors(ids)
 
-    def _known(self, users: Indices, items: NDArray[np.int32]) -> Flags:
+    def _known(self, users: Indices, columns: "ItemColumns") -> Flags:
         """Say which columns hold another item that the row's user clicked in training: [B, C]."""
         row, clicked = self.positives.pairs(users)
+        others = clicked != columns.items[row]
+        return columns.held(len(users), row[others], clicked[others])
+
+
+@dataclass(frozen=True, eq=False)
+class ItemColumns:
+    """Which columns of a batch each item stands in."""
+
+    items: NDArray[np.int32]  # [C]
+    order: Indices  # [C] columns, by item
+    start: Indices  # [d] where each distinct item begins in `order`
+    count: Indices  # [d] how many columns hold it
+    number: NDArray[np.int32]  # [items] 1 + which of the distinct ones an item is; 0: none
+
+    @classmethod
+    def of(cls, items: NDArray[np.int32]) -> "ItemColumns":
+        """Look at the items of all columns, of which there is one at least."""
         order = np.argsort(items, kind="stable")
         distinct, start, count = np.unique(items[order], return_index=True, return_counts=True)
-        number = np.zeros(1 + max(distinct[-1], clicked.max(initial=0)), dtype=np.int32)
-        number[distinct] = np.arange(1, 1 + len(distinct))  # 0: in no column
-        at = number[clicked]
-        others = (at > 0) & (clicked != items[row])
-        row, at = row[others], at[others] - 1
-        known = np.zeros((len(users), len(items)), dtype=bool)
-        known[np.repeat(row, count[at]), order[spans(start[at], count[at])]] = True
-        return known
+        number = np.zeros(1 + distinct[-1], dtype=np.int32)
+        number[distinct] = np.arange(1, 1 + len(distinct))
+        return cls(items, order, start, count, number)
+
+    def held(self, rows: int, row: Indices, item: NDArray[np.integer]) -> Flags:
+        """Say of each row which columns hold an item that is paired with it: [rows, C].
+
+        Few do, so that they are found, and not each column compared.
+        """
+        near = item < len(self.number)
+        row, at = row[near], self.number[item[near]] - 1
+        row, at = row[at >= 0], at[at >= 0]
+        width, count = len(self.items), self.count[at]
+        held = np.zeros(rows * width, dtype=bool)
+        held[np.repeat(row * width, count) + self.order[spans(self.start[at], count)]] = True
+        return held.reshape(rows, width)
 
 
 def tensors(arrays: Arrays) -> Tensors:

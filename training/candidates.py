@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ class Candidates:
         """
         drawn = [source.draw(rows, rng) for source in self.sources]
         columns = np.concatenate([rows, *(one.rows for one in drawn)])
-        batch = np.logical_or.reduce([one.batch for one in drawn])
+        batch = reduce(np.logical_or, (one.batch for one in drawn))
         candidate = np.concatenate([batch, *(one.further for one in drawn)], axis=1)
         draws = sum(one.draws for one in drawn)
         if not draws:

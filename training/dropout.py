@@ -114,6 +114,8 @@ def forget_words(arrays: Arrays, side: Side, share: float, rng: np.random.Genera
     unknown. What is made of a word that is taken so, whatever group it stands in, has the row
     that the graph would give it: a cross is unknown too, a hashed one has another bucket.
     """
+    if not share:
+        return
     drawn: dict[str, Flags] = {}
     for name, feature in side.content.items():
         if not isinstance(feature, Worded) or feature.vocabulary == "hashed" or feature.made_of:
