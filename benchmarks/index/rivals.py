@@ -289,8 +289,8 @@ def rivals(count: int, k: int) -> dict[str, Rival]:
 
 
 def steps(first: int, last: int) -> list[int]:
-    """Return whole numbers from the first to the last, each a tenth above the one before."""
+    """Return whole numbers from the first to the last, each a fiftieth above the one before."""
     found = [first]
-    while (above := max(found[-1] + 1, round(1.1 * found[-1]))) <= last:
+    while (above := max(found[-1] + 1, round(1.02 * found[-1]))) <= last:
         found.append(above)
     return found
