@@ -30,7 +30,7 @@ RUNS = {
     "memory": Run("", "--items 10000 --rounds 1"),
     "startup": Run("", "--items 10000 --rounds 1 --seconds 1"),
     "freshness": Run("", "--items 10000 --rounds 1 --seconds 1.5 --probes 50"),
-    "scale": Run("", "--sizes 3000 10000 --seconds 0.5"),
+    "scale": Run("", "--sizes 3000 10000 --rows 30000 100000 --seconds 0.5"),
     "embed_catalogue": Run("", "--items 20000 --rounds 1"),
     "training": Run(
         "", "--users 2000 --items 1000 --rows 20000 --large 40000 --steps 5 --rounds 1"

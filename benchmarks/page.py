@@ -20,7 +20,8 @@ Found = dict[str, Any]
 SHOWN = {
     "targets": "Each ratio over its target",
     "index": "The CPU of a query over its recall, for each index",
-    "scale": "What a service takes, over the number of items",
+    "items": "What a service takes, over the number of items",
+    "rows": "What training takes, over the number of rows",
 }
 """What a plot shows, for who cannot see it."""
 
@@ -57,20 +58,21 @@ def written(results: Sequence[Found], drawn: Mapping[str, str]) -> str:
         for ratio in one["figures"]["ratios"]:
             lines.append(_row([one["name"], *_told(ratio)]))
     for one in results:
-        if sizing := one["figures"].get("sizing"):
-            lines += ["", *_sizes(sizing, one["figures"]["laws, for n items"])]
+        for growth in one["figures"].get("growth", ()):
+            lines += ["", *_sizes(growth)]
     for name, address in drawn.items():
         lines += ["", f"![{SHOWN[name]}]({address})"]
     return "\n".join(lines)
 
 
-def _sizes(sizing: Sequence[Found], laws: Found) -> list[str]:
-    """Return a table with a column for each number of items."""
-    heads = [f"{size['items']:,} items, {size['is']}" for size in sizing]
-    names = [name for name in sizing[0] if name not in ("items", "is")]
-    cells = ([f"{one[name]:,}" if name in one else "" for one in sizing] for name in names)
+def _sizes(growth: Found) -> list[str]:
+    """Return a table with a column for each size."""
+    of, laws, sizes = growth["of"], growth["laws"], growth["sizes"]
+    heads = [f"{size['n']:,} {of}, {size['is']}" for size in sizes]
+    names = [name for name in sizes[0] if name not in ("n", "is")]
+    cells = ([f"{one[name]:,}" if name in one else "" for one in sizes] for name in names)
     rows = [_row([n, laws.get(n, ""), *row]) for n, row in zip(names, cells, strict=True)]
-    return [*_head("of a catalogue", "for n items", *heads), *rows]
+    return [*_head("what is taken", f"for n {of}", *heads), *rows]
 
 
 def _distinct(machines: Any) -> list[Found]:

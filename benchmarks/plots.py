@@ -24,8 +24,8 @@ def plots(results: Sequence[Found]) -> dict[str, str]:
     for one in results:
         if one["name"] == "index":
             drawn["index"] = cost_by_recall(one["figures"]["rivals"])
-        if sizing := one["figures"].get("sizing"):
-            drawn["scale"] = growth(sizing)
+        for one_growth in one["figures"].get("growth", ()):
+            drawn[one_growth["of"]] = growth(one_growth)
     return {name: _on_white(svg) for name, svg in drawn.items()}
 
 
@@ -85,23 +85,24 @@ def cost_by_recall(rivals: Mapping[str, Found]) -> str:
     return out.getvalue()
 
 
-def growth(sizing: Sequence[Found]) -> str:
-    """Draw each figure over the number of items; what is computed is hollow, by its law."""
+def growth(told: Found) -> str:
+    """Draw each figure over the size; what is computed is hollow, by its law."""
+    of, sizes = told["of"], told["sizes"]
     panels: dict[str, dict[str, list[tuple[int, float, bool]]]] = {}
-    for size in sizing:
-        for told, value in size.items():
-            index, _, name = told.partition(": ")
+    for size in sizes:
+        for figure_of, value in size.items():
+            index, _, name = figure_of.partition(": ")
             if name:
                 line = panels.setdefault(name, {}).setdefault(index, [])
-                line.append((size["items"], value, size["is"] == "measured"))
-    with drawing("scale", (10, 2.8 * ((len(panels) + 2) // 3))) as (figure, out):
+                line.append((size["n"], value, size["is"] == "measured"))
+    with drawing(of, (10, 2.8 * ((len(panels) + 2) // 3))) as (figure, out):
         all_axes = figure.subplots((len(panels) + 2) // 3, 3, squeeze=False).ravel()
         for axes, (name, lines) in zip(all_axes, panels.items(), strict=False):
             for number, (index, points) in enumerate(lines.items()):
-                items, values, measured = zip(*points, strict=True)
+                at, values, measured = zip(*points, strict=True)
                 filled = [colour_of(number) if one else "white" for one in measured]
-                axes.plot(items, values, color=colour_of(number), linewidth=1, label=index)
-                axes.scatter(items, values, c=filled, edgecolors=colour_of(number), zorder=3, s=22)
+                axes.plot(at, values, color=colour_of(number), linewidth=1, label=index)
+                axes.scatter(at, values, c=filled, edgecolors=colour_of(number), zorder=3, s=22)
             axes.set_xscale("log")
             axes.xaxis.set_minor_formatter(NullFormatter())
             shown = [value for points in lines.values() for _, value, _ in points]
@@ -111,7 +112,7 @@ def growth(sizing: Sequence[Found]) -> str:
             else:
                 axes.set_ylim(bottom=0)
             axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-            axes.set(xlabel="items", title=name)
+            axes.set(xlabel=of, title=name)
             axes.title.set_fontsize(9)
         for axes in all_axes[len(panels) :]:
             axes.set_axis_off()

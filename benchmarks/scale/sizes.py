@@ -1,4 +1,4 @@
-"""What a catalogue of a size takes: graph, start, memory, recall, vocabulary."""
+"""What a catalogue of a size takes: graph, start, memory, recall, a new item, vocabulary."""
 
 import contextlib
 import json
@@ -6,12 +6,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import cycle, islice
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 from pydantic import PositiveFloat, PositiveInt, TypeAdapter
 
 from benchmarks.cpu import cpu_s
+from benchmarks.freshness import probe
+from benchmarks.freshness.rounds import AMONG, DRAWN
 from benchmarks.recall_http.load import Failed, K, Plan, ask
 from benchmarks.recall_http.services import RECALL, Service
 from benchmarks.recall_http.world import World, kept_bundle
@@ -26,7 +30,7 @@ from tests.end_to_end.processes import Served
 KINDS: tuple[TunedKind, ...] = ("hnsw", "compact")
 VOCABULARY = "benchmarks.scale.vocabulary"
 FEW_WORDS = 100
-QUERIES, PASSES = 200, 5
+QUERIES, PASSES, PROBES = 200, 5, 50
 
 
 class Options(Strict):
@@ -46,6 +50,7 @@ class Taken(Strict):
     memory_bytes: of all processes of the service.
     search_us: CPU of a search of the index, the least of some passes.
     recall_ms: median latency of a recall over one connection, the least of some passes.
+    fresh_ms: median from when an item is posted until it is recalled, asked again and again.
     """
 
     build_cpu_s: float
@@ -53,6 +58,7 @@ class Taken(Strict):
     memory_bytes: float
     search_us: float
     recall_ms: float
+    fresh_ms: float
 
 
 class Size(Strict):
@@ -107,7 +113,17 @@ def _taken(
             memory_bytes=memory_of(service.processes).total,
             search_us=search_us,
             recall_ms=recall_ms,
+            fresh_ms=_fresh_ms(data / "probes.json", world, service),
         )
+
+
+def _fresh_ms(path: Path, world: World, service: Service) -> float:
+    """Return the median time from an item's being posted to its being recalled; posts PROBES."""
+    near = enumerate(islice(cycle(world.near(DRAWN, AMONG, PROBES)), PROBES))
+    told = [(user, {"id": f"probe-{number}"} | item) for number, (user, item) in near]
+    path.write_text(json.dumps(told), encoding="utf-8")
+    plan = probe.Plan(post_port=service.port, recall_port=service.port, probes=path)
+    return median(probe.run(plan).recalled_ms)
 
 
 def _index_of(bundle: Path, world: World) -> tuple[float, float]:

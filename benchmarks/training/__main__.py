@@ -37,9 +37,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         ],
         "torch-rechub": note,
         "TensorFlow Recommenders": "not run: TensorFlow takes gigabytes to install",
-        "rows per second": _medians(
-            [asdict(one) for one in rounds]
-        ),
+        "rows per second": _medians([asdict(one) for one in rounds]),
         "large: rows": [asked.large // 2, asked.large],
         "large: peak MB outside of files of encoding half, and all": [half, whole],
         "large: peak MB, pages of files among them": [peak.whole for peak in peaks],

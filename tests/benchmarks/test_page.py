@@ -56,17 +56,16 @@ def test_a_table_of_sizes_tells_what_is_measured_and_what_is_computed(
     tmp_path: Path, page: Path
 ) -> None:
     one = found("scale", 0.5)
-    one["figures"]["laws, for n items"] = {"hnsw: memory (GB)": "1 + 2 n"}
-    one["figures"]["sizing"] = [
-        {"items": 1000, "is": "measured", "hnsw: memory (GB)": 2001.0, "hnsw: ms": 2.5},
-        {"items": 10**9, "is": "computed", "hnsw: memory (GB)": 2e9},
+    sizes = [
+        {"n": 1000, "is": "measured", "hnsw: memory (GB)": 2001.0, "hnsw: ms": 2.5},
+        {"n": 10**9, "is": "computed", "hnsw: memory (GB)": 2e9},
     ]
+    laws = {"hnsw: memory (GB)": "1 + 2 n"}
+    one["figures"]["growth"] = [{"of": "items", "laws": laws, "sizes": sizes}]
     (tmp_path / "scale.json").write_text(json.dumps(one))
     write(tmp_path, page)
     lines = page.read_text().splitlines()
-    head = (
-        "| of a catalogue | for n items | 1,000 items, measured | 1,000,000,000 items, computed |"
-    )
+    head = "| what is taken | for n items | 1,000 items, measured | 1,000,000,000 items, computed |"
     at = lines.index(head)
     assert lines[at + 2] == "| hnsw: memory (GB) | 1 + 2 n | 2,001.0 | 2,000,000,000.0 |"
     assert lines[at + 3] == "| hnsw: ms |  | 2.5 |  |"
@@ -80,8 +79,10 @@ def test_nothing_found_leaves_the_page_as_it_is(tmp_path: Path, page: Path) -> N
 
 def test_plots_stand_beside_the_page_and_are_linked(tmp_path: Path, page: Path) -> None:
     scale = found("scale", 0.5)
-    sizes = [{"items": n, "is": "measured", "hnsw: build (s)": n / 2} for n in (10, 100)]
-    scale["figures"] |= {"sizing": sizes, "laws, for n items": {}}
+    sizes = [{"n": n, "is": "measured", "hnsw: build (s)": n / 2} for n in (10, 100)]
+    scale["figures"]["growth"] = [
+        {"of": of, "laws": dict[str, str](), "sizes": sizes} for of in ("items", "rows")
+    ]
     at = {"0.95": {"recall": 0.951, "cpu_us": 20.0}, "0.99": None}
     index = found("index", 0.25, 0.5)
     index["figures"]["rivals"] = {"a graph": {"at": at}}
@@ -89,11 +90,12 @@ def test_plots_stand_beside_the_page_and_are_linked(tmp_path: Path, page: Path) 
         (tmp_path / f"{one['name']}.json").write_text(json.dumps(one))
     write(tmp_path, page)
     shown = re.findall(r"!\[.+?\]\((.+?)\)", page.read_text())
-    assert shown == ["benchmarks/targets.svg", "benchmarks/index.svg", "benchmarks/scale.svg"]
-    targets, curves, growth = ((tmp_path / one).read_text() for one in shown)
+    assert shown == [f"benchmarks/{one}.svg" for one in ("targets", "index", "items", "rows")]
+    targets, curves, growth, of_rows = ((tmp_path / one).read_text() for one in shown)
     assert "index: of the floor" in targets
     assert "a graph" in curves
     assert "build (s)" in growth
+    assert ">rows<" in of_rows
 
 
 @pytest.mark.parametrize(
