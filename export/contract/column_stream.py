@@ -94,10 +94,11 @@ def _check_unique(file: pyarrow.parquet.ParquetFile, column: str, path: Path, ro
     with readable(path):
         done = 0
         for batch in file.iter_batches(batch_size=rows, columns=[column]):
-            hashes[done : done + len(batch)] = [hash(one) for one in batch.column(0).to_pylist()]
-            done += len(batch)
+            ids = batch.column(0).to_pylist()
+            hashes[done : done + len(ids)] = np.fromiter(map(hash, ids), np.int64, len(ids))
+            done += len(ids)
         hashes.sort()
         if (hashes[1:] != hashes[:-1]).all():
             return
-        ids = file.read(columns=[column])
-    unique_ids(read_ids(ids, column, path), column, path)
+        table = file.read(columns=[column])
+    unique_ids(read_ids(table, column, path), column, path)

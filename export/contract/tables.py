@@ -183,9 +183,15 @@ def _are_ids(values: pa.ChunkedArray) -> bool:
         return False
     size = pc.binary_length(values)
     fits = pc.and_(pc.greater(size, 0), pc.less_equal(size, ID_MAX_BYTES))
-    control = pc.match_substring_regex(values, r"[\x00-\x1f\x7f-\x{9f}]")
-    good = pc.and_(fits, pc.invert(control))
-    return bool(pc.all(pc.fill_null(good, False), min_count=0).as_py())
+    if not _all(fits):
+        return False
+    if _all(pc.ascii_is_printable(values)):  # asked first: it takes a fifteenth of what is below
+        return True
+    return _all(pc.invert(pc.match_substring_regex(values, r"[\x00-\x1f\x7f-\x{9f}]")))
+
+
+def _all(rows: pa.ChunkedArray) -> bool:
+    return bool(pc.all(pc.fill_null(rows, False), min_count=0).as_py())
 
 
 def id_fault(value: object) -> str | None:

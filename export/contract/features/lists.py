@@ -61,19 +61,22 @@ class Lists:
 
     def each_once(self) -> Self:
         """Return the same with each cell of a list at its first place only."""
-        longest = int(self.lengths.max(initial=0))
-        if longest <= 1:
+        if self._fits(1):
             return self
-        cell = self._rows() * len(self.cells) + self.code  # a list and a cell in it, as one number
-        by_cell = np.sort(cell * longest + self._places())
-        cell = by_cell // longest
-        again = np.flatnonzero(cell[1:] == cell[:-1]) + 1
-        if not len(again):
+        rows = self._rows()
+        cell = rows * len(self.cells) + self.code  # a list and a cell in it, as one number
+        in_order = np.sort(cell)
+        twice = in_order[1:][in_order[1:] == in_order[:-1]]
+        if not len(twice):
             return self
-        starts = np.cumsum(self.lengths) - self.lengths
-        is_first = np.ones(len(self.code), dtype=np.bool_)
-        is_first[starts[cell[again] // len(self.cells)] + by_cell[again] % longest] = False
-        return self._only(is_first)
+        repeats = np.zeros(len(self.lengths), dtype=np.bool_)
+        repeats[twice // len(self.cells)] = True
+        places = np.flatnonzero(repeats[rows])  # few lists do: only of those is each first place
+        _, first = np.unique(cell[places], return_index=True)
+        kept = np.ones(len(cell), dtype=np.bool_)
+        kept[places] = False
+        kept[places[first]] = True
+        return self._only(kept)
 
     def first(self, most: int) -> Self:
         """Return the same, cut to so many from the front."""
@@ -99,7 +102,7 @@ class Lists:
     def _only(self, kept: NDArray[np.bool_]) -> Self:
         return replace(
             self,
-            lengths=np.bincount(self._rows()[kept], minlength=len(self.lengths)),
+            lengths=self.lengths - np.bincount(self._rows()[~kept], minlength=len(self.lengths)),
             code=self.code[kept],
             weights=None if self.weights is None else self.weights[kept],
         )
