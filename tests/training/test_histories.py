@@ -20,7 +20,7 @@ ROWS, WORDS = 40, 9
     ],
     ids=["counts", "with none", "fractions", "below zero", "vast"],
 )
-@pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
+@pytest.mark.filterwarnings("error")
 def test_the_heaviest_words_come_first_and_of_equal_ones_the_first(
     weights: NDArray[np.float64], room: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -156,9 +156,10 @@ def _heaviest_first(
 
     Counts are sorted with row and word in one whole number, in a third of the time.
     """
-    count = weight.astype(np.int64)
+    with np.errstate(invalid="ignore"):  # what no int64 holds differs from what becomes of it
+        count = weight.astype(np.int64)
     most, width = count.max(initial=0), np.int64(word.max(initial=0) + 1)
-    fits = float(row.max(initial=0) + 1) * float(most + 1) * float(width) < WHOLE
+    fits = float(row.max(initial=0) + 1) * (float(most) + 1) * float(width) < WHOLE
     if not fits or count.min(initial=0) < 0 or (count != weight).any():
         order = np.lexsort((-weight, row))
         return row[order], word[order], weight[order]
