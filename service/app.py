@@ -16,6 +16,7 @@ from service.duties.reconcile import Reconciler
 from service.duties.watch import look, show, watch
 from service.errors import Problem, answer_error
 from service.follower import Follower
+from service.http.admission import Admission
 from service.http.direct import Direct
 from service.http.guard import Guard
 from service.http.layers import Admitted, Limited, Observed
@@ -54,6 +55,7 @@ def create_app(
     loaded: Loaded | None,
     link: Link | None = None,
     control: WorkerControl | None = None,
+    admission: Admission | None = None,
 ) -> ASGIApp:
     """Return the ASGI application of one process.
 
@@ -62,6 +64,7 @@ def create_app(
         loaded: What is served; None while there is no bundle.
         link: The way to Redis, which ends with the application; None where there is no bundle.
         control: Says when this process must leave, and can ask for another in its place.
+        admission: What the server refuses by, too; None where that leaves it to the application.
 
     Its sessions are opened here, so a process that forks creates it after the fork. The item log
     is followed from the lifespan's start on, and requests are let in once it is caught up with,
@@ -96,8 +99,8 @@ def create_app(
     guard = Guard(settings, ring)
     add_routes(app, guard)
     app.state.parts, app.state.guard = parts, guard
-    limits = settings.limits
-    return Admitted(Observed(Limited(Direct(app), limits), tracing), limits)
+    observed = Observed(Limited(Direct(app), settings.limits), tracing)
+    return Admitted(observed, admission or Admission(settings.limits))
 
 
 def open_tracing(settings: Settings) -> "Tracing | None":

@@ -1,7 +1,6 @@
 """Layers around the application, in plain ASGI: admission, observation, limits."""
 
 import asyncio
-import contextvars
 import logging
 import time
 from functools import cache
@@ -9,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import DeadlineExceeded, InvalidRecord, Overloaded, Problem, TooLarge
+from service.errors import DeadlineExceeded, InvalidRecord, Problem, TooLarge
 from service.errors import answer as answer_problem
+from service.http.admission import PROBES, Admission, header
 from service.http.bounds import read_whole
 from service.http.request_id import set_request_id
 from service.observe import REQUEST_SECONDS, REQUESTS
@@ -21,70 +21,41 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PROBES = frozenset({"/livez", "/readyz", "/metrics"})
-"""These are answered however much is in work."""
-
 BATCHES = frozenset({"/embed", "/items", "/recall/batch"})
 """Paths whose bodies may be batches."""
 
 MOST_TIMEOUT_MS = 600_000
 
-NO_ID = b'"}'
-"""How a problem ends outside of a request: with an empty `request_id`, the last member."""
-
-
-def header(scope: Scope, name: bytes) -> bytes | None:
-    """Return a request header; `name` in lower case."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return bytes(value)
-    return None
-
 
 class Admitted:
     """Outermost: takes a request into work, or refuses it at once; probes are always taken.
 
-    A refusal must cost next to nothing, or refusing takes the time of answering: it is written
-    once, but for the request's id, and is counted, not timed. Its body is read by nobody: the
-    server drops it as it comes, and the connection stays.
+    The body of what is refused is read by nobody: the server drops it as it comes, and the
+    connection stays. Most of what is refused does not come here, see `RefusingProtocol`.
     """
 
-    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+    def __init__(self, app: ASGIApp, admission: Admission) -> None:
         self._app = app
-        self._most = limits.in_flight
-        self._in_flight = 0
-        problem = Overloaded(f"over {self._most} requests are in work here")
-        # Outside of whatever request this context has answered before: its id would stay in there.
-        refusal = contextvars.Context().run(answer_problem, problem)
-        self._head = [one for one in refusal.raw_headers if one[0] != b"content-length"]
-        self._body = bytes(refusal.body).removesuffix(NO_ID)
-        self._refused = REQUESTS.labels("none", problem.status)
-        self._status = problem.status
+        self._admission = admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Have a request answered, or refuse it."""
         if scope["type"] != "http" or scope["path"] in PROBES:
             await self._app(scope, receive, send)
-        elif self._in_flight >= self._most:
+        elif self._admission.is_full:
             await self._refuse(scope, send)
         else:
-            self._in_flight += 1
-            try:
+            with self._admission:
                 await self._app(scope, receive, send)
-            finally:
-                self._in_flight -= 1
 
     async def _refuse(self, scope: Scope, send: Send) -> None:
-        identity = set_request_id(header(scope, b"x-request-id")).encode()
-        body = self._body + identity + b'"}'
-        length = str(len(body)).encode()
-        headers = [*self._head, (b"content-length", length), (b"x-request-id", identity)]
-        if header(scope, b"expect") is not None:  # such a client does not send the body any more
+        headers, body = self._admission.refuse(scope["headers"])
+        if header(scope["headers"], b"expect") is not None:
+            # Such a client does not send the body any more.
             headers.append((b"connection", b"close"))
-        start = {"type": "http.response.start", "status": self._status, "headers": headers}
-        await send(start)
+        start = {"type": "http.response.start", "status": self._admission.status}
+        await send({**start, "headers": headers})
         await send({"type": "http.response.body", "body": body})
-        self._refused.inc()
 
 
 class Observed:
@@ -105,10 +76,10 @@ class Observed:
             await self._app(scope, receive, send)
             return
         begun_s = time.perf_counter()
-        identity = set_request_id(header(scope, b"x-request-id")).encode()
+        identity = set_request_id(header(scope["headers"], b"x-request-id")).encode()
         status, trace = 0, None
         if self._tracing is not None and scope["path"] not in PROBES:
-            trace = self._tracing.begin(header(scope, b"traceparent"))
+            trace = self._tracing.begin(header(scope["headers"], b"traceparent"))
 
         async def send_marked(message: Message) -> None:
             nonlocal status
@@ -155,7 +126,7 @@ class Limited:
             await answer_problem(problem)(scope, receive, send)
 
     async def _within_deadline(self, scope: Scope, receive: Receive, send: Send) -> None:
-        given = header(scope, b"x-request-timeout-ms")
+        given = header(scope["headers"], b"x-request-timeout-ms")
         if given is None:
             await self._app(scope, receive, send)
             return
@@ -183,7 +154,7 @@ class Limited:
         limits = self._limits
         most = limits.batch_body_bytes if scope["path"] in BATCHES else limits.body_bytes
         left = most
-        promised = header(scope, b"content-length")
+        promised = header(scope["headers"], b"content-length")
         if promised is not None and promised.isdigit() and int(promised[:18]) > most:
             left = -1
 

@@ -18,10 +18,15 @@ def request_id() -> str:
 
 
 def set_request_id(given: bytes | None) -> str:
-    """Take the client's id if it is sane, else make one; later log lines of the task carry it."""
-    taken = given.decode() if given and SANE.fullmatch(given) else new_request_id()
+    """Have a request's id carried by later log lines of the task; return it."""
+    taken = identity(given)
     _current.set(taken)
     return taken
+
+
+def identity(given: bytes | None) -> str:
+    """Return the client's id if it is sane, else a new one."""
+    return given.decode() if given and SANE.fullmatch(given) else new_request_id()
 
 
 def new_request_id() -> str:

@@ -58,6 +58,7 @@ class OneWriteProtocol(HttpToolsProtocol):
         self._head_timeout_s = head_timeout_s
         self._until_head: asyncio.TimerHandle | None = None
         self._head_bytes: int | None = None  # of the head that is being read
+        self._heads = 0  # that began in what was last read
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection over."""
@@ -66,12 +67,13 @@ class OneWriteProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read what has come; what leaves no request in work is a part of a head, or dropped."""
+        self._heads = 0
         super().data_received(data)
-        if self.cycle is None or self.cycle.response_complete:
+        if self._awaits_head:
             self._await_head()
         elif self._until_head is not None:
             self._forget_head()
-        if self._head_bytes is not None:
+        if self._head_bytes is not None and self._heads <= 1:  # else it had but a part of it
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
                 self.transport.close()
@@ -80,11 +82,17 @@ class OneWriteProtocol(HttpToolsProtocol):
         """Begin to count what a head takes."""
         super().on_message_begin()
         self._head_bytes = 0
+        self._heads += 1
 
     def on_headers_complete(self) -> None:
         """Begin to answer, as what follows is a body."""
         self._head_bytes = None
         super().on_headers_complete()
+
+    @property
+    def _awaits_head(self) -> bool:
+        """Whether nothing is in work, so that what has come is part of a head or dropped."""
+        return self.cycle is None or self.cycle.response_complete
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of a connection."""

@@ -8,12 +8,13 @@ from functools import partial
 import uvicorn
 
 from service.app import create_app
+from service.http.admission import Admission
 from service.logs import log_as_json
 from service.processes.control import WorkerControl
 from service.processes.draining import DrainingServer
 from service.processes.loaded import Loaded, load_served
-from service.processes.one_write import OneWriteProtocol
 from service.processes.preparation import forget_vectors
+from service.processes.refusing import RefusingProtocol
 from service.redis.policy import refuse_unfit
 from service.rollout.pointer_store import PointerUnknown, activate_first, read_pointer
 from service.settings import Settings
@@ -74,8 +75,10 @@ def run_worker(
     settings: Settings, loaded: Loaded | None, sock: socket.socket, control: WorkerControl
 ) -> None:
     """Serve on a socket until told to leave."""
-    app = create_app(settings, loaded, open_link(settings), control)
-    protocol = partial(OneWriteProtocol, head_timeout_s=settings.limits.body_timeout_s)
+    admission = Admission(settings.limits)
+    app = create_app(settings, loaded, open_link(settings), control, admission)
+    head_timeout_s = settings.limits.body_timeout_s
+    protocol = partial(RefusingProtocol, admission=admission, head_timeout_s=head_timeout_s)
     config = uvicorn.Config(
         app,
         http=protocol,  # type: ignore[arg-type]  # which is called, and nothing else

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.errors import LEAVES, MEDIA_TYPE
-from service.http.layers import PROBES
+from service.http.admission import PROBES
 from tests.fuzz.asked import Asked
 
 TYPES = {f"/docs#{problem.type}": problem.status for problem in LEAVES}

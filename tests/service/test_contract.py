@@ -17,7 +17,8 @@ import pytest
 from service import app, errors, routes
 from service.errors import MEDIA_TYPE, Problem
 from service.generation import Generation
-from service.http.layers import BATCHES, PROBES
+from service.http.admission import PROBES
+from service.http.layers import BATCHES
 from service.http.operations import OPERATIONS, Operation
 from service.keys.key import new_key
 from service.rollout.pointer import Pointer

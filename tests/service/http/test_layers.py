@@ -11,6 +11,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from service.errors import MEDIA_TYPE
+from service.http.admission import Admission
 from service.http.layers import Admitted
 from service.http.request_id import set_request_id
 from service.settings import Limits
@@ -98,7 +99,7 @@ def test_a_refusal_has_its_own_id_wherever_the_application_was_made() -> None:
     left = contextvars.copy_context()
     left.run(set_request_id, b"left-there")
     none_at_all = Limits().model_copy(update={"in_flight": 0})
-    admitted = left.run(Admitted, unreached, none_at_all)
+    admitted = Admitted(unreached, left.run(Admission, none_at_all))
     sent: list[Message] = []
 
     async def send(message: Message) -> None:

@@ -1,7 +1,5 @@
 import asyncio
 import contextlib
-import http.client
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +8,8 @@ import pytest
 
 from service.processes.one_write import HEAD_BYTES, OneWrite
 from tests.end_to_end.processes import Served
+from tests.service.processes.lines import HEAD_S, WHOLE, answered, connect, seconds_until_closed
 from tests.tiny import tiny_bundle
-
-HEAD_S = 0.5
-WHOLE = b"GET /version HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -24,33 +20,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     served = Served(folder / "data", bundle, **settings)
     yield served
     served.kill()
-
-
-def connect(served: Served) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", served.port), timeout=10)
-
-
-def answered(line: socket.socket) -> int:
-    answer = http.client.HTTPResponse(line)
-    answer.begin()
-    answer.read()
-    return answer.status
-
-
-def seconds_until_closed(line: socket.socket, trickle: bytes) -> float:
-    begun_s = time.monotonic()
-    line.settimeout(HEAD_S / 5)
-    while time.monotonic() - begun_s < 10 * HEAD_S:
-        try:
-            if line.recv(1000) == b"":
-                return time.monotonic() - begun_s
-            raise AssertionError("nothing was asked")
-        except TimeoutError:
-            if trickle:
-                line.sendall(trickle)
-        except ConnectionError:
-            return time.monotonic() - begun_s
-    raise AssertionError("it stays open")
 
 
 @pytest.mark.parametrize("after", [0, 1])
@@ -109,58 +78,6 @@ def test_a_head_without_end_is_cut_off_by_its_bytes_before_its_time(tmp_path: Pa
                     assert answered(line) == 200
     finally:
         served.kill()
-
-
-@pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One request may be in work, and one is, for all the tests."""
-    folder = tmp_path_factory.mktemp("full")
-    settings = {"limits__body_timeout_s": HEAD_S, "limits__in_flight": 1, "linger_s": 3}
-    served = Served(
-        folder / "data", tiny_bundle(folder / "bundles"), after_wait_ms=600_000, **settings
-    )
-    try:
-        with connect(served) as held:
-            held.sendall(b"GET /recall?user_id=u&after=9999999999999-0 HTTP/1.1\r\nhost: x\r\n\r\n")
-            while served.ask("GET", "/version")[0] != 503:
-                pass
-            yield served
-    finally:
-        served.kill()
-
-
-BATCH = b"POST /items HTTP/1.1\r\nhost: x\r\ncontent-length: 6\r\n\r\n"
-
-
-@pytest.mark.parametrize("request_of_one_piece", [WHOLE, BATCH + b"[null]"])
-def test_a_connection_is_kept_after_a_refusal_as_after_an_answer(
-    full: Served, request_of_one_piece: bytes
-) -> None:
-    with connect(full) as line:
-        for pause_s in (0, 2 * HEAD_S):
-            time.sleep(pause_s)
-            line.sendall(request_of_one_piece)
-            assert answered(line) == 503
-
-
-def test_what_is_refused_has_no_longer_for_its_body_than_for_a_head(full: Served) -> None:
-    with connect(full) as line:
-        line.sendall(BATCH.replace(b": 6", b": 1000") + b"[")
-        assert answered(line) == 503
-        assert HEAD_S / 2 < seconds_until_closed(line, b" ") < 5 * HEAD_S
-
-
-@pytest.mark.parametrize("refused", [2, 400])
-def test_requests_sent_at_once_are_answered_each_in_its_turn(full: Served, refused: int) -> None:
-    with connect(full) as line:
-        line.sendall(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n" + WHOLE * refused)
-        told = b""
-        while told.count(b"HTTP/1.1 ") <= refused or not told.endswith(b"}"):
-            told += line.recv(65_536)
-        statuses = [int(part[:3]) for part in told.split(b"HTTP/1.1 ")[1:]]
-        assert statuses == [200] + [503] * refused
-        line.sendall(WHOLE)
-        assert answered(line) == 503
 
 
 class Recorded(asyncio.Transport):
